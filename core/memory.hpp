@@ -1,0 +1,46 @@
+/// The caching memory pool behind every tensor. A training step asks for the same sizes again and
+/// again; after the first steps the pool serves all of them without a call into the system.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace exciton {
+
+struct MemoryStats {
+  std::size_t bytes_in_use = 0;       ///< held by live buffers
+  std::size_t bytes_cached = 0;       ///< free, kept for the next request of the same size class
+  std::size_t peak_bytes_in_use = 0;  ///< since start or reset_peak_memory()
+  std::uint64_t system_allocations = 0;  ///< times the pool took memory from the system
+  std::uint64_t requests = 0;            ///< buffers handed out
+};
+
+/// Owns one block of the pool, aligned to 64 bytes (to 2 MiB, backed by huge pages where the
+/// system grants them, from 2 MiB up). Contents are not initialised. Thread-safe.
+class Buffer {
+ public:
+  Buffer() = default;
+  /// Errors: Error "memory: ..." when the system has no more.
+  explicit Buffer(std::size_t bytes);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::size_t class_bytes_ = 0;
+};
+
+MemoryStats memory_stats();
+void reset_peak_memory();
+/// Gives every cached block back to the system.
+void release_cached_memory();
+/// Peak resident set of this process in bytes, from the system's accounting.
+std::size_t peak_resident_bytes();
+
+}  // namespace exciton

@@ -1,0 +1,41 @@
+/// A trained tensor: value, gradient, and a version that tells caches when the value moved.
+#pragma once
+#include <cstdint>
+#include <utility>
+
+#include "core/tensor.hpp"
+
+namespace exciton {
+
+class Parameter {
+ public:
+  Parameter() = default;
+  explicit Parameter(Tensor value) : value_(std::move(value)) {}
+  Parameter(Parameter&&) = default;
+  Parameter& operator=(Parameter&&) = default;
+  Parameter(const Parameter&) = delete;
+  Parameter& operator=(const Parameter&) = delete;
+
+  const Tensor& value() const { return value_; }
+  const Shape& shape() const { return value_.shape(); }
+  std::int64_t numel() const { return value_.numel(); }
+  bool empty() const { return value_.empty(); }
+
+  /// Writable value. Every call counts as a change, so packed copies are refreshed.
+  Tensor& mutable_value() {
+    ++version_;
+    return value_;
+  }
+  std::uint64_t version() const { return version_; }
+
+  /// Sum of the gradients since the last clear; empty when there is none. Same shape as value.
+  Tensor grad;
+  /// A frozen parameter gets no gradient and no update.
+  bool trainable = true;
+
+ private:
+  Tensor value_;
+  std::uint64_t version_ = 1;
+};
+
+}  // namespace exciton

@@ -1,0 +1,59 @@
+/// The prefetching loader. Batches are a pure function of (seed, epoch, batch index): worker
+/// threads change when a batch is made, never what is in it.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/tensor.hpp"
+#include "data/augment.hpp"
+#include "data/dataset.hpp"
+
+namespace exciton::data {
+
+struct Batch {
+  Tensor images;  ///< [N, H, W, C], f32 or bf16, normalised
+  Tensor labels;  ///< [N], i64
+  std::vector<std::int64_t> indices;  ///< which images of the data set
+};
+
+struct LoaderOptions {
+  std::int64_t batch = 128;
+  bool shuffle = true;      ///< a fresh permutation each epoch, drawn from (seed, epoch)
+  bool drop_last = true;    ///< leave out an incomplete last batch
+  int workers = 1;          ///< threads that prepare batches ahead; 0: in next() itself
+  int prefetch = 4;         ///< batches kept ready (bounded queue)
+  std::uint64_t seed = 1;
+  DType dtype = DType::f32;
+};
+
+class Loader {
+ public:
+  /// The augmentation is applied per image with random numbers drawn from (seed, epoch, index).
+  Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// Batches in one epoch.
+  std::int64_t batches() const;
+  /// Begins (or re-enters, for a resume) epoch `epoch` at batch `first`. Drops what was prefetched.
+  void start_epoch(std::int64_t epoch, std::int64_t first = 0);
+  /// The next batch in order, or nothing at the end of the epoch. Errors raised by workers arrive
+  /// here.
+  std::optional<Batch> next();
+  /// Where the next batch comes from; with the seed in the recipe this is the loader's whole state.
+  struct Position {
+    std::int64_t epoch = 0, batch = 0;
+  };
+  Position position() const;
+  /// Seconds next() has waited for workers since construction.
+  double seconds_waited() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace exciton::data

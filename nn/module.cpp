@@ -1,0 +1,85 @@
+#include "nn/module.hpp"
+
+#include <functional>
+
+namespace exciton::nn {
+
+std::string Visitor::joined(std::string_view name) const {
+  return prefix_.empty() ? std::string(name) : prefix_ + '.' + std::string(name);
+}
+
+void Visitor::operator()(std::string_view name, Parameter& p) {
+  if (!p.empty()) parameter(joined(name), p);
+}
+
+void Visitor::operator()(std::string_view name, Tensor& t) {
+  if (!t.empty()) buffer(joined(name), t);
+}
+
+void Visitor::operator()(std::string_view name, Module& m) {
+  std::string full = joined(name);
+  std::swap(prefix_, full);  // full keeps the outer prefix
+  const std::string self = prefix_;
+  enter(self, m);
+  m.visit(*this);
+  leave(self, m);
+  std::swap(prefix_, full);
+}
+
+void Visitor::walk(Module& root) {
+  prefix_.clear();
+  enter("", root);
+  root.visit(*this);
+  leave("", root);
+}
+
+namespace {
+
+struct ParameterVisitor final : Visitor {
+  std::vector<NamedParameter> found;
+  void parameter(const std::string& name, Parameter& p) override { found.push_back({name, &p}); }
+};
+
+struct BufferVisitor final : Visitor {
+  std::vector<NamedBuffer> found;
+  void buffer(const std::string& name, Tensor& t) override { found.push_back({name, &t}); }
+};
+
+struct ModeVisitor final : Visitor {
+  bool training;
+  explicit ModeVisitor(bool t) : training(t) {}
+  void enter(const std::string&, Module& m) override { m.training = training; }
+};
+
+}  // namespace
+
+std::vector<NamedParameter> parameters(Module& module) {
+  ParameterVisitor v;
+  v.walk(module);
+  return std::move(v.found);
+}
+
+std::vector<NamedBuffer> buffers(Module& module) {
+  BufferVisitor v;
+  v.walk(module);
+  return std::move(v.found);
+}
+
+std::int64_t parameter_count(Module& module) {
+  std::int64_t n = 0;
+  for (const auto& p : parameters(module)) n += p.parameter->numel();
+  return n;
+}
+
+void set_training(Module& module, bool training) { ModeVisitor(training).walk(module); }
+
+void convert(Module& module, DType type) {
+  for (const auto& p : parameters(module)) {
+    Tensor& value = p.parameter->mutable_value();
+    value = value.to(type);
+    p.parameter->grad = Tensor();
+  }
+  for (const auto& b : buffers(module)) *b.tensor = b.tensor->to(type);
+}
+
+}  // namespace exciton::nn

@@ -1,0 +1,91 @@
+/// Modules are plain values with one traversal. Parameters, buffers, names, checkpoints, summaries,
+/// counts and train/eval mode are all visitors of the same `visit`.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tape.hpp"
+
+namespace exciton::nn {
+
+class Visitor;
+
+/// Something with parameters that maps a Var to a Var.
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(Module&&) = default;
+  Module& operator=(Module&&) = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  /// The class, for summaries: "Conv2d".
+  virtual std::string_view kind() const = 0;
+  /// Runs forward, naming this module on the active tape's description.
+  Var operator()(const Var& x) {
+    const Tape::Scope scope(this);
+    return forward(x);
+  }
+  /// Names every parameter, buffer and child once, in a stable order:
+  ///   void visit(Visitor& v) override { v("conv1", conv1); v("bn1", bn1); }
+  virtual void visit(Visitor&) {}
+  /// Training (batch statistics, dropout) or evaluation; see set_training().
+  bool training = true;
+
+ protected:
+  virtual Var forward(const Var& x) = 0;
+};
+
+/// Walks a module tree. Names arrive joined with dots: "stage2.0.se.reduce.weight".
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+  virtual void parameter(const std::string& /*name*/, Parameter&) {}
+  /// State that is saved but not trained, such as running statistics.
+  virtual void buffer(const std::string& /*name*/, Tensor&) {}
+  virtual void enter(const std::string& /*name*/, Module&) {}
+  virtual void leave(const std::string& /*name*/, Module&) {}
+
+  /// Empty parameters (a bias switched off) are passed over.
+  void operator()(std::string_view name, Parameter& p);
+  void operator()(std::string_view name, Tensor& t);
+  void operator()(std::string_view name, Module& m);
+  template <class M>
+  void operator()(std::string_view name, std::vector<M>& children) {
+    for (std::size_t i = 0; i < children.size(); ++i)
+      (*this)(std::string(name) + '.' + std::to_string(i), *pointer(children[i]));
+  }
+  /// Starts at the root, whose own name is empty.
+  void walk(Module& root);
+
+ private:
+  static Module* pointer(Module& m) { return &m; }
+  template <class P>
+  static Module* pointer(P& p) {
+    return &*p;
+  }
+  std::string joined(std::string_view name) const;
+  std::string prefix_;
+};
+
+struct NamedParameter {
+  std::string name;
+  Parameter* parameter;
+};
+struct NamedBuffer {
+  std::string name;
+  Tensor* tensor;
+};
+
+std::vector<NamedParameter> parameters(Module& module);
+std::vector<NamedBuffer> buffers(Module& module);
+/// Sum of the elements of all parameters (running statistics are buffers and not counted).
+std::int64_t parameter_count(Module& module);
+/// Train (true) or eval (false) mode for the module and all below it.
+void set_training(Module& module, bool training);
+/// Converts every parameter and buffer, e.g. to f64 for a gradient check of a whole network.
+void convert(Module& module, DType type);
+
+}  // namespace exciton::nn

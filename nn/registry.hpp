@@ -1,0 +1,64 @@
+/// Models by name. A family is one file in nn/models/ that defines
+///   void exciton::nn::models::register_<file>(Registry&);
+/// and the build calls the functions of all the files it lists: a new model is one file.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/random.hpp"
+#include "nn/module.hpp"
+#include "nn/se_spec.hpp"
+
+namespace exciton::nn {
+
+/// What a recipe can say about a model; each family documents which it reads. Keys of a recipe's
+/// "model" object have the same names.
+struct ModelOptions {
+  std::int64_t classes = 0;        ///< outputs; 0: the family's own (10 for CIFAR, 1000 for ImageNet)
+  std::int64_t image_channels = 3; ///< 3 for colour, 1 for grey
+  SESpec se;                       ///< read by names with the prefix se_
+  std::string shortcut = "projection";  ///< CIFAR ResNets: "projection" (1x1) or "zero_pad"
+  std::string stride_on = "1x1";   ///< bottlenecks: where the stride is, "1x1" (the paper) or "3x3"
+  std::string stem = "";           ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)
+  double dropout = -1;             ///< before the classifier; negative: the family's own
+};
+
+/// A made model and what its images look like.
+struct Model {
+  std::string name;
+  ModelOptions options;
+  std::int64_t image_size = 32;  ///< native height and width
+  std::unique_ptr<Module> net;   ///< [N, H, W, C] to logits [N, classes]
+};
+
+class Registry {
+ public:
+  using Factory = std::function<std::unique_ptr<Module>(const ModelOptions&, Generator& init)>;
+  struct Entry {
+    std::string name;
+    std::int64_t image_size;
+    std::int64_t classes;  ///< default number of classes
+    bool se;               ///< the name says SE
+    Factory make;
+  };
+  void add(Entry entry);
+  const std::vector<Entry>& entries() const { return entries_; }
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+/// All models of the build, in the order of the list.
+const Registry& registry();
+
+/// Makes and initialises (He et al. 2015) a model. Errors: an unknown name is answered with the
+/// nearest known ones; options a family cannot follow.
+Model make_model(const std::string& name, ModelOptions options = {}, std::uint64_t seed = 1);
+
+/// The words of `known` nearest to `word` by edit distance, for error messages.
+std::vector<std::string> nearest(const std::string& word, const std::vector<std::string>& known,
+                                 std::size_t count = 3);
+
+}  // namespace exciton::nn
