@@ -1,0 +1,46 @@
+/// Batch normalisation over the channels of channels-last images (Ioffe and Szegedy 2015).
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "core/operator.hpp"
+#include "core/tape.hpp"
+
+namespace exciton::ops {
+
+/// Running mean and variance [C] (f32), updated in training as
+///   running = (1 - momentum) running + momentum batch
+/// with the unbiased batch variance, as PyTorch does. Buffers of the layer.
+struct RunningStats {
+  Tensor mean, var;
+};
+
+struct BatchNormSpec {
+  double eps = 1e-5;
+  double momentum = 0.1;
+  bool training = true;            ///< batch statistics; else the running ones
+  RunningStats* running = nullptr;  ///< updated when training; needed when not
+};
+
+/// x [N, H, W, C] (or [N, C]), gamma [C], beta [C]:
+///   y = gamma (x - mu) / sqrt(var + eps) + beta
+/// mu, var over N, H, W in training (biased variance, kept in f32 or better), running ones else.
+/// Backward (training), xh the normalised x, m = N H W:
+///   dbeta = sum dy, dgamma = sum dy xh, dx = gamma r (dy - dbeta/m - xh dgamma/m)
+/// Errors: channel counts, missing running statistics, one value a channel when training.
+struct BatchNorm {
+  static constexpr std::string_view name = "batch_norm";
+  BatchNormSpec spec;
+  struct Saved {
+    Tensor x, gamma, mean, rstd;
+  };
+  Tensor forward(Saved& saved, const Tensor& x, const Tensor& gamma, const Tensor& beta) const;
+  Grads<3> backward(Saved& saved, Tensor dy, Needs<3> needs) const;
+  static std::vector<Example<BatchNorm>> examples();
+};
+
+inline Var batch_norm(const Var& x, const Var& gamma, const Var& beta, const BatchNormSpec& spec) {
+  return apply(BatchNorm{spec}, x, gamma, beta);
+}
+
+}  // namespace exciton::ops

@@ -1,0 +1,70 @@
+/// Convolution of channels-last images.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "core/operator.hpp"
+#include "core/tape.hpp"
+
+namespace exciton::ops {
+
+struct ConvSpec {
+  std::int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
+  bool operator==(const ConvSpec&) const = default;
+};
+
+/// Weights in the layouts and type the primitives prefer, packed once per parameter version.
+/// A layer owns one; without one the weights are packed on every call.
+class PackedWeights {
+ public:
+  PackedWeights();
+  ~PackedWeights();
+  PackedWeights(PackedWeights&&) noexcept;
+  PackedWeights& operator=(PackedWeights&&) noexcept;
+  struct State;
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// x [N, H, W, C], w [O, C/groups, kH, kW], bias [O] or absent  ->  y [N, H', W', O] with
+///   y[n,i,j,o] = bias[o] + sum over a,b,c of x[n, i s - p + a d, j s - p + b d, c] w[o,c,a,b]
+///   H' = (H + 2 p - d (kH - 1) - 1) / s + 1    (s stride, p padding, d dilation)
+/// Depthwise is groups = C. Backward: dx is the transposed convolution of dy by w, dw the
+/// correlation of x with dy, dbias the sum of dy. x f32 or bf16 with w f32 runs in oneDNN; f64 runs
+/// the plain twin, direct loops of the formula above.
+/// Errors: ranks, channels against groups, an output without pixels.
+struct Conv2d {
+  static constexpr std::string_view name = "conv2d";
+  ConvSpec spec;
+  PackedWeights* packed = nullptr;  ///< cache of the layer; valid with `version`
+  std::uint64_t version = 0;
+  bool plain = false;  ///< run the plain twin in any type
+
+  struct Saved {
+    Tensor x, w;
+  };
+  Tensor forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& bias) const;
+  Grads<3> backward(Saved& saved, Tensor dy, Needs<3> needs) const;
+  std::int64_t multiply_adds(const Tensor& y, const Tensor& x, const Tensor& w,
+                             const Tensor& bias) const;
+  static std::vector<Example<Conv2d>> examples();
+};
+
+/// Shape of the result of a convolution. Errors as above.
+Shape conv2d_shape(const Shape& x, const Shape& w, const ConvSpec& spec);
+
+inline Var conv2d(const Var& x, const Var& w, const Var& bias = {}, const ConvSpec& spec = {}) {
+  return apply(Conv2d{.spec = spec}, x, w, bias);
+}
+/// The same for a layer's parameter with its packed copy.
+inline Var conv2d(const Var& x, Parameter& w, Parameter& bias, const ConvSpec& spec,
+                  PackedWeights& packed) {
+  return apply(Conv2d{.spec = spec, .packed = &packed, .version = w.version()}, x, Var(w),
+               Var(bias));
+}
+
+}  // namespace exciton::ops
