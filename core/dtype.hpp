@@ -67,6 +67,10 @@ inline constexpr DType dtype_of = [] {
   if constexpr (std::is_same_v<T, std::uint8_t>) return DType::u8;
 }();
 
+constexpr bool is_floating(DType type) {
+  return type == DType::f32 || type == DType::bf16 || type == DType::f64;
+}
+
 /// The type in which sums over T are kept: f64 for f64, else f32.
 template <class T>
 using Acc = std::conditional_t<std::is_same_v<T, double>, double, float>;

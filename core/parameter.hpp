@@ -1,6 +1,7 @@
 /// A trained tensor: value, gradient, and a version that tells caches when the value moved.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "core/tensor.hpp"
@@ -36,6 +37,17 @@ class Parameter {
  private:
   Tensor value_;
   std::uint64_t version_ = 1;
+};
+
+/// A parameter of something, and the name it has there: "stage1.0.conv1.weight".
+struct NamedParameter {
+  std::string name;
+  Parameter* parameter;
+};
+/// The same for state that is saved but not trained.
+struct NamedTensor {
+  std::string name;
+  Tensor* tensor;
 };
 
 }  // namespace exciton

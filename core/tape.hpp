@@ -48,6 +48,7 @@ struct EntryInfo {
   std::string_view op;
   const void* scope = nullptr;  ///< the module that was running (see Tape::Scope)
   std::vector<Shape> inputs;
+  std::vector<const Parameter*> parameters;  ///< those among the inputs
   Shape output;
   DType dtype = DType::f32;
   std::int64_t multiply_adds = 0;
@@ -124,6 +125,10 @@ class Tape {
   bool describing() const { return options_.describe; }
   void describe(EntryInfo info);
   int leaf_of(Parameter& parameter);
+  /// The parameter whose leaf is at `id`, or nullptr.
+  const Parameter* parameter_at(int id) const {
+    return id < 0 ? nullptr : entries_[static_cast<std::size_t>(id)].parameter;
+  }
 
  private:
   struct Entry {
@@ -199,8 +204,10 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
   if (tape->describing()) {
     EntryInfo info;
     info.op = Op::name;
-    for (const Var* v : inputs)
+    for (const Var* v : inputs) {
       if (!v->empty()) info.inputs.push_back(v->shape());
+      if (const Parameter* p = tape->parameter_at(v->id())) info.parameters.push_back(p);
+    }
     info.output = y.shape();
     info.dtype = y.dtype();
     info.output_bytes = static_cast<std::int64_t>(y.bytes());

@@ -79,7 +79,8 @@ void convert(Module& module, DType type) {
     value = value.to(type);
     p.parameter->grad = Tensor();
   }
-  for (const auto& b : buffers(module)) *b.tensor = b.tensor->to(type);
+  for (const auto& b : buffers(module))
+    if (is_floating(b.tensor->dtype())) *b.tensor = b.tensor->to(type);
 }
 
 }  // namespace exciton::nn

@@ -70,14 +70,8 @@ class Visitor {
   std::string prefix_;
 };
 
-struct NamedParameter {
-  std::string name;
-  Parameter* parameter;
-};
-struct NamedBuffer {
-  std::string name;
-  Tensor* tensor;
-};
+using exciton::NamedParameter;
+using NamedBuffer = NamedTensor;
 
 std::vector<NamedParameter> parameters(Module& module);
 std::vector<NamedBuffer> buffers(Module& module);
@@ -85,7 +79,8 @@ std::vector<NamedBuffer> buffers(Module& module);
 std::int64_t parameter_count(Module& module);
 /// Train (true) or eval (false) mode for the module and all below it.
 void set_training(Module& module, bool training);
-/// Converts every parameter and buffer, e.g. to f64 for a gradient check of a whole network.
+/// Converts every parameter and floating buffer, e.g. to f64 for a gradient check of a whole
+/// network.
 void convert(Module& module, DType type);
 
 }  // namespace exciton::nn

@@ -16,13 +16,13 @@ namespace exciton::nn {
 /// What a recipe can say about a model; each family documents which it reads. Keys of a recipe's
 /// "model" object have the same names.
 struct ModelOptions {
-  std::int64_t classes = 0;        ///< outputs; 0: the family's own (10 for CIFAR, 1000 for ImageNet)
-  std::int64_t image_channels = 3; ///< 3 for colour, 1 for grey
-  SESpec se;                       ///< read by names with the prefix se_
+  std::int64_t classes = 0;  ///< outputs; 0: the family's own (10 for CIFAR, 1000 for ImageNet)
+  std::int64_t image_channels = 3;      ///< 3 for colour, 1 for grey
+  SESpec se;                            ///< read by names with the prefix se_
   std::string shortcut = "projection";  ///< CIFAR ResNets: "projection" (1x1) or "zero_pad"
-  std::string stride_on = "1x1";   ///< bottlenecks: where the stride is, "1x1" (the paper) or "3x3"
-  std::string stem = "";           ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)
-  double dropout = -1;             ///< before the classifier; negative: the family's own
+  std::string stride_on = "1x1";  ///< bottlenecks: where the stride is, "1x1" (the paper) or "3x3"
+  std::string stem = "";  ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)
+  double dropout = -1;    ///< before the classifier; negative: the family's own
 };
 
 /// A made model and what its images look like.

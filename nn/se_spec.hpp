@@ -10,7 +10,7 @@ namespace exciton::nn {
 /// biases in both layers, after the last batch norm of the branch and before the sum.
 struct SESpec {
   bool enabled = false;
-  std::int64_t reduction = 16;   ///< r: hidden = max(min_width, channels / r). Paper section 6.1
+  std::int64_t reduction = 16;  ///< r: hidden = max(min_width, channels / r). Paper section 6.1
   /// Least number of hidden units. 1 is the literal rule of the paper (16 channels at r = 16 keep
   /// one unit, and the published CIFAR parameter counts have it); timm rounds up to 8.
   std::int64_t min_width = 1;

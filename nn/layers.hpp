@@ -1,0 +1,165 @@
+/// The layers that models are made of. Every layer with weights is constructed with the generator
+/// that initialises it.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/random.hpp"
+#include "nn/module.hpp"
+#include "ops/batch_norm.hpp"
+#include "ops/conv2d.hpp"
+
+namespace exciton::nn {
+
+/// Kaiming normal (He et al. 2015, eq. 14), the paper's initialisation: independent normal values
+/// with mean 0 and standard deviation sqrt(2 / fan_out).
+Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init);
+/// Independent uniform values in [-bound, bound).
+Parameter uniform(const Shape& shape, double bound, Generator& init);
+
+/// Convolution [N, H, W, in] -> [N, H', W', out]; see ops/conv2d.hpp for the equation.
+/// weight [out, in/groups, kernel, kernel] starts Kaiming normal with fan_out = kernel^2 out/groups
+/// (the outputs one input reaches; PyTorch does not divide by groups); bias [out] starts at 0.
+/// Errors: sizes below one, groups that do not divide in and out.
+class Conv2d final : public Module {
+ public:
+  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const ops::ConvSpec& spec,
+         Generator& init, bool bias = false);
+  std::string_view kind() const override { return "Conv2d"; }
+  void visit(Visitor& v) override;
+
+  Parameter weight, bias;  ///< bias is empty when switched off
+  ops::ConvSpec spec;
+  ops::PackedWeights packed;
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;
+};
+
+/// Batch normalisation over channels; see ops/batch_norm.hpp. weight (gamma) starts at 1, bias
+/// (beta) at 0, running_mean at 0 and running_var at 1.
+class BatchNorm final : public Module {
+ public:
+  explicit BatchNorm(std::int64_t channels, const BatchNormOptions& options = {});
+  std::string_view kind() const override { return "BatchNorm"; }
+  void visit(Visitor& v) override;
+  /// What the operator needs now: training or not, and where the running statistics live.
+  ops::BatchNormSpec spec();
+
+  Parameter weight, bias;
+  ops::RunningStats running;
+  BatchNormOptions options;
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+/// y [N, out] = x [N, in] weight' + bias, weight [out, in]. Both start uniform in
+/// +-1/sqrt(in), as torch.nn.Linear; the paper and the authors' files say nothing else.
+class Linear final : public Module {
+ public:
+  Linear(std::int64_t in, std::int64_t out, Generator& init, bool bias = true);
+  std::string_view kind() const override { return "Linear"; }
+  void visit(Visitor& v) override;
+
+  Parameter weight, bias;  ///< bias is empty when switched off
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+/// Zeroes elements with probability p in training and scales the rest by 1 / (1 - p); the identity
+/// in evaluation. Its random stream is its own, and its position is the buffer "state" [3] i64
+/// (seed, stream, counter), so a checkpoint resumes it exactly. Errors: p outside [0, 1).
+class Dropout final : public Module {
+ public:
+  Dropout(double p, Generator& init);
+  std::string_view kind() const override { return "Dropout"; }
+  void visit(Visitor& v) override;
+
+  double p;
+  Tensor state;
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+class Relu final : public Module {
+ public:
+  std::string_view kind() const override { return "Relu"; }
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+struct PoolOptions {
+  std::int64_t kernel = 2, stride = 2, padding = 0;
+  /// Round the output size up, as Caffe does: the last window may hang over the edge.
+  bool ceil_mode = false;
+};
+
+/// Maximum over windows; padding never wins.
+class MaxPool final : public Module {
+ public:
+  explicit MaxPool(const PoolOptions& pool) : options(pool) {}
+  std::string_view kind() const override { return "MaxPool"; }
+  PoolOptions options;
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+/// Mean over windows.
+class AvgPool final : public Module {
+ public:
+  explicit AvgPool(const PoolOptions& pool) : options(pool) {}
+  std::string_view kind() const override { return "AvgPool"; }
+  PoolOptions options;
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+/// [N, H, W, C] -> [N, C], the mean over all pixels.
+class GlobalAvgPool final : public Module {
+ public:
+  std::string_view kind() const override { return "GlobalAvgPool"; }
+
+ protected:
+  Var forward(const Var& x) override;
+};
+
+/// Modules one after another, named "0", "1", ...
+class Sequential final : public Module {
+ public:
+  std::string_view kind() const override { return "Sequential"; }
+  void visit(Visitor& v) override;
+
+  template <class M, class... Args>
+  M& add(Args&&... args) {
+    auto made = std::make_unique<M>(std::forward<Args>(args)...);
+    M& module = *made;
+    modules_.push_back(std::move(made));
+    return module;
+  }
+  void add(std::unique_ptr<Module> module) { modules_.push_back(std::move(module)); }
+  std::size_t size() const { return modules_.size(); }
+  bool empty() const { return modules_.empty(); }
+
+ protected:
+  Var forward(const Var& x) override;
+
+ private:
+  std::vector<std::unique_ptr<Module>> modules_;
+};
+
+}  // namespace exciton::nn
