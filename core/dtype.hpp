@@ -33,22 +33,32 @@ struct bf16 {
 
 constexpr std::size_t size_of(DType type) {
   switch (type) {
-    case DType::f32: return 4;
-    case DType::bf16: return 2;
-    case DType::f64: return 8;
-    case DType::i64: return 8;
-    case DType::u8: return 1;
+    case DType::f32:
+      return 4;
+    case DType::bf16:
+      return 2;
+    case DType::f64:
+      return 8;
+    case DType::i64:
+      return 8;
+    case DType::u8:
+      return 1;
   }
   return 0;
 }
 
 constexpr std::string_view name_of(DType type) {
   switch (type) {
-    case DType::f32: return "f32";
-    case DType::bf16: return "bf16";
-    case DType::f64: return "f64";
-    case DType::i64: return "i64";
-    case DType::u8: return "u8";
+    case DType::f32:
+      return "f32";
+    case DType::bf16:
+      return "bf16";
+    case DType::f64:
+      return "f64";
+    case DType::i64:
+      return "i64";
+    case DType::u8:
+      return "u8";
   }
   return "?";
 }
@@ -82,10 +92,14 @@ constexpr DType acc_type(DType type) { return type == DType::f64 ? DType::f64 : 
 template <class F>
 decltype(auto) dispatch_float(DType type, std::string_view who, F&& f) {
   switch (type) {
-    case DType::f32: return std::forward<F>(f)(float{});
-    case DType::bf16: return std::forward<F>(f)(bf16{});
-    case DType::f64: return std::forward<F>(f)(double{});
-    default: fail(who, ": wants a floating tensor (f32, bf16 or f64), got ", type);
+    case DType::f32:
+      return std::forward<F>(f)(float{});
+    case DType::bf16:
+      return std::forward<F>(f)(bf16{});
+    case DType::f64:
+      return std::forward<F>(f)(double{});
+    default:
+      fail(who, ": wants a floating tensor (f32, bf16 or f64), got ", type);
   }
 }
 

@@ -48,9 +48,10 @@ GradcheckResult compare_gradients(std::string_view name, const std::vector<Tenso
     };
     const std::int64_t n = x[i].numel();
     for (std::int64_t probe = 0; probe < std::min<std::int64_t>(n, options.elements); ++probe) {
-      const std::int64_t k = n <= options.elements
-                                 ? probe
-                                 : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n)));
+      const std::int64_t k =
+          n <= options.elements
+              ? probe
+              : static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n)));
       Tensor one = Tensor::zeros(x[i].shape(), DType::f64);
       one.set(k, 1);
       judge(analytic[i].at(k), slope(one), input.str() + " element " + std::to_string(k));

@@ -2,8 +2,8 @@
 ///
 /// With f(x) = dot(forward(x), dy) for a random dy, backward must return df/dx. Every element of
 /// small inputs is perturbed; larger ones are probed at random elements and along one random
-/// direction. A sum as the scalar (dy of ones) would hide errors: the true input gradient of a batch
-/// norm under it is zero.
+/// direction. A sum as the scalar (dy of ones) would hide errors: the true input gradient of a
+/// batch norm under it is zero.
 #pragma once
 #include <cmath>
 #include <string>
@@ -35,9 +35,8 @@ auto call_forward(const Op& op, typename Op::Saved& saved, const std::vector<Ten
   if constexpr (arity_of<Op> == any_number)
     return op.forward(saved, std::span<const Tensor>(x));
   else
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return op.forward(saved, x[I]...);
-    }(std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+    return [&]<std::size_t... I>(std::index_sequence<I...>) { return op.forward(saved, x[I]...); }
+  (std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
 }
 
 /// backward with every present input wanting its gradient.

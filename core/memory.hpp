@@ -7,9 +7,9 @@
 namespace exciton {
 
 struct MemoryStats {
-  std::size_t bytes_in_use = 0;       ///< held by live buffers
-  std::size_t bytes_cached = 0;       ///< free, kept for the next request of the same size class
-  std::size_t peak_bytes_in_use = 0;  ///< since start or reset_peak_memory()
+  std::size_t bytes_in_use = 0;          ///< held by live buffers
+  std::size_t bytes_cached = 0;          ///< free, kept for the next request of the same size class
+  std::size_t peak_bytes_in_use = 0;     ///< since start or reset_peak_memory()
   std::uint64_t system_allocations = 0;  ///< times the pool took memory from the system
   std::uint64_t requests = 0;            ///< buffers handed out
 };

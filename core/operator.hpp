@@ -19,7 +19,8 @@
 ///   Grads<N> backward_sum(Saved&, Tensor dy, Tensor dy2, Needs<N>) const;
 ///       the gradient arrives as a pending sum dy + dy2, added while it is read;
 ///   std::int64_t multiply_adds(const Tensor& y, const Tensor&... x) const;
-///   static Tensor sample(int input, const Shape&, Generator&);   // f64 test values other than randn
+///   static Tensor sample(int input, const Shape&, Generator&);   // f64 test values other than
+///   randn
 #pragma once
 #include <array>
 #include <concepts>
@@ -79,6 +80,8 @@ concept Operator = requires(const Op op, typename Op::Saved saved) {
 };
 
 template <class Op>
-concept ReadsPendingSum = requires { &Op::backward_sum; };
+concept ReadsPendingSum = requires {
+  &Op::backward_sum;
+};
 
 }  // namespace exciton

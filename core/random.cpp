@@ -5,7 +5,8 @@
 
 namespace exciton {
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> k) {
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c,
+                                    std::array<std::uint32_t, 2> k) {
   constexpr std::uint64_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u;
   constexpr std::uint32_t w0 = 0x9E3779B9u, w1 = 0xBB67AE85u;
   for (int round = 0; round < 10; ++round) {
@@ -21,11 +22,11 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<s
 std::uint32_t Generator::bits() {
   const std::uint64_t block = state_.counter / 4;
   if (block != cached_block_) {
-    block_ = philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                     static_cast<std::uint32_t>(state_.stream),
-                     static_cast<std::uint32_t>(state_.stream >> 32)},
-                    {static_cast<std::uint32_t>(state_.seed),
-                     static_cast<std::uint32_t>(state_.seed >> 32)});
+    block_ = philox(
+        {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
+         static_cast<std::uint32_t>(state_.stream),
+         static_cast<std::uint32_t>(state_.stream >> 32)},
+        {static_cast<std::uint32_t>(state_.seed), static_cast<std::uint32_t>(state_.seed >> 32)});
     cached_block_ = block;
   }
   return block_[state_.counter++ % 4];

@@ -135,7 +135,7 @@ class Tape {
     std::string_view op;
     Shape shape;
     DType dtype = DType::f32;
-    std::unique_ptr<Node> node;     // none for leaves
+    std::unique_ptr<Node> node;      // none for leaves
     Parameter* parameter = nullptr;  // leaves only
     bool watched = false;
     std::vector<int> inputs;
@@ -216,7 +216,8 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
     if constexpr (arity_of<Op> != any_number)
       info.multiply_adds = [&]<std::size_t... I>(std::index_sequence<I...>) {
         return multiply_adds_of(node->op, y, inputs[I]->value()...);
-      }(std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+      }
+    (std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
     tape->describe(std::move(info));
   }
   bool wanted = false;
@@ -235,8 +236,8 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
 /// Computes op.forward on the inputs and, when a tape is active and an input leads to a leaf,
 /// records the operation. The one way by which anything gets onto a tape.
 template <Operator Op, class... V>
-  requires(sizeof...(V) > 0 && (std::convertible_to<const V&, Var> && ...))
-Var apply(Op op, const V&... x) {
+requires(sizeof...(V) > 0 && (std::convertible_to<const V&, Var> && ...)) Var
+    apply(Op op, const V&... x) {
   static_assert(arity_of<Op> == static_cast<int>(sizeof...(V)),
                 "apply: number of inputs differs from the operator's backward");
   const std::array<const Var*, sizeof...(V)> inputs{&static_cast<const Var&>(x)...};
@@ -247,8 +248,7 @@ Var apply(Op op, const V&... x) {
 
 /// apply for operators with any number of inputs.
 template <Operator Op>
-  requires(arity_of<Op> == any_number)
-Var apply(Op op, const std::vector<Var>& x) {
+requires(arity_of<Op> == any_number) Var apply(Op op, const std::vector<Var>& x) {
   std::vector<const Var*> inputs;
   std::vector<Tensor> values;
   for (const Var& v : x) {

@@ -13,11 +13,16 @@ constexpr std::int64_t grain = 1 << 15;
 template <class F>
 decltype(auto) dispatch(DType type, F&& f) {
   switch (type) {
-    case DType::f32: return f(float{});
-    case DType::bf16: return f(bf16{});
-    case DType::f64: return f(double{});
-    case DType::i64: return f(std::int64_t{});
-    case DType::u8: return f(std::uint8_t{});
+    case DType::f32:
+      return f(float{});
+    case DType::bf16:
+      return f(bf16{});
+    case DType::f64:
+      return f(double{});
+    case DType::i64:
+      return f(std::int64_t{});
+    case DType::u8:
+      return f(std::uint8_t{});
   }
   fail("tensor: unknown element type");
 }
@@ -57,9 +62,10 @@ Tensor::Tensor(const Shape& shape, DType type)
 Tensor Tensor::zeros(const Shape& shape, DType type) {
   Tensor t(shape, type);
   char* p = static_cast<char*>(t.raw());
-  parallel_for(static_cast<std::int64_t>(t.bytes()), grain * 4, [&](std::int64_t a, std::int64_t b) {
-    std::memset(p + a, 0, static_cast<std::size_t>(b - a));
-  });
+  parallel_for(static_cast<std::int64_t>(t.bytes()), grain * 4,
+               [&](std::int64_t a, std::int64_t b) {
+                 std::memset(p + a, 0, static_cast<std::size_t>(b - a));
+               });
   return t;
 }
 
@@ -128,9 +134,7 @@ Tensor Tensor::to(DType type) const {
 
 double Tensor::at(std::int64_t index) const {
   check(index >= 0 && index < numel(), "tensor: element ", index, " of ", shape_);
-  return dispatch(dtype_, [&](auto tag) {
-    return convert<double>(data<decltype(tag)>()[index]);
-  });
+  return dispatch(dtype_, [&](auto tag) { return convert<double>(data<decltype(tag)>()[index]); });
 }
 
 void Tensor::set(std::int64_t index, double value) {

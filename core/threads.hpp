@@ -3,8 +3,8 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 #include <memory>
+#include <type_traits>
 
 namespace exciton {
 

@@ -18,7 +18,7 @@ struct RunningStats {
 struct BatchNormSpec {
   double eps = 1e-5;
   double momentum = 0.1;
-  bool training = true;            ///< batch statistics; else the running ones
+  bool training = true;             ///< batch statistics; else the running ones
   RunningStats* running = nullptr;  ///< updated when training; needed when not
 };
 
@@ -38,6 +38,18 @@ struct BatchNorm {
   Grads<3> backward(Saved& saved, Tensor dy, Needs<3> needs) const;
   static std::vector<Example<BatchNorm>> examples();
 };
+
+/// Mean and 1/sqrt(var + eps) of every channel, in the type of parameters.
+struct NormStatistics {
+  Tensor mean, rstd;  // [C]
+};
+
+/// From sums and squares of x over `count` values a channel ([images, C] f64 each, `images` rows):
+/// batch statistics, and the running ones updated as `spec` says. In evaluation the sums are not
+/// read and may be null. `type` f32 or f64. Errors as BatchNorm.
+NormStatistics norm_statistics(const BatchNormSpec& spec, const double* sums, const double* squares,
+                               std::int64_t images, std::int64_t count, std::int64_t channels,
+                               DType type);
 
 inline Var batch_norm(const Var& x, const Var& gamma, const Var& beta, const BatchNormSpec& spec) {
   return apply(BatchNorm{spec}, x, gamma, beta);

@@ -8,8 +8,8 @@
 
 namespace exciton::ops {
 
-/// x [N, H, W, C], gate [N, C] (f32 beside f32 and bf16 images) -> y[n,h,w,c] = x[n,h,w,c] gate[n,c]
-/// Backward: dx = dy gate;  dgate[n,c] = sum over h,w of dy x.
+/// x [N, H, W, C], gate [N, C] (f32 beside f32 and bf16 images) -> y[n,h,w,c] = x[n,h,w,c]
+/// gate[n,c] Backward: dx = dy gate;  dgate[n,c] = sum over h,w of dy x.
 struct Scale {
   static constexpr std::string_view name = "scale";
   struct Saved {

@@ -1,0 +1,20 @@
+# exciton_kernels(ROOM file.cpp...): compiles kernel files once an instruction set, each time into a
+# namespace of that name (EXCITON_TARGET); ops/simd/dispatch.cpp picks one at run time. Kernel files
+# share no inline function with other translation units, so newer instructions cannot leak.
+set(EXCITON_FLAGS_baseline "")
+set(EXCITON_FLAGS_avx2 -mavx2 -mfma)
+set(EXCITON_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
+
+function(exciton_kernels ROOM)
+  foreach(ISA baseline avx2 avx512)
+    add_library(exciton_${ROOM}_${ISA} OBJECT ${ARGN})
+    target_include_directories(exciton_${ROOM}_${ISA} PRIVATE ${PROJECT_SOURCE_DIR})
+    target_compile_definitions(exciton_${ROOM}_${ISA} PRIVATE EXCITON_TARGET=${ISA})
+    # -O3 in every build but Debug: these loops are the product. The two warnings misfire on
+    # vector types (a psABI note, and zeroed vector arrays taken for uninitialised).
+    target_compile_options(exciton_${ROOM}_${ISA} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O3>
+      ${EXCITON_FLAGS_${ISA}} -Wno-psabi $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    target_link_libraries(exciton_${ROOM}_${ISA} PRIVATE exciton_options)
+    target_sources(exciton_${ROOM} PRIVATE $<TARGET_OBJECTS:exciton_${ROOM}_${ISA}>)
+  endforeach()
+endfunction()

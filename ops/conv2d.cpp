@@ -1,0 +1,215 @@
+#include "ops/conv2d.hpp"
+
+#include "core/threads.hpp"
+#include "ops/onednn/convolution.hpp"
+#include "ops/simd/passes.hpp"
+
+namespace exciton::ops {
+
+struct PackedWeights::State {
+  onednn::Convolution convolution;
+};
+PackedWeights::PackedWeights() : state_(std::make_unique<State>()) {}
+PackedWeights::~PackedWeights() = default;
+PackedWeights::PackedWeights(PackedWeights&&) noexcept = default;
+PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
+
+Shape conv2d_shape(const Shape& x, const Shape& w, const ConvSpec& s) {
+  constexpr std::string_view name = Conv2d::name;
+  check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x);
+  check(w.rank() == 4, name, ": weight must be [O, C/groups, kH, kW], got ", w);
+  check(s.stride >= 1 && s.dilation >= 1 && s.groups >= 1 && s.padding >= 0, name, ": stride ",
+        s.stride, ", padding ", s.padding, ", dilation ", s.dilation, ", groups ", s.groups,
+        " are not all in range");
+  check(x[3] % s.groups == 0 && w[0] % s.groups == 0, name, ": ", s.groups, " groups divide ",
+        "neither or only one of ", x[3], " input and ", w[0], " output channels");
+  check(x[3] == w[1] * s.groups, name, ": x ", x, " has ", x[3], " channels, weight ", w, " with ",
+        s.groups, " groups wants ", w[1] * s.groups);
+  const auto extent = [&](std::int64_t in, std::int64_t k) {
+    const std::int64_t span = s.dilation * (k - 1) + 1;
+    check(in + 2 * s.padding >= span, name, ": a ", span, "-pixel window does not fit into ", in,
+          " pixels padded by ", s.padding, " (x ", x, ", weight ", w, ")");
+    return (in + 2 * s.padding - span) / s.stride + 1;
+  };
+  return {x[0], extent(x[1], w[2]), extent(x[2], w[3]), w[0]};
+}
+
+namespace {
+
+// The plain twin: the formula of the header, one loop an index.
+
+struct PlainConv {
+  std::int64_t n, h, w, c, o, kh, kw, oh, ow, cg, og;
+  ConvSpec s;
+  PlainConv(const Shape& x, const Shape& weight, const Shape& y, const ConvSpec& spec)
+      : n(x[0]),
+        h(x[1]),
+        w(x[2]),
+        c(x[3]),
+        o(weight[0]),
+        kh(weight[2]),
+        kw(weight[3]),
+        oh(y[1]),
+        ow(y[2]),
+        cg(weight[1]),
+        og(weight[0] / spec.groups),
+        s(spec) {}
+
+  /// f(x index, w index, y index) for every product of image `image`.
+  template <class F>
+  void each_product(std::int64_t image, F&& f) const {
+    for (std::int64_t i = 0; i < oh; ++i)
+      for (std::int64_t j = 0; j < ow; ++j)
+        for (std::int64_t k = 0; k < o; ++k)
+          for (std::int64_t a = 0; a < kh; ++a)
+            for (std::int64_t b = 0; b < kw; ++b) {
+              const std::int64_t r = i * s.stride - s.padding + a * s.dilation;
+              const std::int64_t q = j * s.stride - s.padding + b * s.dilation;
+              if (r < 0 || r >= h || q < 0 || q >= w) continue;
+              for (std::int64_t ci = 0; ci < cg; ++ci)
+                f(((image * h + r) * w + q) * c + k / og * cg + ci,
+                  ((k * cg + ci) * kh + a) * kw + b, ((image * oh + i) * ow + j) * o + k);
+            }
+  }
+};
+
+template <class T>
+Tensor plain_forward(const PlainConv& p, const Tensor& x, const Tensor& w, const Tensor& bias,
+                     const Shape& out) {
+  using A = Acc<T>;
+  Tensor y(out, x.dtype());
+  Tensor sums = Tensor::zeros(out, dtype_of<A>);
+  const T* xp = x.data<T>();
+  const A* wp = w.data<A>();
+  A* sp = sums.data<A>();
+  parallel_for(p.n, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n)
+      p.each_product(n, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
+        sp[yi] += static_cast<A>(xp[xi]) * wp[wi];
+      });
+  });
+  T* yp = y.data<T>();
+  for (std::int64_t i = 0; i < y.numel(); ++i)
+    yp[i] = static_cast<T>(sp[i] + (bias.empty() ? A{0} : bias.data<A>()[i % p.o]));
+  return y;
+}
+
+template <class T>
+Tensor plain_backward_data(const PlainConv& p, const Tensor& w, const Tensor& dy,
+                           const Shape& shape) {
+  using A = Acc<T>;
+  Tensor sums = Tensor::zeros(shape, dtype_of<A>);
+  const T* dp = dy.data<T>();
+  const A* wp = w.data<A>();
+  A* sp = sums.data<A>();
+  parallel_for(p.n, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n)
+      p.each_product(n, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
+        sp[xi] += static_cast<A>(dp[yi]) * wp[wi];
+      });
+  });
+  return sums.to(dtype_of<T>);
+}
+
+template <class T>
+Tensor plain_backward_weights(const PlainConv& p, const Tensor& x, const Tensor& dy,
+                              const Shape& shape) {
+  using A = Acc<T>;
+  Tensor dw = Tensor::zeros(shape, dtype_of<A>);
+  const T* xp = x.data<T>();
+  const T* dp = dy.data<T>();
+  A* wp = dw.data<A>();
+  for (std::int64_t n = 0; n < p.n; ++n)
+    p.each_product(n, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
+      wp[wi] += static_cast<A>(xp[xi]) * static_cast<A>(dp[yi]);
+    });
+  return dw;
+}
+
+bool runs_plain(const Conv2d& op, const Tensor& x) { return op.plain || x.dtype() == DType::f64; }
+
+}  // namespace
+
+Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& bias) const {
+  const Shape out = conv2d_shape(x.shape(), w.shape(), spec);
+  check(w.dtype() == acc_type(x.dtype()), name, ": weight of type ", w.dtype(), " beside ",
+        x.dtype(), " images, wants ", acc_type(x.dtype()));
+  check(bias.empty() || bias.shape() == Shape{out[3]}, name, ": bias is ", bias.shape(),
+        ", wants [", out[3], "]");
+  saved.x = x;
+  saved.w = w;
+  if (runs_plain(*this, x)) {
+    const PlainConv p(x.shape(), w.shape(), out, spec);
+    return dispatch_float(x.dtype(), name, [&](auto tag) {
+      return plain_forward<decltype(tag)>(p, x, w, bias, out);
+    });
+  }
+  Tensor y(out, x.dtype());
+  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, x.dtype(), !bias.empty());
+  PackedWeights own;
+  onednn::forward((packed ? packed : &own)->state().convolution, g, x.dim(0), w, version, x.raw(),
+                  bias.empty() ? nullptr : bias.data<float>(), y.raw());
+  return y;
+}
+
+Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
+  const Tensor &x = saved.x, &w = saved.w;
+  Grads<3> grads;
+  if (needs[2]) {
+    dispatch_float(dy.dtype(), name, [&](auto tag) {
+      using T = decltype(tag);
+      const simd::MapCut cut = simd::MapCut::of(dy.shape());
+      const auto sums = simd::image_sums(
+          cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double*) {
+            simd::channel_kernels<T>().sums(dy.data<T>() + at, pixels, cut.c, sum, nullptr);
+          });
+      grads[2] = Tensor({cut.c}, dtype_of<Acc<T>>);
+      const auto total = simd::over_images(sums.a(), cut.images, cut.c);
+      std::copy(total.begin(), total.end(), grads[2].data<Acc<T>>());
+    });
+  }
+  if (runs_plain(*this, x)) {
+    const PlainConv p(x.shape(), w.shape(), dy.shape(), spec);
+    dispatch_float(x.dtype(), name, [&](auto tag) {
+      using T = decltype(tag);
+      if (needs[0]) grads[0] = plain_backward_data<T>(p, w, dy, x.shape());
+      if (needs[1]) grads[1] = plain_backward_weights<T>(p, x, dy, w.shape());
+    });
+    return grads;
+  }
+  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, x.dtype(), false);
+  PackedWeights own;
+  auto& conv = (packed ? packed : &own)->state().convolution;
+  const std::int64_t n = x.dim(0);
+  if (needs[0]) {
+    grads[0] = Tensor(x.shape(), x.dtype());
+    onednn::backward_data(conv, g, n, w, version, dy.raw(), grads[0].raw());
+  }
+  if (needs[1]) grads[1] = onednn::backward_weights(conv, g, n, w.shape(), x.raw(), dy.raw());
+  return grads;
+}
+
+std::int64_t Conv2d::multiply_adds(const Tensor& y, const Tensor&, const Tensor& w,
+                                   const Tensor&) const {
+  return y.numel() * w.numel() / w.dim(0);
+}
+
+std::vector<Example<Conv2d>> Conv2d::examples() {
+  const auto of = [](ConvSpec s, std::vector<Shape> inputs) {
+    return Example<Conv2d>{Conv2d{.spec = s}, std::move(inputs)};
+  };
+  return {
+      of({.padding = 1}, {{2, 5, 4, 3}, {4, 3, 3, 3}, absent}),
+      of({.stride = 2, .padding = 1}, {{3, 7, 5, 4}, {6, 4, 3, 3}, {6}}),
+      of({}, {{2, 3, 4, 5}, {7, 5, 1, 1}, {7}}),
+      of({.stride = 2}, {{1, 5, 6, 4}, {3, 4, 1, 1}, absent}),
+      of({.padding = 2, .dilation = 2}, {{1, 6, 7, 3}, {2, 3, 3, 3}, absent}),
+      of({.padding = 1, .groups = 2}, {{2, 4, 5, 6}, {4, 3, 3, 3}, {4}}),
+      of({.stride = 2, .padding = 1, .groups = 6}, {{2, 5, 5, 6}, {6, 1, 3, 3}, absent}),
+      of({.stride = 2, .padding = 3}, {{1, 9, 11, 3}, {5, 3, 7, 7}, absent}),
+      of({}, {{1, 1, 1, 1}, {1, 1, 1, 1}, absent}),
+      of({.padding = 1}, {{4, 6, 6, 16}, {16, 16, 3, 3}, absent}),
+  };
+}
+
+}  // namespace exciton::ops

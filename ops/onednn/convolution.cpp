@@ -1,0 +1,338 @@
+#include "ops/onednn/convolution.hpp"
+
+#include <omp.h>
+
+#include <cstring>
+#include <deque>
+
+#include "core/threads.hpp"
+#include "ops/onednn/descriptors.hpp"
+
+namespace exciton::ops::onednn {
+namespace {
+
+/// oneDNN sizes its work for OpenMP's thread count at creation and at execution; both must agree.
+class OmpThreads {
+ public:
+  explicit OmpThreads(int n) : before_(omp_get_max_threads()) {
+    if (n != before_) omp_set_num_threads(n);
+  }
+  ~OmpThreads() {
+    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
+  }
+  OmpThreads(const OmpThreads&) = delete;
+  OmpThreads& operator=(const OmpThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+dnnl::memory::data_type type_of(DType t) {
+  return t == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+struct Packed {
+  dnnl::memory::desc desc;
+  std::uint64_t version = 0;
+  Tensor storage;
+  dnnl::memory memory;
+};
+
+}  // namespace
+
+class Job {
+ public:
+  Direction direction;
+  ConvGeometry geometry;
+  std::int64_t images = 0;
+  int threads = 1;
+  dnnl::primitive primitive;
+  dnnl::memory::desc src, dst, weights, bias, scratch;
+  Packed* packed = nullptr;
+  dnnl::engine engine;
+  std::vector<dnnl::stream>* streams = nullptr;
+  std::vector<Tensor>* scratchpads = nullptr;
+};
+
+struct Convolution::State {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  std::vector<dnnl::stream> streams;  // one a slot
+  std::vector<Tensor> scratchpads;    // one a slot, u8
+  std::deque<Job> jobs;               // deque: references stay valid
+  std::deque<Packed> packed;
+
+  static ConvDims dims(const ConvGeometry& g, std::int64_t images, DType weight_type) {
+    using dnnl::memory;
+    using tag = memory::format_tag;
+    const ConvSpec& s = g.spec;
+    const memory::dims w = s.groups == 1
+                               ? memory::dims{g.o, g.c, g.kh, g.kw}
+                               : memory::dims{s.groups, g.o / s.groups, g.c / s.groups, g.kh, g.kw};
+    ConvDims d;
+    d.src = memory::desc({images, g.c, g.h, g.w}, type_of(g.dtype), tag::nhwc);
+    d.dst = memory::desc({images, g.o, g.oh, g.ow}, type_of(g.dtype), tag::nhwc);
+    d.weights = memory::desc(w, type_of(weight_type), tag::any);
+    d.bias = memory::desc({g.o}, memory::data_type::f32, tag::x);
+    d.strides = {s.stride, s.stride};
+    d.dilates = {s.dilation - 1, s.dilation - 1};
+    d.padding = {s.padding, s.padding};
+    return d;
+  }
+
+  dnnl::memory::desc plain_weights(const ConvGeometry& g) const {
+    using tag = dnnl::memory::format_tag;
+    const ConvDims d = dims(g, 1, DType::f32);
+    return {d.weights.dims(), dnnl::memory::data_type::f32,
+            g.spec.groups == 1 ? tag::oihw : tag::goihw};
+  }
+
+  void make(Job& job) {
+    const ConvGeometry& g = job.geometry;
+    const OmpThreads one_count(job.threads);
+    dnnl::primitive_attr attr;
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const DType w_type = g.dtype;
+    ConvDims d = dims(g, job.images, w_type);
+    const auto hint = forward_desc(engine, d, g.bias, dnnl::prop_kind::forward_training, attr);
+    switch (job.direction) {
+      case Direction::forward: {
+        job.primitive = dnnl::convolution_forward(hint);
+        job.weights = hint.weights_desc();
+        job.scratch = hint.scratchpad_desc();
+        break;
+      }
+      case Direction::backward_data: {
+        const auto pd = backward_data_desc(engine, d, hint, attr);
+        job.primitive = dnnl::convolution_backward_data(pd);
+        job.weights = pd.weights_desc();
+        job.scratch = pd.scratchpad_desc();
+        break;
+      }
+      case Direction::backward_weights: {
+        d.weights = dims(g, job.images, DType::f32).weights;
+        for (const Job& other : jobs)  // partial sums of uneven pieces need one layout
+          if (&other != &job && other.direction == job.direction && other.geometry == g)
+            d.weights = other.weights;
+        const auto pd = backward_weights_desc(engine, d, hint, attr);
+        job.primitive = dnnl::convolution_backward_weights(pd);
+        job.weights = pd.diff_weights_desc();
+        job.scratch = pd.scratchpad_desc();
+        break;
+      }
+    }
+    job.src = d.src;
+    job.dst = d.dst;
+    job.bias = d.bias;
+    job.engine = engine;
+    job.streams = &streams;
+    job.scratchpads = &scratchpads;
+  }
+
+  Packed* pack(const Job& job, const Tensor& weights, std::uint64_t version) {
+    Packed* found = nullptr;
+    for (Packed& p : packed)
+      if (p.desc == job.weights) found = &p;
+    if (!found) {
+      found = &packed.emplace_back();
+      found->desc = job.weights;
+      found->storage = Tensor({static_cast<std::int64_t>(job.weights.get_size())}, DType::u8);
+      found->memory = dnnl::memory(job.weights, engine, found->storage.raw());
+      found->version = version + 1;  // anything else
+    }
+    if (found->version != version) {
+      dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(weights.raw()));
+      dnnl::reorder(plain, found->memory).execute(streams[0], plain, found->memory);
+      streams[0].wait();
+      found->version = version;
+    }
+    return found;
+  }
+};
+
+Convolution::Convolution() : state_(std::make_unique<State>()) {}
+Convolution::~Convolution() = default;
+
+const Job& Convolution::prepare(Direction direction, const ConvGeometry& geometry,
+                                std::int64_t images, int threads, const Tensor& weights,
+                                std::uint64_t version) {
+  State& s = *state_;
+  const auto slots = static_cast<std::size_t>(num_threads());
+  while (s.streams.size() < slots) s.streams.emplace_back(s.engine);
+  if (s.scratchpads.size() < slots) s.scratchpads.resize(slots);
+  Job* job = nullptr;
+  for (Job& j : s.jobs)
+    if (j.direction == direction && j.images == images && j.threads == threads &&
+        j.geometry == geometry)
+      job = &j;
+  if (!job) {
+    Job& fresh = s.jobs.emplace_back();
+    fresh.direction = direction;
+    fresh.geometry = geometry;
+    fresh.images = images;
+    fresh.threads = threads;
+    try {
+      s.make(fresh);
+    } catch (const dnnl::error& e) {
+      s.jobs.pop_back();
+      fail("conv2d: oneDNN has no ", geometry.dtype, " kernel for ", geometry.c, " -> ", geometry.o,
+           " channels, ", geometry.kh, "x", geometry.kw, ", groups ", geometry.spec.groups,
+           " on this processor (", e.message, ")");
+    }
+    job = &fresh;
+  }
+  const auto need = static_cast<std::int64_t>(job->scratch.get_size());
+  for (std::size_t t = 0; t < (threads == 1 ? slots : 1); ++t)
+    if (s.scratchpads[t].numel() < need) s.scratchpads[t] = Tensor({need}, DType::u8);
+  if (direction != Direction::backward_weights) job->packed = s.pack(*job, weights, version);
+  return *job;
+}
+
+void Convolution::run(const Job& job, int slot, const void* first, const void* second,
+                      void* result) {
+  const OmpThreads one_count(job.threads);
+  const auto s = static_cast<std::size_t>(slot);
+  const auto at = [&](const dnnl::memory::desc& d, const void* p) {
+    return dnnl::memory(d, job.engine, const_cast<void*>(p));
+  };
+  std::unordered_map<int, dnnl::memory> args;
+  switch (job.direction) {
+    case Direction::forward:
+      args = {{DNNL_ARG_SRC, at(job.src, first)},
+              {DNNL_ARG_WEIGHTS, job.packed->memory},
+              {DNNL_ARG_DST, at(job.dst, result)}};
+      if (job.geometry.bias) args.emplace(DNNL_ARG_BIAS, at(job.bias, second));
+      break;
+    case Direction::backward_data:
+      args = {{DNNL_ARG_DIFF_DST, at(job.dst, first)},
+              {DNNL_ARG_WEIGHTS, job.packed->memory},
+              {DNNL_ARG_DIFF_SRC, at(job.src, result)}};
+      break;
+    case Direction::backward_weights:
+      args = {{DNNL_ARG_SRC, at(job.src, first)},
+              {DNNL_ARG_DIFF_DST, at(job.dst, second)},
+              {DNNL_ARG_DIFF_WEIGHTS, at(job.weights, result)}};
+      break;
+  }
+  if (job.scratch.get_size() > 0)
+    args.emplace(DNNL_ARG_SCRATCHPAD, at(job.scratch, (*job.scratchpads)[s].raw()));
+  job.primitive.execute((*job.streams)[s], args);
+  (*job.streams)[s].wait();
+}
+
+std::int64_t Convolution::weight_elements(const Job& job) {
+  return static_cast<std::int64_t>(job.weights.get_size() / sizeof(float));
+}
+
+Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const Shape& shape) {
+  State& s = *state_;
+  Tensor plain(shape);
+  dnnl::memory from(job.weights, s.engine, const_cast<float*>(packed));
+  dnnl::memory to(s.plain_weights(job.geometry), s.engine, plain.raw());
+  dnnl::reorder(from, to).execute(s.streams[0], from, to);
+  s.streams[0].wait();
+  return plain;
+}
+
+ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
+                         bool bias) {
+  const Shape y = conv2d_shape(x, w, spec);
+  return {x[1], x[2], x[3], w[0], w[2], w[3], y[1], y[2], spec, dtype, bias};
+}
+
+namespace {
+
+/// Runs job pieces over the batch: one contiguous piece of images a thread.
+template <class Prepare, class Run>
+void over_pieces(std::int64_t images, Prepare&& prepare, Run&& run) {
+  const int threads = num_threads();
+  if (threads > 1 && images < threads) {
+    run(prepare(images, threads), 0, std::int64_t{0});
+    return;
+  }
+  // Pieces come in at most two sizes.
+  std::vector<const Job*> jobs(static_cast<std::size_t>(threads));
+  for (int t = 0; t < threads; ++t) {
+    const Piece p = piece_of(images, t, threads);
+    jobs[static_cast<std::size_t>(t)] = &prepare(p.end - p.begin, 1);
+  }
+  parallel([&](int t, int n) {
+    // A serial caller (n = 1 inside another parallel loop) does all pieces itself.
+    for (int k = t; k < threads; k += n)
+      run(*jobs[static_cast<std::size_t>(k)], k, piece_of(images, k, threads).begin);
+  });
+}
+
+const char* offset(const void* p, std::int64_t elements, DType type) {
+  return static_cast<const char*>(p) + static_cast<std::size_t>(elements) * size_of(type);
+}
+
+}  // namespace
+
+void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
+             std::uint64_t version, const void* x, const float* bias, void* y) {
+  over_pieces(
+      images,
+      [&](std::int64_t n, int threads) -> const Job& {
+        return conv.prepare(Direction::forward, g, n, threads, weights, version);
+      },
+      [&](const Job& job, int slot, std::int64_t first) {
+        Convolution::run(job, slot, offset(x, first * g.x_image(), g.dtype), bias,
+                         const_cast<char*>(offset(y, first * g.y_image(), g.dtype)));
+      });
+}
+
+void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+                   const Tensor& weights, std::uint64_t version, const void* dy, void* dx) {
+  over_pieces(
+      images,
+      [&](std::int64_t n, int threads) -> const Job& {
+        return conv.prepare(Direction::backward_data, g, n, threads, weights, version);
+      },
+      [&](const Job& job, int slot, std::int64_t first) {
+        Convolution::run(job, slot, offset(dy, first * g.y_image(), g.dtype), nullptr,
+                         const_cast<char*>(offset(dx, first * g.x_image(), g.dtype)));
+      });
+}
+
+bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images) {
+  const int threads = num_threads();
+  if (images < threads) return false;
+  const std::int64_t weights = g.o * (g.c / g.spec.groups) * g.kh * g.kw;
+  return weights * 8 * threads <= images * (g.x_image() + g.y_image());
+}
+
+Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+                        const Shape& weight_shape, const void* x, const void* dy) {
+  const int threads = num_threads();
+  if (threads == 1 || !splits_weight_gradient(g, images)) {
+    const Job& job = conv.prepare(Direction::backward_weights, g, images, threads, {}, 0);
+    Tensor packed({Convolution::weight_elements(job)});
+    Convolution::run(job, 0, x, dy, packed.data<float>());
+    return conv.unpack_gradient(job, packed.data<float>(), weight_shape);
+  }
+  const Job* any = nullptr;
+  std::int64_t elements = 0;
+  for (int t = 0; t < threads; ++t) {
+    const Piece p = piece_of(images, t, threads);
+    any = &conv.prepare(Direction::backward_weights, g, p.end - p.begin, 1, {}, 0);
+    elements = Convolution::weight_elements(*any);
+  }
+  Tensor partial({threads, elements});
+  float* sums = partial.data<float>();
+  over_pieces(
+      images,
+      [&](std::int64_t n, int job_threads) -> const Job& {
+        return conv.prepare(Direction::backward_weights, g, n, job_threads, {}, 0);
+      },
+      [&](const Job& job, int slot, std::int64_t first) {
+        Convolution::run(job, slot, offset(x, first * g.x_image(), g.dtype),
+                         offset(dy, first * g.y_image(), g.dtype), sums + slot * elements);
+      });
+  parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    for (int t = 1; t < threads; ++t)
+      for (std::int64_t i = begin; i < end; ++i) sums[i] += sums[t * elements + i];
+  });
+  return conv.unpack_gradient(*any, sums, weight_shape);
+}
+
+}  // namespace exciton::ops::onednn

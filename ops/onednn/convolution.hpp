@@ -1,0 +1,79 @@
+/// oneDNN's convolutions behind an interface of ours. Only this folder includes dnnl.hpp.
+///
+/// A batch is cut into pieces of images, one or more a thread, and each piece runs a primitive made
+/// for one thread; that scales as well as oneDNN's own threading, needs no barrier inside, and lets
+/// callers work on a piece while it is in cache. Batches smaller than the thread count run on a
+/// primitive that spreads itself over all threads.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "ops/conv2d.hpp"
+
+namespace exciton::ops::onednn {
+
+/// Everything but the number of images.
+struct ConvGeometry {
+  std::int64_t h = 0, w = 0, c = 0;    ///< of x
+  std::int64_t o = 0, kh = 0, kw = 0;  ///< weight [o, c/groups, kh, kw]
+  std::int64_t oh = 0, ow = 0;         ///< of y
+  ConvSpec spec;
+  DType dtype = DType::f32;  ///< of x and y: f32 or bf16; weights and their gradients are f32
+  bool bias = false;
+  bool operator==(const ConvGeometry&) const = default;
+
+  std::int64_t x_image() const { return h * w * c; }  ///< elements of one image of x
+  std::int64_t y_image() const { return oh * ow * o; }
+};
+
+ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
+                         bool bias);
+
+enum class Direction { forward, backward_data, backward_weights };
+
+/// A primitive for a fixed number of images and threads, with its packed weights. Valid until the
+/// next prepare() of its Convolution with another version of the weights.
+class Job;
+
+/// Primitives by shape and packed weights by version of one convolution layer.
+class Convolution {
+ public:
+  Convolution();
+  ~Convolution();
+
+  /// The job for `images` images on `threads` threads (1: to be run by any one thread at a time
+  /// per slot). `weights` f32 [O, I/g, kH, kW]; ignored for backward_weights. Not thread-safe.
+  /// Errors: a shape or type oneDNN has no kernel for on this processor.
+  const Job& prepare(Direction direction, const ConvGeometry& geometry, std::int64_t images,
+                     int threads, const Tensor& weights, std::uint64_t version);
+
+  /// forward: (x, bias or null, y); backward_data: (dy, null, dx); backward_weights: (x, dy, dw in
+  /// the primitive's own layout of weight_elements(job) f32). Thread-safe for distinct slots
+  /// (0 <= slot < num_threads() at prepare).
+  static void run(const Job& job, int slot, const void* first, const void* second, void* result);
+
+  static std::int64_t weight_elements(const Job& job);
+  /// dw in the job's layout to plain [O, I/g, kH, kW].
+  Tensor unpack_gradient(const Job& job, const float* packed, const Shape& shape);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// y = conv(x) + bias over a whole batch.
+void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
+             std::uint64_t version, const void* x, const float* bias, void* y);
+/// dx of a whole batch.
+void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+                   const Tensor& weights, std::uint64_t version, const void* dy, void* dx);
+/// dw of a whole batch, plain layout.
+Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+                        const Shape& weight_shape, const void* x, const void* dy);
+
+/// Whether the weight gradient of this convolution is summed over pieces of the batch, one a
+/// thread, rather than left to oneDNN's own threading: pays while the weights are small beside the
+/// maps.
+bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images);
+
+}  // namespace exciton::ops::onednn

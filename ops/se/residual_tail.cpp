@@ -1,0 +1,287 @@
+#include "ops/se/residual_tail.hpp"
+
+#include "ops/add.hpp"
+#include "ops/relu.hpp"
+#include "ops/se/scale.hpp"
+#include "ops/simd/passes.hpp"
+
+namespace exciton::ops {
+namespace {
+
+/// factors[n, c] = per_channel[c] * gates[n, c], or one row of per_channel without gates.
+template <class A>
+Tensor image_factors(const Tensor& per_channel, const Tensor& gates) {
+  if (gates.empty()) return per_channel;
+  const std::int64_t n = gates.dim(0), c = gates.dim(1);
+  Tensor out({n, c}, dtype_of<A>);
+  const A *p = per_channel.data<A>(), *s = gates.data<A>();
+  A* f = out.data<A>();
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t k = 0; k < c; ++k) f[i * c + k] = p[k] * s[i * c + k];
+  return out;
+}
+
+}  // namespace
+
+Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma, const Tensor& beta,
+                             const Tensor& shortcut, const Tensor& w1, const Tensor& b1,
+                             const Tensor& w2, const Tensor& b2) const {
+  check(y.rank() == 4, name, ": y must be [N, H, W, C], got ", y.shape());
+  const std::int64_t n = y.dim(0), c = y.dim(3), pixels = y.dim(1) * y.dim(2);
+  check(gamma.shape() == Shape{c} && beta.shape() == Shape{c}, name, ": y ", y.shape(), " has ", c,
+        " channels, gamma is ", gamma.shape(), ", beta ", beta.shape());
+  check(shortcut.empty() || (shortcut.shape() == y.shape() && shortcut.dtype() == y.dtype()), name,
+        ": shortcut is ", shortcut.shape(), " ", shortcut.dtype(), ", the branch ", y.shape(), " ",
+        y.dtype());
+  check(w1.empty() == w2.empty(), name, ": SE wants both excitation weights or none");
+  const bool se = !w1.empty();
+  return dispatch_float(y.dtype(), name, [&](auto tag) {
+    using T = decltype(tag);
+    using A = Acc<T>;
+    const auto& kernels = simd::channel_kernels<T>();
+    const simd::MapCut cut = simd::MapCut::of(y.shape());
+    const T* yp = y.data<T>();
+    const bool want_max = se && squeeze == SqueezeKind::max;
+    simd::ImageSums sums;
+    if (norm.training || (se && !want_max))
+      sums = simd::image_sums(
+          cut, [&](auto, auto, std::int64_t at, std::int64_t count, double* sum, double* square) {
+            kernels.sums(yp + at, count, c, sum, norm.training ? square : nullptr);
+          });
+    const NormStatistics stats =
+        norm_statistics(norm, sums.first.empty() ? nullptr : sums.a(),
+                        sums.first.empty() ? nullptr : sums.b(), n, cut.values(), c, dtype_of<A>);
+    saved.y = y;
+    saved.gamma = gamma;
+    saved.mean = stats.mean;
+    saved.rstd = stats.rstd;
+    saved.a = Tensor({c}, dtype_of<A>);
+    saved.b = Tensor({c}, dtype_of<A>);
+    A *ap = saved.a.data<A>(), *bp = saved.b.data<A>();
+    for (std::int64_t k = 0; k < c; ++k) {
+      ap[k] = gamma.data<A>()[k] * stats.rstd.data<A>()[k];
+      bp[k] = beta.data<A>()[k] - ap[k] * stats.mean.data<A>()[k];
+    }
+    if (se) {
+      saved.squeezed = Tensor({n, c}, dtype_of<A>);
+      A* v = saved.squeezed.data<A>();
+      if (want_max) {
+        Tensor low({n, c}, dtype_of<A>), low_at({n, c}, DType::i64);
+        saved.where = Tensor({n, c}, DType::i64);
+        std::int64_t* where = saved.where.data<std::int64_t>();
+        A* lp = low.data<A>();
+        std::int64_t* lat = low_at.data<std::int64_t>();
+        parallel_for(n, 1, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            kernels.extremes(yp + i * pixels * c, pixels, c, v + i * c, where + i * c, lp + i * c,
+                             lat + i * c);
+            for (std::int64_t k = 0; k < c; ++k) {
+              if (ap[k] < 0) {  // the largest normalised value comes from the smallest y
+                v[i * c + k] = lp[i * c + k];
+                where[i * c + k] = lat[i * c + k];
+              } else if (ap[k] == 0) {  // all normalised values are equal: the first is the maximum
+                v[i * c + k] = static_cast<A>(yp[i * pixels * c + k]);
+                where[i * c + k] = 0;
+              }
+            }
+          }
+        });
+      } else {
+        for (std::int64_t i = 0; i < n * c; ++i)
+          v[i] = static_cast<A>(sums.a()[i] / static_cast<double>(pixels));
+      }
+      Tensor z({n, c}, dtype_of<A>);
+      A* zp = z.data<A>();
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t k = 0; k < c; ++k) zp[i * c + k] = ap[k] * v[i * c + k] + bp[k];
+      saved.gates = Excite{gate}.forward(saved.excite, z, w1, b1, w2, b2);
+    }
+    const Tensor fa = image_factors<A>(saved.a, saved.gates);
+    const Tensor fb = image_factors<A>(saved.b, saved.gates);
+    const A *fap = fa.data<A>(), *fbp = fb.data<A>();
+    const std::int64_t row = se ? c : 0;
+    Tensor out(y.shape(), y.dtype());
+    T* op = out.data<T>();
+    const T* sp = shortcut.empty() ? nullptr : shortcut.data<T>();
+    cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
+      kernels.apply(yp + at, fap + i * row, fbp + i * row, sp ? sp + at : nullptr, relu, op + at,
+                    count, c);
+    });
+    saved.shortcut = !shortcut.empty();
+    saved.relu_affine = relu && shortcut.empty();
+    if (relu && !saved.relu_affine) saved.out = out;
+    return out;
+  });
+}
+
+Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Needs<8> needs) const {
+  return dispatch_float(dout.dtype(), name, [&](auto tag) {
+    using T = decltype(tag);
+    using A = Acc<T>;
+    const auto& kernels = simd::channel_kernels<T>();
+    const Shape shape = saved.y.shape();
+    const simd::MapCut cut = simd::MapCut::of(shape);
+    const std::int64_t n = cut.images, c = cut.c;
+    const bool se = !saved.gates.empty();
+    const std::int64_t row = se ? c : 0;
+
+    // Pass one. g is kept where somebody needs it: the shortcut, or pass two when the sum of two
+    // gradients or the mask should not be formed again.
+    const T *yp = saved.y.data<T>(), *dp = dout.data<T>();
+    const T* d2p = dout2.empty() ? nullptr : dout2.data<T>();
+    const Tensor fa = image_factors<A>(saved.a, saved.gates);
+    const Tensor fb = image_factors<A>(saved.b, saved.gates);
+    const A *fap = fa.data<A>(), *fbp = fb.data<A>();
+    const auto mask_at = [&](std::int64_t i, std::int64_t at) {
+      typename simd::ChannelKernels<T>::Mask mask;
+      if (saved.relu_affine) {
+        mask.a = fap + i * row;
+        mask.b = fbp + i * row;
+      } else if (relu) {
+        mask.out = saved.out.data<T>() + at;
+      }
+      return mask;
+    };
+    const bool keep = saved.shortcut ? (relu || d2p) : d2p != nullptr;
+    Tensor& g_home = dout.shared() && !dout2.empty() ? dout2 : dout;
+    Tensor g = keep ? reuse_or_new(g_home, shape, dout.dtype()) : dout;
+    T* gp = keep ? g.data<T>() : nullptr;
+    const auto sums = simd::image_sums(cut, [&](auto, std::int64_t i, std::int64_t at,
+                                                std::int64_t count, double* sum, double* product) {
+      kernels.backward_sums(dp + at, d2p ? d2p + at : nullptr, mask_at(i, at), yp + at,
+                            gp ? gp + at : nullptr, count, c, sum, product);
+    });
+    const double *G = sums.a(), *P = sums.b();
+
+    // Between the passes: everything per image and channel.
+    const A *ap = saved.a.data<A>(), *bp = saved.b.data<A>();
+    const A* s = se ? saved.gates.data<A>() : nullptr;
+    const A* v = se ? saved.squeezed.data<A>() : nullptr;
+    Grads<8> grads;
+    Tensor dz;
+    if (se) {
+      Tensor ds({n, c}, dtype_of<A>);
+      A* dsp = ds.data<A>();
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t k = 0; k < c; ++k) {
+          const std::int64_t j = i * c + k;
+          dsp[j] =
+              static_cast<A>(static_cast<double>(ap[k]) * P[j] + static_cast<double>(bp[k]) * G[j]);
+        }
+      auto from_gate = Excite{gate}.backward(saved.excite, std::move(ds),
+                                             {true, needs[4], needs[5], needs[6], needs[7]});
+      dz = std::move(from_gate[0]);
+      for (std::size_t i = 1; i < 5; ++i) grads[i + 3] = std::move(from_gate[i]);
+    }
+    const A* dzp = se ? dz.data<A>() : nullptr;
+    grads[1] = Tensor({c}, dtype_of<A>);
+    grads[2] = Tensor({c}, dtype_of<A>);
+    const auto m = static_cast<double>(cut.values());
+    std::vector<double> dgamma(static_cast<std::size_t>(c), 0.0),
+        dbeta(static_cast<std::size_t>(c), 0.0);
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t k = 0; k < c; ++k) {
+        const std::int64_t j = i * c + k;
+        const auto kk = static_cast<std::size_t>(k);
+        const auto mean = static_cast<double>(saved.mean.data<A>()[k]);
+        const auto rstd = static_cast<double>(saved.rstd.data<A>()[k]);
+        const double sj = s ? static_cast<double>(s[j]) : 1.0;
+        const double dzj = dzp ? static_cast<double>(dzp[j]) : 0.0;
+        dbeta[kk] += sj * G[j] + dzj;
+        dgamma[kk] += sj * rstd * (P[j] - mean * G[j]);
+        if (dzp) dgamma[kk] += dzj * rstd * (static_cast<double>(v[j]) - mean);
+      }
+    for (std::int64_t k = 0; k < c; ++k) {
+      grads[1].data<A>()[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
+      grads[2].data<A>()[k] = static_cast<A>(dbeta[static_cast<std::size_t>(k)]);
+    }
+    if (!needs[0] && !needs[3]) return grads;
+
+    // Pass two.
+    const std::int64_t rows = se ? n : 1;
+    Tensor p({rows, c}, dtype_of<A>), q({rows, c}, dtype_of<A>), r({rows, c}, dtype_of<A>);
+    const bool spread = se && squeeze == SqueezeKind::avg;
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t k = 0; k < c; ++k) {
+        const std::int64_t j = i * c + k;
+        const auto kk = static_cast<std::size_t>(k);
+        const auto a = static_cast<double>(ap[k]);
+        const auto mean = static_cast<double>(saved.mean.data<A>()[k]);
+        const auto rstd = static_cast<double>(saved.rstd.data<A>()[k]);
+        double qj = 0, rj = 0;
+        if (norm.training) {
+          qj = -a * rstd * dgamma[kk] / m;
+          rj = a * (rstd * mean * dgamma[kk] - dbeta[kk]) / m;
+        }
+        if (spread) rj += a * static_cast<double>(dzp[j]) / static_cast<double>(cut.pixels);
+        p.data<A>()[j] = static_cast<A>(s ? a * static_cast<double>(s[j]) : a);
+        q.data<A>()[j] = static_cast<A>(qj);
+        r.data<A>()[j] = static_cast<A>(rj);
+      }
+    const T* g2 = gp ? gp : dp;
+    Tensor y_storage = std::move(saved.y);
+    Tensor dy = reuse_or_new(y_storage, shape, g.dtype());
+    T* out = dy.data<T>();
+    cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
+      typename simd::ChannelKernels<T>::Mask mask;
+      if (!gp) mask = mask_at(i, at);
+      kernels.backward_apply(g2 + at, mask, yp + at, p.data<A>() + i * row, q.data<A>() + i * row,
+                             r.data<A>() + i * row, out + at, count, c);
+    });
+    if (se && squeeze == SqueezeKind::max)
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t k = 0; k < c; ++k) {
+          T& at = out[(i * cut.pixels + saved.where.data<std::int64_t>()[i * c + k]) * c + k];
+          at = static_cast<T>(static_cast<A>(at) + ap[k] * dzp[i * c + k]);
+        }
+    grads[0] = std::move(dy);
+    if (needs[3] && saved.shortcut) grads[3] = std::move(g);
+    return grads;
+  });
+}
+
+std::int64_t ResidualTail::multiply_adds(const Tensor& out, const Tensor&, const Tensor&,
+                                         const Tensor&, const Tensor&, const Tensor& w1,
+                                         const Tensor&, const Tensor&, const Tensor&) const {
+  return w1.empty() ? 0 : 2 * out.dim(0) * w1.numel();
+}
+
+Var ResidualTail::plain(const ResidualTail& op, const Var& y, const Var& gamma, const Var& beta,
+                        const Var& shortcut, const Var& w1, const Var& b1, const Var& w2,
+                        const Var& b2) {
+  Var out = batch_norm(y, gamma, beta, op.norm);
+  if (!w1.empty())
+    out = ops::scale(out, ops::excite(ops::squeeze(out, op.squeeze), w1, b1, w2, b2, op.gate));
+  if (!shortcut.empty()) out = ops::add(out, shortcut);
+  return op.relu ? ops::relu(out) : out;
+}
+
+std::vector<Example<ResidualTail>> ResidualTail::examples() {
+  std::vector<Example<ResidualTail>> out;
+  const auto add = [&](ResidualTail op, std::int64_t n, std::int64_t h, std::int64_t w,
+                       std::int64_t c, std::int64_t hidden, bool shortcut, bool bias) {
+    const Shape map{n, h, w, c};
+    std::vector<Shape> in{map, {c}, {c}, shortcut ? map : absent, absent, absent, absent, absent};
+    if (hidden > 0) {
+      in[4] = {hidden, c};
+      in[6] = {c, hidden};
+      if (bias) {
+        in[5] = {hidden};
+        in[7] = {c};
+      }
+    }
+    out.push_back({op, in});
+  };
+  for (bool relu : {true, false})
+    for (bool shortcut : {true, false})
+      for (SqueezeKind kind : {SqueezeKind::avg, SqueezeKind::max}) {
+        add({.relu = relu, .squeeze = kind}, 2, 3, 4, 5, 2, shortcut, true);
+        if (kind == SqueezeKind::avg) add({.relu = relu}, 3, 4, 3, 7, 0, shortcut, false);
+      }
+  add({.gate = GateKind::tanh}, 2, 3, 2, 17, 3, true, false);
+  add({.gate = GateKind::relu}, 2, 1, 3, 4, 1, true, true);
+  add({}, 1, 5, 4, 33, 2, true, true);
+  return out;
+}
+
+}  // namespace exciton::ops

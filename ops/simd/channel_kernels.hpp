@@ -1,0 +1,55 @@
+/// The five passes over channels-last feature maps from which batch norm, the SE operators and the
+/// fused residual tail are made. Each works on `pixels` consecutive pixels of C channels, on the
+/// calling thread; callers cut the work. Built once an instruction set and chosen at run time.
+///
+/// T is the element type of the maps; A = Acc<T> that of per-channel factors. Sums are added to
+/// double accumulators every 64 pixels, so long maps lose nothing.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include "core/dtype.hpp"
+
+namespace exciton::ops::simd {
+
+template <class T>
+struct ChannelKernels {
+  using A = Acc<T>;
+
+  /// sum[c] += sum over p of y,  square[c] += sum over p of y^2 (square may be null).
+  void (*sums)(const T* y, std::int64_t pixels, std::int64_t c, double* sum, double* square);
+
+  /// out = act(a[c] y + b[c] + shortcut); act is max(0, .) when `relu`; shortcut may be null;
+  /// b may be null (0).
+  void (*apply)(const T* y, const A* a, const A* b, const T* shortcut, bool relu, T* out,
+                std::int64_t pixels, std::int64_t c);
+
+  /// How a ReLU's derivative is found: not at all, from its output (out > 0), or recomputed from
+  /// its affine argument (a y + b > 0).
+  struct Mask {
+    const T* out = nullptr;
+    const A *a = nullptr, *b = nullptr;
+  };
+
+  /// g = (d + d2) [mask];  G[c] += sum g,  P[c] += sum g y;  g is written when not null.
+  /// d2 may be null. g may be d or d2 itself.
+  void (*backward_sums)(const T* d, const T* d2, const Mask& mask, const T* y, T* g,
+                        std::int64_t pixels, std::int64_t c, double* sum, double* product);
+
+  /// dy = p[c] g [mask] + q[c] y + r[c];  q and r may both be null (dy = p g). dy may be g or y.
+  void (*backward_apply)(const T* g, const Mask& mask, const T* y, const A* p, const A* q,
+                         const A* r, T* dy, std::int64_t pixels, std::int64_t c);
+
+  /// For max squeeze: high/low[c] = extreme values of y with their first pixel index.
+  void (*extremes)(const T* y, std::int64_t pixels, std::int64_t c, A* high, std::int64_t* high_at,
+                   A* low, std::int64_t* low_at);
+};
+
+/// The kernels of the best instruction set this processor has, for T float, bf16 or double.
+template <class T>
+const ChannelKernels<T>& channel_kernels();
+
+/// "avx512", "avx2" or "baseline"; the environment variable EXCITON_ISA lowers the choice.
+std::string_view instruction_set();
+
+}  // namespace exciton::ops::simd

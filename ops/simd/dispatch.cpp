@@ -1,0 +1,72 @@
+#include <cstdlib>
+
+#include "ops/simd/channel_kernels.hpp"
+
+namespace exciton::ops::simd {
+namespace {
+
+enum class Isa { baseline, avx2, avx512 };
+
+Isa detect() {
+  Isa best = Isa::baseline;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = Isa::avx2;
+  if (best == Isa::avx2 && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    best = Isa::avx512;
+  if (const char* wanted = std::getenv("EXCITON_ISA")) {
+    const std::string_view w = wanted;
+    check(w == "baseline" || w == "avx2" || w == "avx512", "EXCITON_ISA: \"", w,
+          "\" is not one of baseline, avx2, avx512");
+    const Isa asked = w == "baseline" ? Isa::baseline : w == "avx2" ? Isa::avx2 : Isa::avx512;
+    if (asked < best) best = asked;
+  }
+  return best;
+}
+
+Isa isa() {
+  static const Isa chosen = detect();
+  return chosen;
+}
+
+}  // namespace
+
+#define EXCITON_DECLARE(target)               \
+  namespace target {                          \
+  template <class T>                          \
+  const ChannelKernels<T>& channel_kernels(); \
+  }
+EXCITON_DECLARE(baseline)
+EXCITON_DECLARE(avx2)
+EXCITON_DECLARE(avx512)
+#undef EXCITON_DECLARE
+
+template <class T>
+const ChannelKernels<T>& channel_kernels() {
+  switch (isa()) {
+    case Isa::avx512:
+      return avx512::channel_kernels<T>();
+    case Isa::avx2:
+      return avx2::channel_kernels<T>();
+    case Isa::baseline:
+      break;
+  }
+  return baseline::channel_kernels<T>();
+}
+template const ChannelKernels<float>& channel_kernels<float>();
+template const ChannelKernels<bf16>& channel_kernels<bf16>();
+template const ChannelKernels<double>& channel_kernels<double>();
+
+std::string_view instruction_set() {
+  switch (isa()) {
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::baseline:
+      break;
+  }
+  return "baseline";
+}
+
+}  // namespace exciton::ops::simd

@@ -1,0 +1,86 @@
+/// Whole-map passes: the channel kernels cut over images (and, for few images, over pixels) and
+/// threads. Partial sums are combined in a fixed order.
+#pragma once
+#include <vector>
+
+#include "core/tensor.hpp"
+#include "core/threads.hpp"
+#include "ops/simd/channel_kernels.hpp"
+
+namespace exciton::ops::simd {
+
+/// A feature map [images, pixels, c], cut into images x splits tasks.
+struct MapCut {
+  std::int64_t images, pixels, c, splits;
+
+  MapCut(std::int64_t n, std::int64_t p, std::int64_t channels)
+      : images(n), pixels(p), c(channels), splits(1) {
+    const std::int64_t threads = num_threads();
+    if (n < 2 * threads && n * p * channels > (1 << 14))
+      splits = std::min<std::int64_t>(p, (2 * threads + n - 1) / n);
+  }
+  /// [N, H, W, C] is N images of H W pixels; [N, C] is one image of N pixels when `flat`.
+  static MapCut of(const Shape& s) {
+    return s.rank() == 2 ? MapCut(1, s[0], s[1]) : MapCut(s[0], s[1] * s[2], s[3]);
+  }
+  std::int64_t tasks() const { return images * splits; }
+  std::int64_t values() const { return pixels * images; }  ///< values a channel
+
+  /// f(task, image, first pixel's element offset, pixel count) over all tasks, in parallel.
+  template <class F>
+  void run(F&& f) const {
+    const std::int64_t work = std::max<std::int64_t>(1, images * pixels * c / tasks());
+    parallel_for(tasks(), std::max<std::int64_t>(1, (1 << 12) / work),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t t = begin; t < end; ++t) {
+                     const std::int64_t n = t / splits;
+                     const Piece p =
+                         piece_of(pixels, static_cast<int>(t % splits), static_cast<int>(splits));
+                     f(t, n, (n * pixels + p.begin) * c, p.end - p.begin);
+                   }
+                 });
+  }
+};
+
+/// Per-image, per-channel double sums [images, c], made of `rows` per task.
+struct ImageSums {
+  Tensor first, second;  ///< f64 [images, c]
+  const double* a() const { return first.data<double>(); }
+  const double* b() const { return second.data<double>(); }
+};
+
+/// Runs f(task, image, offset, pixels, double* first, double* second) with zeroed rows and folds
+/// the rows of one image together.
+template <class F>
+ImageSums image_sums(const MapCut& cut, F&& f) {
+  Tensor first = Tensor({cut.tasks(), cut.c}, DType::f64);
+  Tensor second = Tensor({cut.tasks(), cut.c}, DType::f64);
+  double* a = first.data<double>();
+  double* b = second.data<double>();
+  cut.run([&](std::int64_t t, std::int64_t n, std::int64_t at, std::int64_t pixels) {
+    std::fill_n(a + t * cut.c, cut.c, 0.0);
+    std::fill_n(b + t * cut.c, cut.c, 0.0);
+    f(t, n, at, pixels, a + t * cut.c, b + t * cut.c);
+  });
+  if (cut.splits == 1) return {first, second};
+  ImageSums out{Tensor::zeros({cut.images, cut.c}, DType::f64),
+                Tensor::zeros({cut.images, cut.c}, DType::f64)};
+  double* fa = out.first.data<double>();
+  double* fb = out.second.data<double>();
+  for (std::int64_t t = 0; t < cut.tasks(); ++t)
+    for (std::int64_t k = 0; k < cut.c; ++k) {
+      fa[t / cut.splits * cut.c + k] += a[t * cut.c + k];
+      fb[t / cut.splits * cut.c + k] += b[t * cut.c + k];
+    }
+  return out;
+}
+
+/// Column sums of [images, c].
+inline std::vector<double> over_images(const double* rows, std::int64_t images, std::int64_t c) {
+  std::vector<double> sum(static_cast<std::size_t>(c), 0.0);
+  for (std::int64_t n = 0; n < images; ++n)
+    for (std::int64_t k = 0; k < c; ++k) sum[static_cast<std::size_t>(k)] += rows[n * c + k];
+  return sum;
+}
+
+}  // namespace exciton::ops::simd

@@ -1,0 +1,82 @@
+/// Fixed-width vectors for kernel files, on the compilers' vector extensions. A kernel file is
+/// compiled once an instruction set with EXCITON_TARGET naming its namespace; only such files may
+/// include this header, so that code for a newer processor never leaks into shared functions.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "core/dtype.hpp"
+
+#if defined(__AVX512F__)
+#define EXCITON_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define EXCITON_VECTOR_BYTES 32
+#else
+#define EXCITON_VECTOR_BYTES 16
+#endif
+#define EXCITON_INLINE inline __attribute__((always_inline))
+
+namespace exciton::ops::simd {
+namespace EXCITON_TARGET {
+namespace {
+
+/// A is float or double. Vec<A>::V holds `lanes` of them.
+template <class A>
+struct Vec {
+  static constexpr int lanes = EXCITON_VECTOR_BYTES / static_cast<int>(sizeof(A));
+  typedef A V __attribute__((vector_size(EXCITON_VECTOR_BYTES)));
+};
+
+using V32 = Vec<float>::V;
+using V64 = Vec<double>::V;
+typedef std::uint32_t U32 __attribute__((vector_size(EXCITON_VECTOR_BYTES)));
+typedef std::uint16_t U16 __attribute__((vector_size(EXCITON_VECTOR_BYTES / 2)));
+
+EXCITON_INLINE V32 load(const float* p) {
+  V32 v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+EXCITON_INLINE V64 load(const double* p) {
+  V64 v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+EXCITON_INLINE V32 load(const bf16* p) {
+  U16 half;
+  std::memcpy(&half, p, sizeof half);
+  const U32 wide = __builtin_convertvector(half, U32) << 16;
+  V32 v;
+  std::memcpy(&v, &wide, sizeof v);
+  return v;
+}
+
+EXCITON_INLINE void store(float* p, V32 v) { std::memcpy(p, &v, sizeof v); }
+EXCITON_INLINE void store(double* p, V64 v) { std::memcpy(p, &v, sizeof v); }
+/// Rounds to nearest even. NaN stays NaN but for payloads with all upper bits set, which no
+/// arithmetic here makes.
+EXCITON_INLINE void store(bf16* p, V32 v) {
+  U32 u;
+  std::memcpy(&u, &v, sizeof u);
+  const U32 rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const U16 half = __builtin_convertvector(rounded, U16);
+  std::memcpy(&p->bits, &half, sizeof half);
+}
+
+/// The first n lanes; the others are zero (load) or not written (store).
+template <class T>
+EXCITON_INLINE typename Vec<Acc<T>>::V load_part(const T* p, int n) {
+  T buffer[Vec<Acc<T>>::lanes] = {};
+  for (int i = 0; i < n; ++i) buffer[i] = p[i];
+  return load(buffer);
+}
+template <class T>
+EXCITON_INLINE void store_part(T* p, typename Vec<Acc<T>>::V v, int n) {
+  T buffer[Vec<Acc<T>>::lanes];
+  store(buffer, v);
+  for (int i = 0; i < n; ++i) p[i] = buffer[i];
+}
+
+}  // namespace
+}  // namespace EXCITON_TARGET
+}  // namespace exciton::ops::simd
