@@ -79,7 +79,8 @@ class Linear final : public Module {
 
 /// Zeroes elements with probability p in training and scales the rest by 1 / (1 - p); the identity
 /// in evaluation. Its random stream is its own, and its position is the buffer "state" [3] i64
-/// (seed, stream, counter), so a checkpoint resumes it exactly. Errors: p outside [0, 1).
+/// (seed, stream, counter; none when p is 0), so a checkpoint resumes it exactly. Errors: p outside
+/// [0, 1).
 class Dropout final : public Module {
  public:
   Dropout(double p, Generator& init);

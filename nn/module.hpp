@@ -1,6 +1,7 @@
 /// Modules are plain values with one traversal. Parameters, buffers, names, checkpoints, summaries,
 /// counts and train/eval mode are all visitors of the same `visit`.
 #pragma once
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,10 +62,13 @@ class Visitor {
   void walk(Module& root);
 
  private:
-  static Module* pointer(Module& m) { return &m; }
-  template <class P>
-  static Module* pointer(P& p) {
-    return &*p;
+  /// The child held by value or by pointer.
+  template <class M>
+  static Module* pointer(M& child) {
+    if constexpr (std::derived_from<M, Module>)
+      return &child;
+    else
+      return &*child;
   }
   std::string joined(std::string_view name) const;
   std::string prefix_;

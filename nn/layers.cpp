@@ -1,0 +1,147 @@
+#include "nn/layers.hpp"
+
+#include <cmath>
+
+#include "core/threads.hpp"
+#include "ops/dropout.hpp"
+#include "ops/linear.hpp"
+#include "ops/pooling.hpp"
+#include "ops/relu.hpp"
+
+namespace exciton::nn {
+namespace {
+
+/// Fills `t` with draw(generator), in parallel: every element takes the same number of counters,
+/// so element i starts at a known one and the values do not depend on the thread count.
+template <class Draw>
+Parameter filled(const Shape& shape, Generator& init, Draw&& draw) {
+  Tensor t(shape);
+  Generator probe(init.state());
+  draw(probe);
+  const Generator::State start = init.state();
+  const std::uint64_t each = probe.state().counter - start.counter;
+  const auto at = [&](std::int64_t i) {
+    return Generator::State{start.seed, start.stream,
+                            start.counter + each * static_cast<std::uint64_t>(i)};
+  };
+  float* values = t.data<float>();
+  parallel_for(t.numel(), 4096, [&](std::int64_t begin, std::int64_t end) {
+    Generator g(at(begin));
+    for (std::int64_t i = begin; i < end; ++i) values[i] = static_cast<float>(draw(g));
+  });
+  init.set_state(at(t.numel()));
+  return Parameter(std::move(t));
+}
+
+}  // namespace
+
+Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init) {
+  const double deviation = std::sqrt(2.0 / static_cast<double>(fan_out));
+  return filled(shape, init, [deviation](Generator& g) { return deviation * g.normal(); });
+}
+
+Parameter uniform(const Shape& shape, double bound, Generator& init) {
+  return filled(shape, init,
+                [bound](Generator& g) { return bound * (2 * g.uniform_double() - 1); });
+}
+
+Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const ops::ConvSpec& s,
+               Generator& init, bool with_bias)
+    : spec(s) {
+  check(in >= 1 && out >= 1 && kernel >= 1, "Conv2d: in, out and kernel must be at least 1, got ",
+        in, ", ", out, " and ", kernel);
+  check(s.groups >= 1 && in % s.groups == 0 && out % s.groups == 0, "Conv2d: groups ", s.groups,
+        " must divide in ", in, " and out ", out);
+  weight =
+      kaiming_normal({out, in / s.groups, kernel, kernel}, kernel * kernel * out / s.groups, init);
+  if (with_bias) bias = Parameter(Tensor::zeros({out}));
+}
+
+void Conv2d::visit(Visitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+}
+
+Var Conv2d::forward(const Var& x) { return ops::conv2d(x, weight, bias, spec, packed); }
+
+BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o)
+    : weight(Tensor::full({channels}, 1)),
+      bias(Tensor::zeros({channels})),
+      running{Tensor::zeros({channels}), Tensor::full({channels}, 1)},
+      options(o) {}
+
+void BatchNorm::visit(Visitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+  v("running_mean", running.mean);
+  v("running_var", running.var);
+}
+
+ops::BatchNormSpec BatchNorm::spec() {
+  return {
+      .eps = options.eps, .momentum = options.momentum, .training = training, .running = &running};
+}
+
+Var BatchNorm::forward(const Var& x) { return ops::batch_norm(x, weight, bias, spec()); }
+
+Linear::Linear(std::int64_t in, std::int64_t out, Generator& init, bool with_bias) {
+  check(in >= 1 && out >= 1, "Linear: in and out must be at least 1, got ", in, " and ", out);
+  const double bound = 1 / std::sqrt(static_cast<double>(in));
+  weight = uniform({out, in}, bound, init);
+  if (with_bias) bias = uniform({out}, bound, init);
+}
+
+void Linear::visit(Visitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+}
+
+Var Linear::forward(const Var& x) { return ops::linear(x, weight, bias); }
+
+Dropout::Dropout(double probability, Generator& init)
+    : p(probability), state(Shape{3}, DType::i64) {
+  check(p >= 0 && p < 1, "Dropout: p must be in [0, 1), got ", p);
+  const std::uint64_t seed = init.bits();
+  auto s = state.span<std::int64_t>();
+  s[0] = static_cast<std::int64_t>(seed << 32 | init.bits());
+  s[1] = s[2] = 0;
+}
+
+void Dropout::visit(Visitor& v) {
+  if (p > 0) v("state", state);
+}
+
+Var Dropout::forward(const Var& x) {
+  if (!training || p == 0) return x;
+  auto s = state.span<std::int64_t>();
+  Generator generator({.seed = static_cast<std::uint64_t>(s[0]),
+                       .stream = static_cast<std::uint64_t>(s[1]),
+                       .counter = static_cast<std::uint64_t>(s[2])});
+  Var y = ops::dropout(x, p, generator);
+  s[2] = static_cast<std::int64_t>(generator.state().counter);
+  return y;
+}
+
+Var Relu::forward(const Var& x) { return ops::relu(x); }
+
+Var MaxPool::forward(const Var& x) {
+  return ops::max_pool(x, {options.kernel, options.stride, options.padding, options.ceil_mode});
+}
+
+Var AvgPool::forward(const Var& x) {
+  return ops::avg_pool(x, {options.kernel, options.stride, options.padding, options.ceil_mode});
+}
+
+Var GlobalAvgPool::forward(const Var& x) { return ops::global_avg_pool(x); }
+
+void Sequential::visit(Visitor& v) {
+  for (std::size_t i = 0; i < modules_.size(); ++i) v(std::to_string(i), *modules_[i]);
+}
+
+Var Sequential::forward(const Var& x) {
+  Var y = x;
+  for (const auto& m : modules_) y = (*m)(y);
+  return y;
+}
+
+}  // namespace exciton::nn
