@@ -13,11 +13,12 @@ struct ScheduleSpec {
   std::int64_t total_steps = 1;  ///< of the whole training
   std::int64_t steps_per_epoch = 1;
 
-  double gamma = 0.1;              ///< step, multistep: factor of each drop
-  double step_size = 30;           ///< step: epochs between drops
-  std::vector<double> milestones;  ///< multistep: epochs of the drops, ascending, may be fractional
-  double final_lr = 0;             ///< cosine: the rate at total_steps
-  double warmup_fraction = 0.2;    ///< one_cycle_linear: share of the steps that rise
+  double gamma = 0.1;     ///< step, multistep: factor of each drop
+  double step_size = 30;  ///< step: epochs between drops
+  std::vector<double>
+      milestones{};              ///< multistep: epochs of the drops, ascending, may be fractional
+  double final_lr = 0;           ///< cosine: the rate at total_steps
+  double warmup_fraction = 0.2;  ///< one_cycle_linear: share of the steps that rise
 
   std::int64_t warmup_steps = 0;  ///< the first steps, which rise to the schedule's own rate
   double warmup_start_lr = 0;     ///< the rate at step 0 when warmup_steps > 0
