@@ -1,0 +1,53 @@
+/// Reading whole files, with errors that name them.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/threads.hpp"
+
+namespace exciton::data {
+
+/// All bytes of a regular file.
+std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
+
+/// All bytes of a file, decompressed when it is gzip. Errors: a damaged or truncated stream, more
+/// than `limit` bytes.
+std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size_t limit);
+
+/// The lines of a text file without line ends and without empty lines.
+std::vector<std::string> read_lines(const std::filesystem::path& path);
+
+/// Calls f(index) for every index in [0, count) on all threads, and throws what the lowest failing
+/// index of them threw. After a failure the remaining work is left out where that keeps this rule.
+template <class F>
+void for_each_index(std::int64_t count, F&& f) {
+  std::atomic<std::int64_t> lowest{std::numeric_limits<std::int64_t>::max()};
+  std::exception_ptr error;
+  std::mutex mutex;
+  parallel_for(count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end && i < lowest; ++i) {
+      std::exception_ptr caught;
+      try {
+        f(i);
+      } catch (...) {
+        caught = std::current_exception();
+      }
+      if (!caught) continue;
+      const std::lock_guard lock(mutex);
+      if (i < lowest) {
+        lowest = i;
+        error = std::move(caught);
+      }
+      return;
+    }
+  });
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace exciton::data

@@ -1,0 +1,74 @@
+/// What the data tests share: temporary folders, tiny files in every layout, expected errors.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "data/dataset.hpp"
+#include "data/memory_dataset.hpp"
+
+namespace exciton::data::testing {
+
+using Bytes = std::vector<std::uint8_t>;
+
+/// A new folder, gone with its contents at the end of the scope.
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Makes the folders above `path`, too.
+void write_file(const std::filesystem::path& path, const Bytes& bytes);
+void write_file(const std::filesystem::path& path, const std::string& text);
+Bytes gzip(const Bytes& bytes);
+
+/// [h, w, c] with smooth colours that differ with `shade`; JPEG keeps it nearly.
+Image smooth_image(std::int64_t h, std::int64_t w, std::int64_t c, int shade);
+/// [h, w, c] of independent pixels.
+Image noise_image(std::int64_t h, std::int64_t w, std::int64_t c, std::uint64_t seed);
+
+/// A JPEG of an RGB or grey image, 4:4:4; `cmyk` stores it as YCCK with the Adobe marker.
+Bytes jpeg(const Image& image, int quality = 95, bool cmyk = false);
+/// A PNG of a grey, RGB or RGBA image.
+Bytes png(const Image& image);
+
+/// `count` noise images of one size with labels index % classes.
+std::shared_ptr<MemoryDataset> noise_dataset(std::int64_t count, std::int64_t side = 8,
+                                             std::int64_t channels = 3, int classes = 10);
+
+/// The message of the exciton::Error that f throws; fails the test when it throws none.
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+/// Expects that f throws an Error of one line that has all of `parts`.
+template <class F>
+void expect_error(F&& f, std::initializer_list<std::string> parts) {
+  const std::string message = error_of(f);
+  for (const std::string& part : parts)
+    EXPECT_NE(message.find(part), std::string::npos) << "\"" << part << "\" in: " << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+}
+
+}  // namespace exciton::data::testing
