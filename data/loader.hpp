@@ -13,42 +13,46 @@
 namespace exciton::data {
 
 struct Batch {
-  Tensor images;  ///< [N, H, W, C], f32 or bf16, normalised
-  Tensor labels;  ///< [N], i64
+  Tensor images;                      ///< [N, H, W, C], f32 or bf16, normalised
+  Tensor labels;                      ///< [N], i64
   std::vector<std::int64_t> indices;  ///< which images of the data set
 };
 
 struct LoaderOptions {
   std::int64_t batch = 128;
-  bool shuffle = true;      ///< a fresh permutation each epoch, drawn from (seed, epoch)
-  bool drop_last = true;    ///< leave out an incomplete last batch
-  int workers = 1;          ///< threads that prepare batches ahead; 0: in next() itself
-  int prefetch = 4;         ///< batches kept ready (bounded queue)
+  bool shuffle = true;    ///< a fresh permutation each epoch, drawn from (seed, epoch)
+  bool drop_last = true;  ///< leave out an incomplete last batch
+  int workers = 1;        ///< threads that prepare batches ahead; 0: in next() itself
+  int prefetch = 4;       ///< batches kept ready (bounded queue)
   std::uint64_t seed = 1;
-  DType dtype = DType::f32;
+  DType dtype = DType::f32;  ///< of the images: f32 or bf16
 };
 
 class Loader {
  public:
   /// The augmentation is applied per image with random numbers drawn from (seed, epoch, index).
+  /// Errors: an option out of range, no images, fewer images than one batch with drop_last.
   Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options);
+  /// Stops the workers after the image at hand.
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
   /// Batches in one epoch.
   std::int64_t batches() const;
-  /// Begins (or re-enters, for a resume) epoch `epoch` at batch `first`. Drops what was prefetched.
+  /// Begins (or re-enters, for a resume) epoch `epoch` at batch `first`, 0 to batches(). Drops what
+  /// was prefetched. A new loader is before epoch 0, and begins it when next() comes first.
   void start_epoch(std::int64_t epoch, std::int64_t first = 0);
-  /// The next batch in order, or nothing at the end of the epoch. Errors raised by workers arrive
-  /// here.
+  /// The next batch in order, or nothing at the end of the epoch. What a worker threw while making
+  /// this batch is thrown here, each time until start_epoch moves elsewhere. One thread at a time.
+  /// Errors: an image that cannot be read, images of different sizes in one batch.
   std::optional<Batch> next();
   /// Where the next batch comes from; with the seed in the recipe this is the loader's whole state.
   struct Position {
     std::int64_t epoch = 0, batch = 0;
   };
   Position position() const;
-  /// Seconds next() has waited for workers since construction.
+  /// Seconds next() has waited for batches since construction (with no workers: to make them).
   double seconds_waited() const;
 
  private:

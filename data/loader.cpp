@@ -1,0 +1,208 @@
+#include "data/loader.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <numeric>
+#include <stop_token>
+#include <thread>
+#include <utility>
+
+namespace exciton::data {
+namespace {
+
+using Order = std::vector<std::int64_t>;  // image indices in the order of one epoch
+
+/// Streams of the loader have the highest bit set, which leaves the others to the rest of the
+/// program: 1, then 1 for a permutation or 0 for an image, 22 bits of epoch, 40 bits of index.
+std::uint64_t stream_of(bool permutation, std::int64_t epoch, std::int64_t index) {
+  return std::uint64_t{1} << 63 | std::uint64_t{permutation} << 62 |
+         (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);
+}
+
+/// Fisher and Yates.
+std::shared_ptr<const Order> order_of(std::int64_t size, bool shuffle, std::uint64_t seed,
+                                      std::int64_t epoch) {
+  auto order = std::make_shared<Order>(static_cast<std::size_t>(size));
+  std::iota(order->begin(), order->end(), 0);
+  if (!shuffle) return order;
+  Generator rng(seed, stream_of(true, epoch, 0));
+  for (std::size_t i = order->size(); i > 1; --i)
+    std::swap((*order)[i - 1], (*order)[rng.below(i)]);
+  return order;
+}
+
+/// A batch, the error that came instead, or neither while it is being made.
+struct Slot {
+  std::optional<Batch> batch;
+  std::exception_ptr error;
+  bool ready() const { return batch || error; }
+};
+
+}  // namespace
+
+struct Loader::State {
+  State(std::shared_ptr<const Dataset> data, const Augment& augment, const LoaderOptions& o,
+        std::int64_t count)
+      : dataset(std::move(data)),
+        augmenter(augment, dataset->channels()),
+        options(o),
+        batches(count),
+        queue(static_cast<std::size_t>(o.prefetch)) {}
+
+  const std::shared_ptr<const Dataset> dataset;
+  const Augmenter augmenter;
+  const LoaderOptions options;
+  const std::int64_t batches;
+
+  mutable std::mutex mutex;
+  std::condition_variable_any room, ready;
+  // Guarded by the mutex. Batches [taken, made) are being made or wait in `queue`, batch b in place
+  // b % prefetch; `made` never runs more than `prefetch` ahead.
+  std::shared_ptr<const Order> order;  // nothing before the first epoch
+  std::int64_t epoch = 0, taken = 0, made = 0;
+  std::uint64_t starts = 0;  // tells a worker that the epoch it works for is gone
+  std::vector<Slot> queue;
+  double seconds_waited = 0;
+
+  std::vector<std::jthread> workers;  // last, so that they end before what they use
+
+  Slot& slot(std::int64_t batch) { return queue[static_cast<std::size_t>(batch) % queue.size()]; }
+
+  template <class T>
+  Batch make(const Order& from, std::int64_t at_epoch, std::int64_t batch,
+             const std::stop_token& stop) const {
+    const std::int64_t first = batch * options.batch;
+    const std::int64_t count =
+        std::min(options.batch, static_cast<std::int64_t>(from.size()) - first);
+    Batch out;
+    out.labels = Tensor({count}, DType::i64);
+    out.indices.assign(from.begin() + first, from.begin() + first + count);
+    auto* labels = out.labels.data<std::int64_t>();
+    Image image;
+    for (std::int64_t i = 0; i < count && !stop.stop_requested(); ++i) {
+      const std::int64_t index = out.indices[static_cast<std::size_t>(i)];
+      labels[i] = dataset->label(index);
+      dataset->read(index, image);
+      if (i == 0)
+        out.images = Tensor({count, image.height, image.width, image.channels}, dtype_of<T>);
+      const Shape& shape = out.images.shape();
+      check(image.height == shape[1] && image.width == shape[2] && image.channels == shape[3],
+            "loader: image ", index, " of ", dataset->description(), " is [", image.height, ", ",
+            image.width, ", ", image.channels, "], others of its batch ", shape,
+            "; resize the images to one size");
+      Generator rng(options.seed, stream_of(false, at_epoch, index));
+      augmenter(image, rng, out.images.data<T>() + i * image.height * image.width * image.channels);
+    }
+    return out;
+  }
+
+  Slot fill(const Order& from, std::int64_t at_epoch, std::int64_t batch,
+            const std::stop_token& stop = {}) const {
+    Slot out;
+    try {
+      out.batch = options.dtype == DType::bf16 ? make<bf16>(from, at_epoch, batch, stop)
+                                               : make<float>(from, at_epoch, batch, stop);
+    } catch (...) {
+      out.error = std::current_exception();
+    }
+    return out;
+  }
+
+  void work(const std::stop_token& stop) {
+    std::unique_lock lock(mutex);
+    const auto has_room = [&] {
+      return order && made < batches && made - taken < static_cast<std::int64_t>(queue.size());
+    };
+    while (room.wait(lock, stop, has_room) && !stop.stop_requested()) {
+      const std::shared_ptr<const Order> from = order;
+      const std::int64_t at_epoch = epoch, batch = made++;
+      const std::uint64_t start = starts;
+      lock.unlock();
+      Slot filled = fill(*from, at_epoch, batch, stop);
+      lock.lock();
+      if (start != starts) continue;
+      slot(batch) = std::move(filled);
+      ready.notify_all();
+    }
+  }
+};
+
+Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options) {
+  check(dataset != nullptr, "loader: no data set");
+  check(options.batch >= 1, "loader: batch wants at least 1, got ", options.batch);
+  check(options.workers >= 0, "loader: workers wants at least 0, got ", options.workers);
+  check(options.prefetch >= 1, "loader: prefetch wants at least 1, got ", options.prefetch);
+  check(options.dtype == DType::f32 || options.dtype == DType::bf16,
+        "loader: images are f32 or bf16, not ", options.dtype);
+  const std::int64_t size = dataset->size();
+  const std::int64_t batches =
+      options.drop_last ? size / options.batch : (size + options.batch - 1) / options.batch;
+  check(batches >= 1, "loader: ", dataset->description(), " has ", size,
+        " images, less than one batch of ", options.batch,
+        "; use a smaller batch or drop_last = false");
+  state_ = std::make_unique<State>(std::move(dataset), augment, options, batches);
+  for (int i = 0; i < options.workers; ++i)
+    state_->workers.emplace_back(
+        [state = state_.get()](const std::stop_token& stop) { state->work(stop); });
+}
+
+Loader::~Loader() {
+  for (std::jthread& worker : state_->workers) worker.request_stop();
+}
+
+std::int64_t Loader::batches() const { return state_->batches; }
+
+void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
+  State& s = *state_;
+  check(epoch >= 0, "loader: epoch wants at least 0, got ", epoch);
+  check(first >= 0 && first <= s.batches, "loader: first batch wants 0 to ", s.batches, ", got ",
+        first);
+  auto order = order_of(s.dataset->size(), s.options.shuffle, s.options.seed, epoch);
+  std::vector<Slot> dropped(s.queue.size());
+  {
+    const std::lock_guard lock(s.mutex);
+    s.order = std::move(order);
+    s.epoch = epoch;
+    s.taken = s.made = first;
+    ++s.starts;
+    s.queue.swap(dropped);
+  }
+  s.room.notify_all();
+}
+
+std::optional<Batch> Loader::next() {
+  State& s = *state_;
+  if (!s.order) start_epoch(0);  // only this thread ever sets it
+  std::unique_lock lock(s.mutex);
+  if (s.taken == s.batches) return std::nullopt;
+  Slot& slot = s.slot(s.taken);
+  const auto begin = std::chrono::steady_clock::now();
+  if (s.workers.empty())
+    slot = s.fill(*s.order, s.epoch, s.taken);
+  else
+    s.ready.wait(lock, [&] { return slot.ready(); });
+  s.seconds_waited +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (slot.error) std::rethrow_exception(slot.error);
+  std::optional<Batch> batch = std::exchange(slot, {}).batch;
+  ++s.taken;
+  if (s.workers.empty()) s.made = s.taken;
+  lock.unlock();
+  s.room.notify_one();
+  return batch;
+}
+
+Loader::Position Loader::position() const {
+  const std::lock_guard lock(state_->mutex);
+  return {state_->epoch, state_->taken};
+}
+
+double Loader::seconds_waited() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->seconds_waited;
+}
+
+}  // namespace exciton::data

@@ -1,0 +1,45 @@
+// Real images, where they are installed (Debian's package dataset-fashion-mnist).
+#include <numeric>
+
+#include "data/dataset.hpp"
+#include "data/formats.hpp"
+#include "data/loader.hpp"
+#include "support.hpp"
+
+namespace exciton::data {
+namespace {
+
+const std::filesystem::path fashion_dir = "/usr/share/datasets/fashion-mnist";
+
+TEST(FashionMnist, debian_package) {
+  if (!find_idx(fashion_dir)) GTEST_SKIP() << "package dataset-fashion-mnist is not installed";
+  const auto train = open_dataset("auto", fashion_dir, "train");
+  const auto test = open_dataset("auto", fashion_dir, "test");
+  ASSERT_EQ(train->size(), 60000);
+  ASSERT_EQ(test->size(), 10000);
+  EXPECT_EQ(train->image_size(), 28);
+  EXPECT_EQ(train->channels(), 1);
+  std::vector<int> count(10);
+  for (std::int64_t i = 0; i < train->size(); ++i)
+    ++count[static_cast<std::size_t>(train->label(i))];
+  EXPECT_EQ(count, std::vector<int>(10, 6000));
+  EXPECT_EQ(train->class_names()[static_cast<std::size_t>(train->label(0))], "Ankle boot");
+
+  const ChannelStats stats = channel_stats(*train);  // the well-known figures
+  EXPECT_NEAR(stats.mean[0], 0.2860, 5e-5);
+  EXPECT_NEAR(stats.std[0], 0.3530, 5e-5);
+
+  Loader loader(train, {.pad = 4, .flip = true, .mean = stats.mean, .std = stats.std},
+                {.batch = 128, .workers = 2});
+  EXPECT_EQ(loader.batches(), 468);
+  double sum = 0;
+  for (int i = 0; i < 20; ++i) {
+    const Batch batch = *loader.next();
+    const auto values = batch.images.span<float>();
+    sum += std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  }
+  EXPECT_LT(std::abs(sum / 20), 0.15) << "normalised, but for the black border";
+}
+
+}  // namespace
+}  // namespace exciton::data
