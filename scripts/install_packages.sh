@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Exciton is built from. Does nothing, and needs no root, when all
+# of them are there.
+#   scripts/install_packages.sh [--dev] [PACKAGE...]
+# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache).
+set -euo pipefail
+
+packages=(
+  cmake ninja-build g++ pkg-config
+  libdnnl-dev ocl-icd-opencl-dev  # oneDNN, and what its CMake package asks for
+  libopenblas-dev
+  nlohmann-json3-dev libcli11-dev libxxhash-dev
+  libturbojpeg0-dev libpng-dev zlib1g-dev libarchive-dev
+  libcurl4-openssl-dev libssl-dev ca-certificates
+  libgtest-dev
+)
+for argument in "$@"; do
+  case $argument in
+    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev) ;;
+    -*) echo "install_packages.sh: unknown option $argument (there is --dev)" >&2; exit 2 ;;
+    *) packages+=("$argument") ;;
+  esac
+done
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+  [[ $status == ii* ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+as_root=()
+if ((EUID != 0)); then
+  if ! command -v sudo >/dev/null; then
+    echo "install_packages.sh: missing, and only root can install them (no sudo here):" >&2
+    printf '  apt-get install --no-install-recommends' >&2
+    printf ' %s' "${missing[@]}" >&2
+    echo >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+
+echo "Installing ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
