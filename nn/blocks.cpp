@@ -1,6 +1,6 @@
 #include "nn/blocks.hpp"
 
-#include "ops/shortcut_pad.hpp"
+#include "ops/channels.hpp"
 
 namespace exciton::nn {
 namespace {

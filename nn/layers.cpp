@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "core/threads.hpp"
+#include "ops/activation.hpp"
 #include "ops/dropout.hpp"
 #include "ops/linear.hpp"
 #include "ops/pooling.hpp"
-#include "ops/relu.hpp"
 
 namespace exciton::nn {
 namespace {
@@ -124,13 +124,9 @@ Var Dropout::forward(const Var& x) {
 
 Var Relu::forward(const Var& x) { return ops::relu(x); }
 
-Var MaxPool::forward(const Var& x) {
-  return ops::max_pool(x, {options.kernel, options.stride, options.padding, options.ceil_mode});
-}
+Var MaxPool::forward(const Var& x) { return ops::max_pool(x, spec); }
 
-Var AvgPool::forward(const Var& x) {
-  return ops::avg_pool(x, {options.kernel, options.stride, options.padding, options.ceil_mode});
-}
+Var AvgPool::forward(const Var& x) { return ops::avg_pool(x, spec); }
 
 Var GlobalAvgPool::forward(const Var& x) { return ops::global_avg_pool(x); }
 

@@ -45,10 +45,11 @@ struct BufferVisitor final : Visitor {
   void buffer(const std::string& name, Tensor& t) override { found.push_back({name, &t}); }
 };
 
-struct ModeVisitor final : Visitor {
-  bool training;
-  explicit ModeVisitor(bool t) : training(t) {}
-  void enter(const std::string&, Module& m) override { m.training = training; }
+struct FlagVisitor final : Visitor {
+  bool Module::*flag;
+  bool value;
+  FlagVisitor(bool Module::*f, bool v) : flag(f), value(v) {}
+  void enter(const std::string&, Module& m) override { m.*flag = value; }
 };
 
 }  // namespace
@@ -71,7 +72,11 @@ std::int64_t parameter_count(Module& module) {
   return n;
 }
 
-void set_training(Module& module, bool training) { ModeVisitor(training).walk(module); }
+void set_training(Module& module, bool training) {
+  FlagVisitor(&Module::training, training).walk(module);
+}
+
+void set_fused(Module& module, bool fused) { FlagVisitor(&Module::fused, fused).walk(module); }
 
 void convert(Module& module, DType type) {
   for (const auto& p : parameters(module)) {

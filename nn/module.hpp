@@ -34,6 +34,8 @@ class Module {
   virtual void visit(Visitor&) {}
   /// Training (batch statistics, dropout) or evaluation; see set_training().
   bool training = true;
+  /// Fused operators where the form allows, or their plain twins; see set_fused().
+  bool fused = true;
 
  protected:
   virtual Var forward(const Var& x) = 0;
@@ -83,6 +85,9 @@ std::vector<NamedBuffer> buffers(Module& module);
 std::int64_t parameter_count(Module& module);
 /// Train (true) or eval (false) mode for the module and all below it.
 void set_training(Module& module, bool training);
+/// Chooses between fused operators (true, the default) and their plain twins for the module and all
+/// below it; both compute the same.
+void set_fused(Module& module, bool fused);
 /// Converts every parameter and floating buffer, e.g. to f64 for a gradient check of a whole
 /// network.
 void convert(Module& module, DType type);

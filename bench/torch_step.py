@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""One training or inference measurement of a ResNet with PyTorch, printed as a line of JSON.
+
+An independent definition of the networks in nn/models (same shapes, same counts), with channels-last
+memory. Fields as `exciton bench`: model, mode, batch, dtype, threads, images_per_second (median over
+steps), ms_per_step, peak_rss_mib, parameters.
+"""
+import argparse
+import json
+import resource
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class SE(nn.Module):
+    def __init__(self, channels, reduction=16):
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.expand = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x):
+        z = x.mean((2, 3), keepdim=True)
+        return x * torch.sigmoid(self.expand(F.relu(self.reduce(z))))
+
+
+def conv_norm(inputs, outputs, kernel, stride):
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class Block(nn.Module):
+    """A basic (two 3x3) or bottleneck (1x1, 3x3, 1x1; stride on the first) residual block."""
+
+    def __init__(self, inputs, width, stride, se, bottleneck):
+        super().__init__()
+        outputs = width * 4 if bottleneck else width
+        if bottleneck:
+            shapes = [(inputs, width, 1, stride), (width, width, 3, 1), (width, outputs, 1, 1)]
+        else:
+            shapes = [(inputs, width, 3, stride), (width, width, 3, 1)]
+        self.layers = nn.ModuleList(conv_norm(*s) for s in shapes)
+        self.se = SE(outputs) if se else nn.Identity()
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = conv_norm(inputs, outputs, 1, stride)
+
+    def forward(self, x):
+        y = x
+        for layer in self.layers[:-1]:
+            y = F.relu(layer(y), inplace=True)
+        y = self.se(self.layers[-1](y))
+        return F.relu(y + self.shortcut(x), inplace=True)
+
+
+class ResNet(nn.Module):
+    def __init__(self, stem, blocks, widths, se, bottleneck, classes):
+        super().__init__()
+        self.stem = stem
+        channels = 16 if len(widths) == 3 else 64
+        body = []
+        for stage, (count, width) in enumerate(zip(blocks, widths)):
+            for i in range(count):
+                stride = 2 if stage > 0 and i == 0 else 1
+                body.append(Block(channels, width, stride, se, bottleneck))
+                channels = width * 4 if bottleneck else width
+        self.body = nn.Sequential(*body)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        return self.classifier(self.body(self.stem(x)).mean((2, 3)))
+
+
+def make(name):
+    """The model and its native image size."""
+    se = name.startswith("se_")
+    depth = int(name.replace("se_", "").replace("resnet", ""))
+    imagenet = {18: ([2, 2, 2, 2], False), 34: ([3, 4, 6, 3], False), 50: ([3, 4, 6, 3], True),
+                101: ([3, 4, 23, 3], True), 152: ([3, 8, 36, 3], True)}
+    if depth in imagenet:
+        blocks, bottleneck = imagenet[depth]
+        stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64),
+                             nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, ceil_mode=True))
+        return ResNet(stem, blocks, [64, 128, 256, 512], se, bottleneck, 1000), 224
+    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16),
+                         nn.ReLU(inplace=True))
+    return ResNet(stem, [(depth - 2) // 6] * 3, [16, 32, 64], se, False, 10), 32
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mode", choices=["train", "infer"])
+    parser.add_argument("model")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20)
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(1)
+    net, size = make(args.model)
+    net = net.to(memory_format=torch.channels_last)
+    x = torch.randn(args.batch, 3, size, size).to(memory_format=torch.channels_last)
+    labels = torch.randint(0, net.classifier.out_features, (args.batch,))
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16")
+    sgd = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True)
+
+    def train_step():
+        sgd.zero_grad(set_to_none=True)
+        with autocast:
+            loss = F.cross_entropy(net(x).float(), labels)
+        loss.backward()
+        sgd.step()
+
+    def infer_step():
+        with torch.inference_mode(), autocast:
+            net(x)
+
+    net.train(args.mode == "train")
+    step = train_step if args.mode == "train" else infer_step
+    times = []
+    for i in range(args.steps + 3):
+        start = time.perf_counter()
+        step()
+        if i >= 3:
+            times.append(time.perf_counter() - start)
+    seconds = sorted(times)[len(times) // 2]
+    print(json.dumps({
+        "model": args.model, "mode": args.mode, "batch": args.batch, "dtype": args.dtype,
+        "threads": args.threads, "images_per_second": args.batch / seconds,
+        "ms_per_step": seconds * 1e3,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "parameters": sum(p.numel() for p in net.parameters())}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+/// Sums and products of two tensors of one shape.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "core/operator.hpp"
+#include "core/tape.hpp"
+
+namespace exciton::ops {
+
+/// y = a + b. Backward: da = db = dy (the same tensor; the tape copies where it must).
+/// Errors: shapes or types differ.
+struct Add {
+  static constexpr std::string_view name = "add";
+  struct Saved {};
+  Tensor forward(Saved& saved, const Tensor& a, const Tensor& b) const;
+  Grads<2> backward(Saved& saved, Tensor dy, Needs<2> needs) const;
+  static std::vector<Example<Add>> examples();
+};
+inline Var add(const Var& a, const Var& b) { return apply(Add{}, a, b); }
+
+/// y = a b, element by element. Backward: da = dy b, db = dy a. Errors: shapes or types differ.
+struct Mul {
+  static constexpr std::string_view name = "mul";
+  struct Saved {
+    Tensor a, b;
+  };
+  Tensor forward(Saved& saved, const Tensor& a, const Tensor& b) const;
+  Grads<2> backward(Saved& saved, Tensor dy, Needs<2> needs) const;
+  static std::vector<Example<Mul>> examples();
+};
+inline Var mul(const Var& a, const Var& b) { return apply(Mul{}, a, b); }
+
+}  // namespace exciton::ops
