@@ -1,6 +1,6 @@
 #include "nn/blocks.hpp"
 
-#include "ops/channels.hpp"
+#include "ops/shortcut_pad.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -24,7 +24,7 @@ struct BlockOptions {
   std::int64_t width =
       0;  ///< channels of the 3x3 convolutions; the block returns expansion * width
   std::int64_t stride = 1;
-  SESpec se;
+  SESpec se{};
   std::string shortcut = "projection";
   /// Bottleneck only. "1x1": the first convolution strides, as in the paper's ResNets (and the
   /// authors' prototxt); "3x3": the second, as in torchvision and ResNeXt.

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/threads.hpp"
-#include "ops/activation.hpp"
+#include "ops/relu.hpp"
 #include "ops/dropout.hpp"
 #include "ops/linear.hpp"
 #include "ops/pooling.hpp"

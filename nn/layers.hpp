@@ -12,6 +12,7 @@
 #include "nn/module.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/conv2d.hpp"
+#include "ops/pooling.hpp"
 
 namespace exciton::nn {
 
@@ -102,18 +103,12 @@ class Relu final : public Module {
   Var forward(const Var& x) override;
 };
 
-struct PoolOptions {
-  std::int64_t kernel = 2, stride = 2, padding = 0;
-  /// Round the output size up, as Caffe does: the last window may hang over the edge.
-  bool ceil_mode = false;
-};
-
 /// Maximum over windows; padding never wins.
 class MaxPool final : public Module {
  public:
-  explicit MaxPool(const PoolOptions& pool) : options(pool) {}
+  explicit MaxPool(const ops::PoolSpec& pool) : spec(pool) {}
   std::string_view kind() const override { return "MaxPool"; }
-  PoolOptions options;
+  ops::PoolSpec spec;
 
  protected:
   Var forward(const Var& x) override;
@@ -122,9 +117,9 @@ class MaxPool final : public Module {
 /// Mean over windows.
 class AvgPool final : public Module {
  public:
-  explicit AvgPool(const PoolOptions& pool) : options(pool) {}
+  explicit AvgPool(const ops::PoolSpec& pool) : spec(pool) {}
   std::string_view kind() const override { return "AvgPool"; }
-  PoolOptions options;
+  ops::PoolSpec spec;
 
  protected:
   Var forward(const Var& x) override;

@@ -18,7 +18,7 @@ namespace exciton::nn {
 struct ModelOptions {
   std::int64_t classes = 0;  ///< outputs; 0: the family's own (10 for CIFAR, 1000 for ImageNet)
   std::int64_t image_channels = 3;      ///< 3 for colour, 1 for grey
-  SESpec se;                            ///< read by names with the prefix se_
+  SESpec se{};                          ///< read by names with the prefix se_
   std::string shortcut = "projection";  ///< CIFAR ResNets: "projection" (1x1) or "zero_pad"
   std::string stride_on = "1x1";  ///< bottlenecks: where the stride is, "1x1" (the paper) or "3x3"
   std::string stem = "";  ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)

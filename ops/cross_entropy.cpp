@@ -3,93 +3,86 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/threads.hpp"
+
 namespace exciton::ops {
-namespace {
-
-/// Writes softmax(row) to p and returns log(sum exp(row)).
-template <class T, class A>
-double softmax_row(const T* row, std::int64_t k, A* p) {
-  double top = static_cast<double>(static_cast<A>(row[0]));
-  for (std::int64_t i = 1; i < k; ++i)
-    top = std::max(top, static_cast<double>(static_cast<A>(row[i])));
-  double sum = 0;
-  for (std::int64_t i = 0; i < k; ++i) {
-    const double e = std::exp(static_cast<double>(static_cast<A>(row[i])) - top);
-    p[i] = static_cast<A>(e);
-    sum += e;
-  }
-  for (std::int64_t i = 0; i < k; ++i) p[i] = static_cast<A>(static_cast<double>(p[i]) / sum);
-  return top + std::log(sum);
-}
-
-}  // namespace
-
-Tensor softmax(const Tensor& logits) {
-  check(logits.rank() == 2, "softmax: logits must be [N, K], got ", logits.shape());
-  return dispatch_float(logits.dtype(), "softmax", [&](auto tag) {
-    using T = decltype(tag);
-    using A = Acc<T>;
-    Tensor p(logits.shape(), dtype_of<A>);
-    const std::int64_t k = logits.dim(1);
-    for (std::int64_t i = 0; i < logits.dim(0); ++i)
-      softmax_row(logits.data<T>() + i * k, k, p.data<A>() + i * k);
-    return p;
-  });
-}
 
 Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
-  check(logits.rank() == 2 && logits.dim(1) > 0, name, ": logits must be [N, K], got ",
+  check(logits.rank() == 2 && logits.numel() > 0, name, ": logits must be [N, K], got ",
         logits.shape());
   const std::int64_t n = logits.dim(0), k = logits.dim(1);
   check(labels.shape() == Shape{n} && labels.dtype() == DType::i64, name, ": logits ",
-        logits.shape(), " want labels [", n, "] i64, got ", labels.shape(), " ", labels.dtype());
-  check(smoothing >= 0 && smoothing < 1, name, ": label smoothing must be in [0, 1), got ",
-        smoothing);
+        logits.shape(), " want labels [", n, "] i64, got ", labels.shape(), ' ', labels.dtype());
+  check(smoothing >= 0 && smoothing <= 1, name, ": smoothing must be in [0, 1], got ", smoothing);
+  const std::int64_t* label = labels.data<std::int64_t>();
+  for (std::int64_t i = 0; i < n; ++i)
+    check(label[i] >= 0 && label[i] < k, name, ": label ", label[i], " of row ", i,
+          " is outside [0, ", k, "); logits are ", logits.shape());
   return dispatch_float(logits.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;
-    saved.probabilities = Tensor(logits.shape(), dtype_of<A>);
-    saved.type = logits.dtype();
+    saved = {Tensor({n, k}, dtype_of<A>), logits.dtype()};
+    Tensor losses({n}, DType::f64);
+    const T* zp = logits.data<T>();
+    A* pp = saved.p.template data<A>();
+    double* loss = losses.data<double>();
+    parallel_for(n, std::max<std::int64_t>(1, (1 << 11) / k),
+                 [&](std::int64_t i0, std::int64_t i1) {
+                   for (std::int64_t i = i0; i < i1; ++i) {
+                     const T* z = zp + i * k;
+                     A* p = pp + i * k;
+                     A top = static_cast<A>(z[0]);
+                     for (std::int64_t j = 1; j < k; ++j) top = std::max(top, static_cast<A>(z[j]));
+                     double sum = 0, all = 0;  // of exp(z - top), and of z - top
+                     for (std::int64_t j = 0; j < k; ++j) {
+                       const A shifted = static_cast<A>(z[j]) - top;
+                       p[j] = std::exp(shifted);
+                       sum += p[j];
+                       all += shifted;
+                     }
+                     for (std::int64_t j = 0; j < k; ++j) p[j] = static_cast<A>(p[j] / sum);
+                     const double log_sum = std::log(sum);
+                     loss[i] = (1 - smoothing) * (log_sum - (static_cast<A>(z[label[i]]) - top));
+                     if (smoothing > 0)
+                       loss[i] += smoothing * (log_sum - all / static_cast<double>(k));
+                   }
+                 });
     double total = 0;
-    for (std::int64_t i = 0; i < n; ++i) {
-      const std::int64_t label = labels.data<std::int64_t>()[i];
-      check(label >= 0 && label < k, name, ": label ", label, " of image ", i, " is not in [0, ", k,
-            ")");
-      const T* row = logits.data<T>() + i * k;
-      const double log_sum = softmax_row(row, k, saved.probabilities.data<A>() + i * k);
-      double mean = 0;
-      for (std::int64_t j = 0; j < k; ++j) mean += static_cast<double>(static_cast<A>(row[j]));
-      mean /= static_cast<double>(k);
-      total += log_sum - (1 - smoothing) * static_cast<double>(static_cast<A>(row[label])) -
-               smoothing * mean;
-    }
+    for (std::int64_t i = 0; i < n; ++i) total += loss[i];
     return Tensor::full({1}, total / static_cast<double>(n), dtype_of<A>);
   });
 }
 
 Grads<1> CrossEntropy::backward(Saved& saved, Tensor dloss, Needs<1>) const {
-  const Tensor& p = saved.probabilities;
-  const std::int64_t n = p.dim(0), k = p.dim(1);
-  const double scale = dloss.item() / static_cast<double>(n);
-  return dispatch_float(saved.type, name, [&](auto tag) -> Grads<1> {
+  const std::int64_t n = saved.p.dim(0), k = saved.p.dim(1);
+  const std::int64_t* label = labels.data<std::int64_t>();
+  const double each = dloss.item() / static_cast<double>(n);
+  return dispatch_float(saved.dtype, name, [&](auto tag) -> Grads<1> {
     using T = decltype(tag);
     using A = Acc<T>;
-    Tensor dx(p.shape(), saved.type);
-    for (std::int64_t i = 0; i < n; ++i)
-      for (std::int64_t j = 0; j < k; ++j) {
-        double target = smoothing / static_cast<double>(k);
-        if (labels.data<std::int64_t>()[i] == j) target += 1 - smoothing;
-        const double d = scale * (static_cast<double>(p.data<A>()[i * k + j]) - target);
-        dx.data<T>()[i * k + j] = static_cast<T>(static_cast<A>(d));
-      }
-    return {dx};
+    Tensor dz({n, k}, saved.dtype);
+    const A* pp = saved.p.template data<A>();
+    T* dzp = dz.data<T>();
+    const A factor = static_cast<A>(each), off = static_cast<A>(smoothing / static_cast<double>(k));
+    const A on = static_cast<A>(1 - smoothing);
+    parallel_for(n, std::max<std::int64_t>(1, (1 << 14) / k),
+                 [&](std::int64_t i0, std::int64_t i1) {
+                   for (std::int64_t i = i0; i < i1; ++i)
+                     for (std::int64_t j = 0; j < k; ++j) {
+                       const A t = j == label[i] ? on + off : off;
+                       dzp[i * k + j] = static_cast<T>(factor * (pp[i * k + j] - t));
+                     }
+                 });
+    return {dz};
   });
 }
 
 std::vector<Example<CrossEntropy>> CrossEntropy::examples() {
-  return {{{Tensor::from({3}, {0, 4, 2}, DType::i64), 0}, {{3, 5}}},
-          {{Tensor::from({4}, {1, 1, 0, 2}, DType::i64), 0.1}, {{4, 3}}},
-          {{Tensor::from({1}, {0}, DType::i64), 0.3}, {{1, 1}}}};
+  const auto of = [](std::vector<double> labels, double smoothing, std::int64_t k) {
+    const auto n = static_cast<std::int64_t>(labels.size());
+    return Example<CrossEntropy>{{Tensor::from({n}, labels, DType::i64), smoothing}, {{n, k}}};
+  };
+  return {of({0, 4, 2}, 0, 5), of({6, 6, 0, 3}, 0.1, 7), of({0}, 0.1, 1), of({32}, 0, 33)};
 }
 
 }  // namespace exciton::ops

@@ -1,4 +1,4 @@
-/// The classification loss.
+/// Softmax cross-entropy with label smoothing, the training loss.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -8,28 +8,27 @@
 
 namespace exciton::ops {
 
-/// logits [N, K], labels [N] i64 (attribute) -> loss [1], the mean over images of
-///   -sum over k of t[k] log softmax(logits)[k],   t = (1 - smoothing) onehot + smoothing / K
-/// (label smoothing: Szegedy et al. 2016, section 7). The loss is f32 (f64 for f64 logits).
-/// Backward: dlogits = dloss (softmax - t) / N.
-/// Errors: shapes, a label outside [0, K), smoothing outside [0, 1).
+/// logits z [N, K], labels [N] i64 -> loss [1], f32 for f32 and bf16 logits, f64 for f64:
+///   loss = mean over n of -sum over k of t[n,k] log p[n,k],   p = softmax(z)
+///   t[n,k] = (1 - smoothing) [k = label n] + smoothing / K     (Szegedy et al. 2016, section 7)
+/// Backward: dz = dloss (p - t) / N.
+/// Errors: ranks, no rows, a label outside [0, K), smoothing outside [0, 1].
 struct CrossEntropy {
   static constexpr std::string_view name = "cross_entropy";
   Tensor labels;
   double smoothing = 0;
+
   struct Saved {
-    Tensor probabilities;  ///< [N, K] in the type of the loss
-    DType type = DType::f32;
+    Tensor p;                  ///< [N, K], type of the loss
+    DType dtype = DType::f32;  ///< of the logits
   };
   Tensor forward(Saved& saved, const Tensor& logits) const;
   Grads<1> backward(Saved& saved, Tensor dloss, Needs<1> needs) const;
   static std::vector<Example<CrossEntropy>> examples();
 };
+
 inline Var cross_entropy(const Var& logits, const Tensor& labels, double smoothing = 0) {
   return apply(CrossEntropy{labels, smoothing}, logits);
 }
-
-/// Rows of softmax: [N, K] logits -> probabilities of the same shape and f32 (f64 for f64).
-Tensor softmax(const Tensor& logits);
 
 }  // namespace exciton::ops

@@ -1,4 +1,4 @@
-/// Dropout (Srivastava et al. 2014), inverted: the expectation of y is x.
+/// Dropout (Srivastava et al. 2014), scaled in training ("inverted").
 #pragma once
 #include <string_view>
 #include <vector>
@@ -9,22 +9,28 @@
 
 namespace exciton::ops {
 
-/// y = x mask / (1 - p), mask 0 with probability p and 1 else, drawn from `start` on, one number an
-/// element, so forward repeats itself exactly. Backward: dx = dy mask / (1 - p).
-/// Errors: p outside [0, 1).
+/// x of any shape -> y = m x / (1 - p), m[i] = 0 with probability p, else 1. Element i is decided
+/// by the number `counter` + i of the stream, so the same attributes give the same mask in any
+/// thread count, and backward, dx = m dy / (1 - p), draws it again instead of keeping it. Errors: p
+/// outside [0, 1).
 struct Dropout {
   static constexpr std::string_view name = "dropout";
   double p = 0.5;
   Generator::State start;
-  struct Saved {
-    Tensor mask;  ///< u8
-  };
+
+  struct Saved {};
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;
   static std::vector<Example<Dropout>> examples();
 };
 
-/// Draws the mask from `generator` and moves it past the numbers used.
-Var dropout(const Var& x, double p, Generator& generator);
+/// Takes one number an element from `generator`.
+inline Var dropout(const Var& x, double p, Generator& generator) {
+  Generator::State state = generator.state();
+  Var y = apply(Dropout{p, state}, x);
+  state.counter += static_cast<std::uint64_t>(x.value().numel());
+  generator.set_state(state);
+  return y;
+}
 
 }  // namespace exciton::ops

@@ -1,0 +1,23 @@
+#include "ops/add.hpp"
+
+#include "ops/elementwise.hpp"
+
+namespace exciton::ops {
+
+Tensor Add::forward(Saved&, const Tensor& a, const Tensor& b) const {
+  check_alike(name, a, b);
+  return map(
+      name, [](auto u, auto v) { return u + v; }, a, b);
+}
+
+Grads<2> Add::backward(Saved&, Tensor dy, Needs<2> needs) const {
+  return {needs[0] ? dy : Tensor(), needs[1] ? dy : Tensor()};
+}
+
+std::vector<Example<Add>> Add::examples() {
+  return {{{}, {{2, 3, 4, 5}, {2, 3, 4, 5}}},
+          {{}, {{1, 1, 1, 1}, {1, 1, 1, 1}}},
+          {{}, {{3, 33}, {3, 33}}}};
+}
+
+}  // namespace exciton::ops

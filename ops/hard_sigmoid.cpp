@@ -1,0 +1,24 @@
+#include "ops/hard_sigmoid.hpp"
+
+#include <algorithm>
+
+#include "ops/elementwise.hpp"
+
+namespace exciton::ops {
+
+Tensor HardSigmoid::forward(Saved& saved, const Tensor& x) const {
+  saved.y = map(
+      name, [](auto v) { return std::clamp(v + 3, decltype(v){0}, decltype(v){6}) / 6; }, x);
+  return saved.y;
+}
+
+Grads<1> HardSigmoid::backward(Saved& saved, Tensor dy, Needs<1>) const {
+  return {map_gradient(
+      name, [](auto d, auto y) { return y > 0 && y < 1 ? d / 6 : decltype(d){0}; }, dy, saved.y)};
+}
+
+std::vector<Example<HardSigmoid>> HardSigmoid::examples() {
+  return {{{}, {{2, 3, 4, 5}}}, {{}, {{1, 1, 1, 1}}}, {{}, {{3, 7}}}, {{}, {{2, 5, 7, 33}}}};
+}
+
+}  // namespace exciton::ops

@@ -1,0 +1,70 @@
+#include "ops/shortcut_pad.hpp"
+
+#include <algorithm>
+
+#include "core/threads.hpp"
+
+namespace exciton::ops {
+
+Tensor ShortcutPad::forward(Saved& saved, const Tensor& x) const {
+  check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x.shape());
+  check(stride >= 1, name, ": stride must be at least 1, got ", stride);
+  const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
+  check(channels >= c, name, ": x ", x.shape(), " has ", c, " channels, cannot become ", channels);
+  const std::int64_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
+  const std::int64_t front = (channels - c) / 2;
+  saved.shape = x.shape();
+  Tensor y({n, oh, ow, channels}, x.dtype());
+  dispatch_float(x.dtype(), name, [&](auto tag) {
+    using T = decltype(tag);
+    const T* xp = x.data<T>();
+    T* yp = y.data<T>();
+    parallel_for(n * oh, std::max<std::int64_t>(1, (1 << 14) / (ow * channels + 1)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row)
+                     for (std::int64_t j = 0; j < ow; ++j) {
+                       const T* from =
+                           xp + ((row / oh * h + row % oh * stride) * w + j * stride) * c;
+                       T* to = yp + (row * ow + j) * channels;
+                       std::fill_n(to, front, T{});
+                       std::copy_n(from, c, to + front);
+                       std::fill(to + front + c, to + channels, T{});
+                     }
+                 });
+  });
+  return y;
+}
+
+Grads<1> ShortcutPad::backward(Saved& saved, Tensor dy, Needs<1>) const {
+  const std::int64_t h = saved.shape[1], w = saved.shape[2], c = saved.shape[3];
+  const std::int64_t oh = dy.dim(1), ow = dy.dim(2), front = (channels - c) / 2;
+  Tensor dx(saved.shape, dy.dtype());
+  dispatch_float(dy.dtype(), name, [&](auto tag) {
+    using T = decltype(tag);
+    const T* dyp = dy.data<T>();
+    T* dxp = dx.data<T>();
+    parallel_for(saved.shape[0] * h, std::max<std::int64_t>(1, (1 << 14) / (w * c + 1)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row) {
+                     const std::int64_t n = row / h, r = row % h;
+                     T* to = dxp + row * w * c;
+                     std::fill_n(to, w * c, T{});
+                     if (r % stride != 0) continue;
+                     for (std::int64_t j = 0; j < ow; ++j)
+                       std::copy_n(dyp + ((n * oh + r / stride) * ow + j) * channels + front, c,
+                                   to + j * stride * c);
+                   }
+                 });
+  });
+  return {dx};
+}
+
+std::vector<Example<ShortcutPad>> ShortcutPad::examples() {
+  return {{{10, 2}, {{2, 6, 4, 5}}},
+          {{6, 2}, {{1, 5, 7, 3}}},
+          {{3, 3}, {{1, 4, 7, 3}}},
+          {{34, 1}, {{2, 3, 2, 17}}},
+          {{1, 2}, {{1, 1, 1, 1}}}};
+}
+
+}  // namespace exciton::ops

@@ -1,0 +1,30 @@
+/// The shortcut without parameters, option A of He et al. 2016 (section 4.2).
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "core/operator.hpp"
+#include "core/tape.hpp"
+
+namespace exciton::ops {
+
+/// x [N, H, W, C] -> y [N, ceil(H / stride), ceil(W / stride), channels] with
+///   y[n,i,j,front + c] = x[n, i stride, j stride, c],   front = (channels - C) / 2 rounded down
+/// and zeros in the other channels. Backward: dx is dy at those places, 0 elsewhere.
+/// Errors: rank, stride below 1, fewer channels than x has.
+struct ShortcutPad {
+  static constexpr std::string_view name = "shortcut_pad";
+  std::int64_t channels = 0, stride = 1;
+  struct Saved {
+    Shape shape;
+  };
+  Tensor forward(Saved& saved, const Tensor& x) const;
+  Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;
+  static std::vector<Example<ShortcutPad>> examples();
+};
+
+inline Var shortcut_pad(const Var& x, std::int64_t channels, std::int64_t stride) {
+  return apply(ShortcutPad{channels, stride}, x);
+}
+
+}  // namespace exciton::ops
