@@ -1,0 +1,31 @@
+/// Every subcommand is one file with one function that adds it to the program.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace exciton::apps {
+
+/// What the chosen subcommand does; returns the exit code. Set by the subcommand's callback.
+using Action = std::function<int()>;
+
+/// Exit codes: 0 done, 1 an error, 2 wrong use of the command line, 130 stopped by a signal.
+inline constexpr int exit_error = 1, exit_usage = 2, exit_interrupted = 130;
+
+void add_train(CLI::App& program, Action& action);
+void add_eval(CLI::App& program, Action& action);
+void add_predict(CLI::App& program, Action& action);
+void add_summary(CLI::App& program, Action& action);
+void add_bench(CLI::App& program, Action& action);
+void add_data(CLI::App& program, Action& action);
+
+/// `--set key=value`, any number of times.
+inline void add_set_option(CLI::App& command, std::vector<std::string>& to,
+                           const std::string& example) {
+  command.add_option("--set", to, "set one value of the recipe, e.g. --set " + example)
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,98 @@
+/// exciton predict
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <numeric>
+#include <span>
+
+#include "apps/command.hpp"
+#include "apps/evaluate.hpp"
+#include "apps/resize.hpp"
+#include "apps/run_state.hpp"
+#include "data/image.hpp"
+
+namespace exciton::apps {
+namespace {
+
+struct PredictArguments {
+  std::string run;
+  std::vector<std::string> images;
+  bool json = false;
+};
+
+struct Guess {
+  std::string name;
+  double probability;
+};
+
+std::vector<double> softmax(std::span<const float> logits) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  std::vector<double> out;
+  double sum = 0;
+  for (const float v : logits) sum += out.emplace_back(std::exp(v - highest));
+  for (double& p : out) p /= sum;
+  return out;
+}
+
+/// The classes of highest probability, at most `count`.
+std::vector<Guess> top(const std::vector<double>& probabilities,
+                       const std::vector<std::string>& names, std::size_t count) {
+  std::vector<std::size_t> order(probabilities.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return probabilities[a] > probabilities[b];
+  });
+  std::vector<Guess> out;
+  for (std::size_t i = 0; i < std::min(count, order.size()); ++i)
+    out.push_back({names[order[i]], probabilities[order[i]]});
+  return out;
+}
+
+std::vector<Guess> predict(const TrainedModel& trained, const std::string& path) {
+  const DataFacts& facts = trained.facts;
+  const data::Image image =
+      resize(data::decode_image(path, facts.channels), facts.image_size, facts.image_size);
+  Tensor input({1, facts.image_size, facts.image_size, facts.channels});
+  Generator unused;
+  facts.normalization()(image, unused, input.data<float>());
+  const Var logits = (*trained.model.net)(input.to(activation_dtype(trained.recipe.dtype)));
+  const Tensor values = logits.value().to(DType::f32);
+  return top(softmax(values.span<float>()), facts.class_names, 5);
+}
+
+int run(const PredictArguments& args) {
+  const TrainedModel trained = load_trained(args.run);
+  Json results = Json::array();
+  for (const std::string& path : args.images) {
+    const std::vector<Guess> guesses = predict(trained, path);
+    if (args.json) {
+      Json top5 = Json::array();
+      for (const Guess& guess : guesses)
+        top5.push_back({{"class", guess.name}, {"probability", guess.probability}});
+      results.push_back({{"image", path}, {"top5", top5}});
+      continue;
+    }
+    std::printf("%s\n", path.c_str());
+    for (const Guess& guess : guesses)
+      std::printf("  %6.2f %%  %s\n", 100 * guess.probability, guess.name.c_str());
+  }
+  if (args.json) std::cout << results.dump() << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+void add_predict(CLI::App& program, Action& action) {
+  auto args = std::make_shared<PredictArguments>();
+  CLI::App* command = program.add_subcommand("predict", "What a trained model sees in images");
+  command->add_option("RUN", args->run, "a run folder (its newest checkpoint) or a checkpoint file")
+      ->required();
+  command->add_option("IMAGE", args->images, "JPEG or PNG files, of any size")->required();
+  command->add_flag("--json", args->json, "print one JSON array");
+  command->footer("Example:\n  exciton predict runs/first cat.jpg ship.png");
+  command->callback([args, &action] { action = [args] { return run(*args); }; });
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,391 @@
+#include "apps/recipe.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <sstream>
+
+#include "core/error.hpp"
+#include "data/dataset.hpp"
+
+namespace exciton::apps {
+namespace {
+
+/// A value as shown in an error: short, on one line.
+std::string shown(const Json& value) {
+  std::string text = value.dump();
+  if (text.size() > 40) text = text.substr(0, 37) + "...";
+  return kind_of(value) + " (" + text + ")";
+}
+
+template <class T>
+struct Range {
+  T low = std::numeric_limits<T>::lowest();
+  T high = std::numeric_limits<T>::max();
+};
+
+/// Takes fields out of a JSON document, leaving absent ones at their defaults.
+class Reader {
+ public:
+  explicit Reader(const Json& root) { open("", root); }
+
+  template <class F>
+  void object(const char* key, F&& body) {
+    const Json* value = take(key);
+    static const Json none = Json::object();
+    open(path_of(key), value ? *value : none);
+    body();
+    close();
+  }
+  void field(const char* key, bool& to) {
+    if (const Json* value = take(key)) {
+      if (!value->is_boolean()) wrong(key, "true or false", *value);
+      to = value->get<bool>();
+    }
+  }
+  void field(const char* key, std::int64_t& to, Range<std::int64_t> range) {
+    if (const Json* value = take(key)) {
+      if (!value->is_number_integer() ||
+          (value->is_number_unsigned() &&
+           value->get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max()))
+        wrong(key, "an integer", *value);
+      to = value->get<std::int64_t>();
+      in_range(key, to, range);
+    }
+  }
+  void field(const char* key, std::uint64_t& to) {
+    if (const Json* value = take(key)) {
+      if (!value->is_number_unsigned()) wrong(key, "an integer of 0 or more", *value);
+      to = value->get<std::uint64_t>();
+    }
+  }
+  void field(const char* key, double& to, Range<double> range) {
+    if (const Json* value = take(key)) {
+      if (!value->is_number()) wrong(key, "a number", *value);
+      to = value->get<double>();
+      in_range(key, to, range);
+    }
+  }
+  void field(const char* key, std::vector<double>& to, Range<double> range) {
+    if (const Json* value = take(key)) read_list(key, *value, to, range);
+  }
+  /// `choices` empty: any text.
+  void field(const char* key, std::string& to, const std::vector<std::string>& choices) {
+    const Json* value = take(key);
+    if (!value) return;
+    if (!value->is_string()) wrong(key, "a string", *value);
+    to = value->get<std::string>();
+    if (choices.empty()) return;
+    std::string listed;
+    for (const std::string& choice : choices) {
+      if (choice == to) return;
+      listed += (listed.empty() ? "" : ", ") + choice;
+    }
+    fail("recipe: ", path_of(key), ": wants one of ", listed, "; got ", shown(*value));
+  }
+  void field(const char* key, NormalizeRecipe& to) {
+    const Json* value = take(key);
+    if (!value) return;
+    if (value->is_string() && value->get<std::string>() == "dataset") {
+      to = NormalizeRecipe{};
+      return;
+    }
+    if (!value->is_object()) wrong(key, "\"dataset\" or {\"mean\": [...], \"std\": [...]}", *value);
+    to.from_dataset = false;
+    open(path_of(key), *value);
+    field("mean", to.mean, Range<double>{0, 1});
+    field("std", to.std, Range<double>{1e-6, 1e6});
+    close();
+    check(!to.mean.empty() && to.mean.size() == to.std.size(), "recipe: ", path_of(key),
+          ": mean and std want one value a channel, got ", to.mean.size(), " and ", to.std.size());
+  }
+  void finish() { close(); }
+
+ private:
+  struct Level {
+    std::string path;
+    const Json* json;
+    std::vector<std::string> known;
+  };
+
+  void open(const std::string& path, const Json& json) {
+    if (!json.is_object())
+      fail("recipe: ", path.empty() ? "the document" : path, ": wants an object, got ",
+           shown(json));
+    levels_.push_back({path, &json, {}});
+  }
+  void close() {
+    const Level& level = levels_.back();
+    for (const auto& [key, value] : level.json->items()) {
+      if (std::find(level.known.begin(), level.known.end(), key) != level.known.end()) continue;
+      const std::string where = level.path.empty() ? key : level.path + '.' + key;
+      const auto near = nn::nearest(key, level.known, 1);
+      fail("recipe: unknown key ", where, near.empty() ? "" : "; did you mean ",
+           near.empty() ? "" : near[0], near.empty() ? "" : "?");
+    }
+    levels_.pop_back();
+  }
+  const Json* take(const char* key) {
+    Level& level = levels_.back();
+    level.known.emplace_back(key);
+    const auto found = level.json->find(key);
+    return found == level.json->end() ? nullptr : &*found;
+  }
+  std::string path_of(const char* key) const {
+    const std::string& path = levels_.back().path;
+    return path.empty() ? key : path + '.' + key;
+  }
+  [[noreturn]] void wrong(const char* key, const char* wanted, const Json& got) const {
+    fail("recipe: ", path_of(key), ": wants ", wanted, ", got ", shown(got));
+  }
+  template <class T>
+  void in_range(const char* key, T value, Range<T> range) const {
+    if (value >= range.low && value <= range.high) return;
+    if (range.high == Range<T>{}.high)
+      fail("recipe: ", path_of(key), ": wants ", range.low, " or more, got ", value);
+    fail("recipe: ", path_of(key), ": wants ", range.low, " to ", range.high, ", got ", value);
+  }
+  void read_list(const char* key, const Json& value, std::vector<double>& to, Range<double> range) {
+    if (!value.is_array()) wrong(key, "a list of numbers", value);
+    to.clear();
+    for (const Json& item : value) {
+      if (!item.is_number()) wrong(key, "a list of numbers", value);
+      to.push_back(item.get<double>());
+      in_range(key, to.back(), range);
+    }
+  }
+
+  std::vector<Level> levels_;
+};
+
+/// Writes every field into a JSON document.
+class Writer {
+ public:
+  explicit Writer(Json& root) { levels_.push_back(&root); }
+
+  template <class F>
+  void object(const char* key, F&& body) {
+    Json& inner = (*levels_.back())[key] = Json::object();
+    levels_.push_back(&inner);
+    body();
+    levels_.pop_back();
+  }
+  template <class T, class... Limits>
+  void field(const char* key, const T& value, const Limits&...) {
+    (*levels_.back())[key] = value;
+  }
+  void field(const char* key, const NormalizeRecipe& value) {
+    if (value.from_dataset)
+      (*levels_.back())[key] = "dataset";
+    else
+      (*levels_.back())[key] = Json{{"mean", value.mean}, {"std", value.std}};
+  }
+
+ private:
+  std::vector<Json*> levels_;
+};
+
+constexpr std::int64_t many = 1'000'000'000;
+
+template <class Visitor>
+void visit_model(Visitor& v, ModelRecipe& m) {
+  nn::ModelOptions& o = m.options;
+  v.field("name", m.name, std::vector<std::string>{});
+  v.field("classes", o.classes, Range<std::int64_t>{0, 1'000'000});
+  v.field("shortcut", o.shortcut, std::vector<std::string>{"projection", "zero_pad"});
+  v.field("stride_on", o.stride_on, std::vector<std::string>{"1x1", "3x3"});
+  v.field("stem", o.stem, std::vector<std::string>{"", "7x7", "3x3"});
+  v.field("dropout", o.dropout, Range<double>{-1, 0.99});
+  v.object("se", [&] {
+    v.field("reduction", o.se.reduction, Range<std::int64_t>{1, 65536});
+    v.field("min_width", o.se.min_width, Range<std::int64_t>{1, 65536});
+    v.field("bias", o.se.bias);
+    v.field("squeeze", o.se.squeeze, std::vector<std::string>{"avg", "max"});
+    v.field("gate", o.se.gate, std::vector<std::string>{"sigmoid", "tanh", "relu"});
+    v.field("placement", o.se.placement, std::vector<std::string>{"standard"});
+  });
+}
+
+/// The one description of a recipe.
+template <class Visitor>
+void visit(Visitor& v, Recipe& r) {
+  v.object("model", [&] { visit_model(v, r.model); });
+  v.object("data", [&] {
+    DataRecipe& d = r.data;
+    v.field("kind", d.kind, data::dataset_kinds());
+    v.field("dir", d.dir, std::vector<std::string>{});
+    v.object("augment", [&] {
+      v.field("pad_crop", d.augment.pad_crop, Range<std::int64_t>{0, 1024});
+      v.field("flip", d.augment.flip);
+      v.field("cutout", d.augment.cutout, Range<std::int64_t>{0, 4096});
+    });
+    v.field("normalize", d.normalize);
+    v.field("workers", d.workers, Range<std::int64_t>{0, 256});
+    v.field("batch", d.batch, Range<std::int64_t>{1, 65536});
+  });
+  v.object("optimizer", [&] {
+    OptimizerRecipe& o = r.optimizer;
+    v.field("name", o.name, std::vector<std::string>{"sgd"});
+    v.field("momentum", o.momentum, Range<double>{0, 1});
+    v.field("nesterov", o.nesterov);
+    v.field("weight_decay", o.weight_decay, Range<double>{0, 1});
+    v.field("decoupled", o.decoupled);
+    v.field("decay_norm_and_bias", o.decay_norm_and_bias);
+  });
+  v.object("schedule", [&] {
+    ScheduleRecipe& s = r.schedule;
+    v.field(
+        "name", s.name,
+        std::vector<std::string>{"constant", "step", "multistep", "cosine", "one_cycle_linear"});
+    v.field("lr", s.lr, Range<double>{0});
+    v.field("final_lr", s.final_lr, Range<double>{0});
+    v.field("warmup_fraction", s.warmup_fraction, Range<double>{0, 1});
+    v.field("warmup_epochs", s.warmup_epochs, Range<double>{0});
+    v.field("warmup_start_lr", s.warmup_start_lr, Range<double>{0});
+    v.field("warmup", s.warmup, std::vector<std::string>{"linear", "constant"});
+    v.field("milestones", s.milestones, Range<double>{0});
+    v.field("step_epochs", s.step_epochs, Range<double>{1e-3});
+    v.field("gamma", s.gamma, Range<double>{0});
+  });
+  v.field("label_smoothing", r.label_smoothing, Range<double>{0, 0.999});
+  v.field("ema_decay", r.ema_decay, Range<double>{0, 0.999999});
+  v.field("epochs", r.epochs, Range<std::int64_t>{1, 1'000'000});
+  v.field("seed", r.seed);
+  v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
+  v.field("dtype", r.dtype, std::vector<std::string>{"f32", "bf16", "auto"});
+  v.object("checkpoint", [&] {
+    CheckpointRecipe& c = r.checkpoint;
+    v.field("every_epochs", c.every_epochs, Range<std::int64_t>{1, many});
+    v.field("every_steps", c.every_steps, Range<std::int64_t>{0, many});
+    v.field("keep_last", c.keep_last, Range<std::int64_t>{1, many});
+    v.field("keep_best", c.keep_best);
+  });
+}
+
+void compare(const Json& a, const Json& b, const std::string& path, std::string& found) {
+  if (!found.empty() || a == b) return;
+  if (!a.is_object() || !b.is_object()) {
+    found = path;
+    return;
+  }
+  const auto below = [&](const std::string& key) { return path.empty() ? key : path + '.' + key; };
+  for (const auto& [key, value] : a.items()) {
+    if (b.contains(key))
+      compare(value, b[key], below(key), found);
+    else if (found.empty())
+      found = below(key);
+  }
+  for (const auto& [key, value] : b.items())
+    if (found.empty() && !a.contains(key)) found = below(key);
+}
+
+}  // namespace
+
+std::string kind_of(const Json& value) {
+  switch (value.type()) {
+    case Json::value_t::object:
+      return "an object";
+    case Json::value_t::array:
+      return "a list";
+    case Json::value_t::string:
+      return "a string";
+    case Json::value_t::boolean:
+      return "a truth value";
+    case Json::value_t::number_integer:
+    case Json::value_t::number_unsigned:
+      return "an integer";
+    case Json::value_t::number_float:
+      return "a number";
+    case Json::value_t::null:
+      return "null";
+    default:
+      return "something else";
+  }
+}
+
+Json read_json(const std::filesystem::path& path) {
+  check(!std::filesystem::is_directory(path), "recipe: ", path.string(),
+        " is a folder, wanted a JSON file");
+  std::ifstream in(path);
+  check(in.good(), "recipe: cannot open ", path.string(),
+        "; see recipes/ for the ones that come along");
+  try {
+    return Json::parse(in);
+  } catch (const Json::parse_error& error) {
+    // nlohmann's text: "[json.exception.parse_error.101] parse error at line 3, column 5: ..."
+    std::string what = error.what();
+    if (const auto end = what.find("] "); end != std::string::npos) what = what.substr(end + 2);
+    fail("recipe: ", path.string(), ": ", what);
+  }
+}
+
+Recipe Recipe::from_json(const Json& json) {
+  Recipe recipe;
+  Reader reader(json);
+  visit(reader, recipe);
+  reader.finish();
+  check(!recipe.model.name.empty(), "recipe: model.name is missing; try \"se_resnet20\"");
+  check(recipe.optimizer.momentum > 0 || !recipe.optimizer.nesterov,
+        "recipe: optimizer.nesterov wants a momentum above 0, got ", recipe.optimizer.momentum);
+  check(recipe.schedule.warmup_epochs <= static_cast<double>(recipe.epochs),
+        "recipe: schedule.warmup_epochs: ", recipe.schedule.warmup_epochs, " is more than epochs, ",
+        recipe.epochs);
+  check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()),
+        "recipe: schedule.milestones: wants epochs in ascending order");
+  return recipe;
+}
+
+Json Recipe::to_json() const {
+  Json json = Json::object();
+  Writer writer(json);
+  Recipe copy = *this;
+  visit(writer, copy);
+  return json;
+}
+
+void set_value(Json& json, const std::string& assignment) {
+  const auto equals = assignment.find('=');
+  check(equals != std::string::npos && equals > 0, "--set: wants key=value, got \"", assignment,
+        "\"; for example --set schedule.lr=0.1");
+  const std::string text = assignment.substr(equals + 1);
+  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded()) value = text;
+  Json* at = &json;
+  std::stringstream keys(assignment.substr(0, equals));
+  for (std::string key; std::getline(keys, key, '.');) {
+    check(at->is_object(), "--set: ", assignment.substr(0, equals), ": ", key, " would be inside ",
+          shown(*at));
+    at = &(*at)[key];
+    if (at->is_null()) *at = Json::object();
+  }
+  *at = value;
+}
+
+ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
+                         const std::vector<std::string>& assignments) {
+  Json json = Json::object();
+  json["name"] = name;
+  json["classes"] = classes;
+  for (const std::string& assignment : assignments)
+    set_value(json, assignment.rfind("model.", 0) == 0 ? assignment.substr(6) : assignment);
+  ModelRecipe model;
+  Reader reader(json);
+  visit_model(reader, model);
+  reader.finish();
+  return model;
+}
+
+DType activation_dtype(const std::string& text) {
+  if (text == "f32" || text == "auto") return DType::f32;
+  check(text != "bf16", "dtype: bf16 is not in this build yet; use f32 or auto");
+  fail("dtype: wants f32, bf16 or auto, got ", text);
+}
+
+std::string first_difference(const Json& a, const Json& b) {
+  std::string found;
+  compare(a, b, "", found);
+  return found;
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,113 @@
+/// A run as JSON: complete, validated, with every default written out.
+///
+/// Reading and writing are the same traversal (`visit` in recipe.cpp), so what is read is exactly
+/// what `to_json` writes. An unknown key is an error that names its nearest neighbour; a wrong type
+/// or an impossible value names its path: "recipe: optimizer.momentum: wants a number, got a
+/// string ("0.9")".
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/json.hpp"
+#include "core/dtype.hpp"
+#include "nn/registry.hpp"
+
+namespace exciton::apps {
+
+struct ModelRecipe {
+  std::string name;
+  nn::ModelOptions options;  ///< image_channels is the data's, never the recipe's
+};
+
+struct AugmentRecipe {
+  std::int64_t pad_crop = 0;  ///< zero-pad each side and crop back at random
+  bool flip = false;
+  std::int64_t cutout = 0;  ///< side of the square
+};
+
+/// How pixels are normalised: by the train set's own mean and deviation a channel, or by given
+/// ones.
+struct NormalizeRecipe {
+  bool from_dataset = true;
+  std::vector<double> mean, std;
+};
+
+struct DataRecipe {
+  std::string kind = "auto";  ///< "auto" looks at the files in `dir`
+  std::string dir;
+  AugmentRecipe augment;
+  NormalizeRecipe normalize;
+  std::int64_t workers = 1;  ///< threads that prepare batches ahead of the step
+  std::int64_t batch = 128;
+};
+
+struct OptimizerRecipe {
+  std::string name = "sgd";
+  double momentum = 0.9;
+  bool nesterov = true;
+  double weight_decay = 5e-4;
+  bool decoupled = false;           ///< decay beside the gradient step instead of within it
+  bool decay_norm_and_bias = true;  ///< false: batch norms and biases are not decayed
+};
+
+/// Learning rates are set every step; lengths are in epochs and may be fractions. The equations are
+/// those of optim/schedule.hpp.
+struct ScheduleRecipe {
+  std::string name = "one_cycle_linear";
+  double lr = 0.1;               ///< the highest
+  double final_lr = 0;           ///< cosine: the last
+  double warmup_fraction = 0.2;  ///< one_cycle_linear: share of the steps that rise from 0
+  double warmup_epochs = 0;      ///< the others: rise from warmup_start_lr to lr
+  double warmup_start_lr = 0;
+  std::string warmup = "linear";   ///< or "constant": warmup_start_lr throughout (He et al.)
+  std::vector<double> milestones;  ///< multistep: epochs at which lr is multiplied by gamma
+  double step_epochs = 30;         ///< step: lr is multiplied by gamma each so many epochs
+  double gamma = 0.1;
+};
+
+struct CheckpointRecipe {
+  std::int64_t every_epochs = 1;
+  std::int64_t every_steps = 0;  ///< also within an epoch; 0: no
+  std::int64_t keep_last = 3;
+  bool keep_best = true;  ///< best.ckpt, by test top-1
+};
+
+struct Recipe {
+  ModelRecipe model;
+  DataRecipe data;
+  OptimizerRecipe optimizer;
+  ScheduleRecipe schedule;
+  double label_smoothing = 0;
+  double ema_decay = 0;  ///< above 0: evaluate an exponential moving average of the weights
+  std::int64_t epochs = 20;
+  std::uint64_t seed = 1;
+  std::int64_t threads = 0;   ///< 0: all processors; the run folder's recipe says how many that was
+  std::string dtype = "f32";  ///< "f32", "bf16" or "auto"
+  CheckpointRecipe checkpoint;
+
+  /// Errors: see above.
+  static Recipe from_json(const Json& json);
+  /// Every key, defaults included.
+  Json to_json() const;
+};
+
+/// Sets `a.b.c=value` in `json`; the value is JSON if it parses as such, else a string. Objects on
+/// the way are made. Errors: no '=', or a path that runs through a value.
+void set_value(Json& json, const std::string& assignment);
+
+/// The model options of a recipe's "model" object, with assignments relative to it
+/// ("se.reduction=8" or "model.se.reduction=8"). For `exciton summary` and `exciton bench`.
+ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
+                         const std::vector<std::string>& assignments);
+
+/// The element type of the images, which is that of the activations. Errors: "bf16" (not in this
+/// build) and any other text.
+DType activation_dtype(const std::string& text);
+
+/// Path of the first value in which two JSON documents differ ("schedule.lr"), or "".
+std::string first_difference(const Json& a, const Json& b);
+
+}  // namespace exciton::apps

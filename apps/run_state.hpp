@@ -1,0 +1,49 @@
+/// Between a checkpoint and a model that can be used: what was trained, on what, how far.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apps/recipe.hpp"
+#include "apps/run_folder.hpp"
+#include "data/augment.hpp"
+#include "data/dataset.hpp"
+#include "nn/registry.hpp"
+
+namespace exciton::apps {
+
+/// What the model must know of its data to be used on other images.
+struct DataFacts {
+  std::vector<std::string> class_names;
+  std::int64_t image_size = 0, channels = 0;
+  std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};
+
+  Json to_json() const;
+  static DataFacts from_json(const Json& json, const std::filesystem::path& path);
+  /// Normalisation only.
+  data::Augment normalization() const;
+};
+
+/// The facts of a train set under a recipe; computes mean and deviation when the recipe says so.
+/// Errors: images of several sizes, means for another number of channels.
+DataFacts facts_of(const data::Dataset& train, const NormalizeRecipe& normalize);
+
+/// The model of a recipe for such data, initialised from the recipe's seed. Errors: model.classes
+/// differs from the data's.
+nn::Model make_model(const Recipe& recipe, const DataFacts& facts);
+
+/// A trained model, ready for evaluation.
+struct TrainedModel {
+  std::filesystem::path checkpoint;
+  Recipe recipe;
+  DataFacts facts;
+  Position position;
+  nn::Model model;
+};
+
+/// The newest checkpoint of a run folder, or the given one; averaged weights when the run has them.
+TrainedModel load_trained(const std::filesystem::path& run_or_checkpoint);
+
+}  // namespace exciton::apps

@@ -1,0 +1,68 @@
+/// exciton train
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "apps/command.hpp"
+#include "apps/recipe.hpp"
+#include "apps/trainer.hpp"
+
+namespace exciton::apps {
+namespace fs = std::filesystem;
+namespace {
+
+struct TrainArguments {
+  std::string recipe, data, out;
+  std::vector<std::string> set;
+  std::optional<std::int64_t> epochs, threads;
+  std::optional<std::uint64_t> seed;
+  bool resume = false, verbose = false;
+};
+
+int run(const TrainArguments& args) {
+  const bool is_run = fs::is_directory(args.recipe);
+  check(!is_run || args.resume, "train: ", args.recipe,
+        " is a folder, wanted a recipe; to go on with a run add --resume");
+  Json json = read_json(is_run ? fs::path(args.recipe) / "recipe.json" : fs::path(args.recipe));
+  for (const std::string& assignment : args.set) set_value(json, assignment);
+  Recipe recipe = Recipe::from_json(json);
+  if (!args.data.empty()) recipe.data.dir = args.data;
+  if (args.epochs) recipe.epochs = *args.epochs;
+  if (args.seed) recipe.seed = *args.seed;
+  if (args.threads) recipe.threads = *args.threads;
+  recipe = Recipe::from_json(recipe.to_json());  // the options obey the same limits
+
+  TrainOptions options;
+  options.out = !args.out.empty() ? fs::path(args.out)
+                : is_run          ? fs::path(args.recipe)
+                                  : fs::path("runs") / fs::path(args.recipe).stem();
+  options.resume = args.resume;
+  options.verbose = args.verbose;
+  return train(std::move(recipe), options) == Outcome::finished ? 0 : exit_interrupted;
+}
+
+}  // namespace
+
+void add_train(CLI::App& program, Action& action) {
+  auto args = std::make_shared<TrainArguments>();
+  CLI::App* command = program.add_subcommand("train", "Train a model as a recipe says");
+  command->add_option("RECIPE", args->recipe, "a JSON file, or with --resume a run folder")
+      ->required();
+  command->add_option("--data", args->data, "folder of the data set")->type_name("DIR");
+  command->add_option("--out", args->out, "run folder (default: runs/<name of the recipe>)")
+      ->type_name("RUN");
+  add_set_option(*command, args->set, "schedule.lr=0.1");
+  command->add_option("--epochs", args->epochs, "passes over the train set")->type_name("N");
+  command->add_option("--seed", args->seed, "of the weights, the order and the augmentation")
+      ->type_name("S");
+  command->add_option("--threads", args->threads, "processor threads (default: all)")
+      ->type_name("N");
+  command->add_flag("--resume", args->resume, "go on where the run folder's last checkpoint is");
+  command->add_flag("--verbose", args->verbose, "tell about memory after each epoch");
+  command->footer(
+      "Example:\n  exciton train recipes/cifar10_se_resnet20_fast.json --data data-cache/cifar10 "
+      "--out runs/first --set model.se.reduction=8\n  exciton train runs/first --resume");
+  command->callback([args, &action] { action = [args] { return run(*args); }; });
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,448 @@
+#include "apps/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "apps/evaluate.hpp"
+#include "apps/interrupt.hpp"
+#include "apps/progress.hpp"
+#include "apps/run_folder.hpp"
+#include "apps/run_state.hpp"
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "data/loader.hpp"
+#include "ops/cross_entropy.hpp"
+#include "optim/ema.hpp"
+#include "optim/schedule.hpp"
+#include "optim/sgd.hpp"
+
+namespace exciton::apps {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string format(const char* pattern, auto... values) {
+  const int n = std::snprintf(nullptr, 0, pattern, values...);
+  std::string out(static_cast<std::size_t>(n), '\0');
+  std::snprintf(out.data(), out.size() + 1, pattern, values...);
+  return out;
+}
+
+optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch) {
+  const ScheduleRecipe& s = recipe.schedule;
+  optim::ScheduleSpec spec;
+  spec.kind = s.name;
+  spec.lr = s.lr;
+  spec.total_steps = recipe.epochs * steps_per_epoch;
+  spec.steps_per_epoch = steps_per_epoch;
+  spec.gamma = s.gamma;
+  spec.step_size = s.step_epochs;
+  spec.milestones = s.milestones;
+  spec.final_lr = s.final_lr;
+  spec.warmup_fraction = s.warmup_fraction;
+  spec.warmup_steps = std::llround(s.warmup_epochs * static_cast<double>(steps_per_epoch));
+  spec.warmup_start_lr = s.warmup_start_lr;
+  spec.warmup = s.warmup;
+  return optim::Schedule(spec);
+}
+
+optim::SgdOptions sgd_options(const OptimizerRecipe& o) {
+  optim::SgdOptions out;
+  out.momentum = o.momentum;
+  out.nesterov = o.nesterov;
+  out.weight_decay = o.weight_decay;
+  out.decoupled = o.decoupled;
+  out.decay_norm_and_bias = o.decay_norm_and_bias;
+  return out;
+}
+
+/// Running totals of the epoch under way; part of checkpoints within an epoch.
+struct EpochTotals {
+  double loss_sum = 0, seconds = 0, waited = 0;
+  std::int64_t correct = 0, images = 0;
+
+  double loss() const { return images ? loss_sum / static_cast<double>(images) : 0; }
+  double top1() const {
+    return images ? static_cast<double>(correct) / static_cast<double>(images) : 0;
+  }
+  double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
+  Json to_json() const {
+    return {{"loss_sum", loss_sum},
+            {"seconds", seconds},
+            {"waited", waited},
+            {"correct", correct},
+            {"images", images}};
+  }
+  static EpochTotals from_json(const Json& json) {
+    EpochTotals out;
+    out.loss_sum = json.at("loss_sum").get<double>();
+    out.seconds = json.at("seconds").get<double>();
+    out.waited = json.at("waited").get<double>();
+    out.correct = json.at("correct").get<std::int64_t>();
+    out.images = json.at("images").get<std::int64_t>();
+    return out;
+  }
+};
+
+struct Best {
+  std::int64_t epoch = 0;
+  double top1 = -1;
+};
+
+class Trainer {
+ public:
+  Trainer(Recipe recipe, const TrainOptions& options)
+      : recipe_(std::move(recipe)), options_(options), folder_(options.out) {}
+
+  Outcome run() {
+    open_data();
+    build();
+    start_folder();
+    announce();
+    const Interrupt interrupt;
+    const Clock::time_point start = Clock::now();
+    Progress progress(recipe_.epochs * batches_, position_.epoch * batches_ + position_.batch);
+    while (position_.epoch < recipe_.epochs) {
+      const std::uint64_t taken = memory_stats().system_allocations;
+      if (!train_epoch(interrupt, progress)) return stop(progress);
+      const Clock::time_point test_start = Clock::now();
+      const std::optional<Evaluation> test = test_now(interrupt, progress);
+      if (!test) return stop(progress);
+      end_epoch(*test, seconds_since(test_start), memory_stats().system_allocations - taken,
+                progress);
+    }
+    progress.clear();
+    summarize(seconds_since(start));
+    return Outcome::finished;
+  }
+
+ private:
+  std::int64_t step() const { return position_.epoch * batches_ + position_.batch; }
+
+  void open_data() {
+    if (recipe_.threads == 0) recipe_.threads = num_threads();
+    set_num_threads(static_cast<int>(recipe_.threads));
+    check(!recipe_.data.dir.empty(), "train: the recipe names no data; give --data DIR");
+    recipe_.data.dir = fs::absolute(recipe_.data.dir).lexically_normal().string();
+    train_set_ = data::open_dataset(recipe_.data.kind, recipe_.data.dir, "train");
+    test_set_ = data::open_dataset(recipe_.data.kind, recipe_.data.dir, "test");
+    check(test_set_->class_names() == train_set_->class_names() &&
+              test_set_->channels() == train_set_->channels(),
+          "train: ", train_set_->description(), " and ", test_set_->description(),
+          " are of different kinds");
+    facts_ = facts_of(*train_set_, recipe_.data.normalize);
+    recipe_.model.options.classes = recipe_.model.options.classes == 0
+                                        ? static_cast<std::int64_t>(facts_.class_names.size())
+                                        : recipe_.model.options.classes;
+
+    data::Augment augment = facts_.normalization();
+    augment.pad = recipe_.data.augment.pad_crop;
+    augment.flip = recipe_.data.augment.flip;
+    augment.cutout = recipe_.data.augment.cutout;
+    data::LoaderOptions load;
+    load.batch = recipe_.data.batch;
+    load.workers = static_cast<int>(recipe_.data.workers);
+    load.seed = recipe_.seed;
+    load.dtype = activation_dtype(recipe_.dtype);
+    train_ = std::make_unique<data::Loader>(train_set_, augment, load);
+    load.shuffle = load.drop_last = false;
+    test_ = std::make_unique<data::Loader>(test_set_, facts_.normalization(), load);
+    batches_ = train_->batches();
+    check(batches_ > 0, "train: ", train_set_->description(), " has fewer images than data.batch, ",
+          recipe_.data.batch);
+  }
+
+  void build() {
+    model_ = make_model(recipe_, facts_);
+    nn::set_training(*model_.net, true);
+    sgd_ =
+        std::make_unique<optim::Sgd>(nn::parameters(*model_.net), sgd_options(recipe_.optimizer));
+    if (recipe_.ema_decay > 0)
+      ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
+                                          recipe_.ema_decay);
+    schedule_.emplace(make_schedule(recipe_, batches_));
+  }
+
+  void start_folder() {
+    folder_.prepare();
+    if (options_.resume) {
+      if (const auto found = folder_.newest()) {
+        restore(*found);
+        std::cout << "Going on from " << found->path.string() << std::endl;
+      } else {
+        std::cout << "No checkpoint in " << folder_.path().string() << " yet: starting at epoch 1"
+                  << std::endl;
+      }
+      folder_.truncate_log(position_.epoch);
+    }
+    write_text_atomically(folder_.recipe(), recipe_.to_json().dump(2) + '\n');
+  }
+
+  void announce() const {
+    std::cout << train_set_->description() << '\n'
+              << test_set_->description() << '\n'
+              << model_.name << ", " << nn::parameter_count(*model_.net) << " parameters, "
+              << activation_dtype(recipe_.dtype) << ", " << recipe_.threads << " threads, seed "
+              << recipe_.seed << "; " << recipe_.epochs << " epochs of " << batches_
+              << " steps, batch " << recipe_.data.batch << "\nRun folder "
+              << folder_.path().string() << std::endl;
+  }
+
+  /// The rest of the current epoch. False: interrupted.
+  bool train_epoch(const Interrupt& interrupt, Progress& progress) {
+    if (position_.batch == batches_) return true;
+    train_->start_epoch(position_.epoch, position_.batch);
+    const double waited_before = train_->seconds_waited() - totals_.waited;
+    const Clock::time_point start =
+        Clock::now() -
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(totals_.seconds));
+    while (const std::optional<data::Batch> batch = train_->next()) {
+      train_step(*batch);
+      ++position_.batch;
+      totals_.seconds = seconds_since(start);
+      totals_.waited = train_->seconds_waited() - waited_before;
+      if (progress.due())
+        progress.update(step(), title(),
+                        format("loss %.3f  top-1 %.1f %%  %.0f images/s", totals_.loss(),
+                               100 * totals_.top1(), totals_.rate()));
+      const std::int64_t every = recipe_.checkpoint.every_steps;
+      if (every > 0 && step() % every == 0 && position_.batch < batches_) save();
+      if (interrupt.requested()) return false;
+    }
+    check(position_.batch == batches_, "train: the epoch ended after ", position_.batch, " of ",
+          batches_, " batches");
+    return true;
+  }
+
+  void train_step(const data::Batch& batch) {
+    lr_ = schedule_->lr(step());
+    Tape tape;
+    const Var logits = (*model_.net)(batch.images);
+    const Var loss = ops::cross_entropy(logits, batch.labels, recipe_.label_smoothing);
+    const double value = loss.value().item();
+    if (!std::isfinite(value)) give_up("training", value);
+    tape.backward(loss);
+    sgd_->step(lr_);
+    if (ema_) ema_->update();
+    const std::int64_t images = batch.labels.dim(0);
+    totals_.loss_sum += value * static_cast<double>(images);
+    totals_.correct += count_top1(logits.value(), batch.labels);
+    totals_.images += images;
+  }
+
+  /// Nothing: interrupted.
+  std::optional<Evaluation> test_now(const Interrupt& interrupt, Progress& progress) {
+    if (ema_) ema_->swap();
+    Evaluation test =
+        evaluate(*model_.net, *test_, recipe_.model.options.classes, [&](std::int64_t images) {
+          if (progress.due())
+            progress.update(step(), title(),
+                            format("testing, %lld images", static_cast<long long>(images)));
+          return !interrupt.requested();
+        });
+    if (ema_) ema_->swap();
+    if (test.images() < test_set_->size()) return std::nullopt;
+    if (!std::isfinite(test.loss())) give_up("test", test.loss());
+    return test;
+  }
+
+  void end_epoch(const Evaluation& test, double test_seconds, std::uint64_t system_allocations,
+                 Progress& progress) {
+    const double peak = static_cast<double>(peak_resident_bytes()) / (1 << 20);
+    position_ = {position_.epoch + 1, 0};
+    const bool best = test.top1() > best_.top1;
+    if (best) best_ = {position_.epoch, test.top1()};
+    // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
+    folder_.append_log({{"epoch", position_.epoch},
+                        {"train_loss", totals_.loss()},
+                        {"train_top1", totals_.top1()},
+                        {"test_loss", test.loss()},
+                        {"test_top1", test.top1()},
+                        {"test_top5", test.top5()},
+                        {"lr", lr_},
+                        {"images_per_second", totals_.rate()},
+                        {"seconds", totals_.seconds},
+                        {"test_seconds", test_seconds},
+                        {"data_wait_seconds", totals_.waited},
+                        {"peak_rss_mib", peak},
+                        {"system_allocations", system_allocations}});
+    progress.line(
+        format("epoch %*lld/%lld  train loss %.4f top-1 %.2f %%  test loss %.4f top-1 "
+               "%.2f %%  %.0f images/s  %s%s",
+               static_cast<int>(std::to_string(recipe_.epochs).size()),
+               static_cast<long long>(position_.epoch), static_cast<long long>(recipe_.epochs),
+               totals_.loss(), 100 * totals_.top1(), test.loss(), 100 * test.top1(), totals_.rate(),
+               for_people(totals_.seconds + test_seconds).c_str(), best ? "  *" : ""));
+    if (options_.verbose)
+      progress.line(format(
+          "  peak memory %.0f MiB, pool %s in use at most; memory taken from the "
+          "system in this epoch: %llu times; waited for data %.2f s",
+          peak, bytes_for_people(static_cast<double>(memory_stats().peak_bytes_in_use)).c_str(),
+          static_cast<unsigned long long>(system_allocations), totals_.waited));
+    last_ = test;
+    totals_ = {};
+    const bool due =
+        position_.epoch % recipe_.checkpoint.every_epochs == 0 || position_.epoch == recipe_.epochs;
+    if (due) save();
+    if (best && recipe_.checkpoint.keep_best) {
+      if (due)
+        link_atomically(folder_.checkpoint(position_), folder_.best());
+      else
+        write_checkpoint(folder_.best(), capture());
+    }
+  }
+
+  Checkpoint capture() {
+    Checkpoint out;
+    out.meta = {{"recipe", recipe_.to_json()},
+                {"data", facts_.to_json()},
+                {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
+                {"step", step()},
+                {"best", {{"epoch", best_.epoch}, {"top1", best_.top1}}},
+                {"totals", totals_.to_json()},
+                // Batches and augmentations are a function of (seed, epoch, image).
+                {"loader",
+                 {{"seed", recipe_.seed}, {"epoch", position_.epoch}, {"batch", position_.batch}}},
+                {"lr", lr_}};
+    save_model(*model_.net, out);
+    save_tensors(sgd_->state(), "optimizer", out);
+    if (ema_) save_tensors(ema_->state(), "average", out);
+    return out;
+  }
+
+  void save() {
+    write_checkpoint(folder_.checkpoint(position_), capture());
+    folder_.keep_last(recipe_.checkpoint.keep_last);
+  }
+
+  void restore(const FoundCheckpoint& found) {
+    const auto& [path, checkpoint] = found;
+    load_model(checkpoint, *model_.net, path);
+    load_tensors(checkpoint, "optimizer", sgd_->state(), path);
+    if (ema_) load_tensors(checkpoint, "average", ema_->state(), path);
+    try {
+      const Json& meta = checkpoint.meta;
+      position_ = {meta.at("position").at("epoch").get<std::int64_t>(),
+                   meta.at("position").at("batch").get<std::int64_t>()};
+      best_ = {meta.at("best").at("epoch").get<std::int64_t>(),
+               meta.at("best").at("top1").get<double>()};
+      totals_ = EpochTotals::from_json(meta.at("totals"));
+      lr_ = meta.at("lr").get<double>();
+    } catch (const Json::exception&) {
+      fail("checkpoint: ", path.string(), ": does not say how far its run had come");
+    }
+    check(position_.epoch >= 0 && position_.batch >= 0 && position_.batch <= batches_,
+          "checkpoint: ", path.string(), ": was made with other data: batch ", position_.batch,
+          " of an epoch, this one has ", batches_);
+    // The process may have died between a checkpoint and its second name.
+    if (recipe_.checkpoint.keep_best && position_.batch == 0 && position_.epoch > 0 &&
+        best_.epoch == position_.epoch && path != folder_.best())
+      link_atomically(path, folder_.best());
+  }
+
+  Outcome stop(Progress& progress) {
+    save();
+    progress.line(format("Interrupted in epoch %lld, everything is saved in %s",
+                         static_cast<long long>(position_.epoch + 1),
+                         folder_.checkpoint(position_).c_str()));
+    std::cout << "Go on with\n  exciton train " << folder_.path().string() << " --resume"
+              << std::endl;
+    return Outcome::interrupted;
+  }
+
+  [[noreturn]] void give_up(const char* which, double loss) const {
+    const auto files = folder_.checkpoint_files();
+    fail("train: the ", which, " loss is ", loss, " in epoch ", position_.epoch + 1, ", step ",
+         step(), " (lr ", lr_, "); try a lower schedule.lr or a longer warm-up; ",
+         files.empty() ? "nothing was saved yet"
+                       : "last good checkpoint: " + files.front().path.string());
+  }
+
+  void summarize(double seconds) const {
+    const std::string run = folder_.path().string();
+    std::cout << '\n';
+    if (last_)
+      std::cout << "Trained " << model_.name << " in " << for_people(seconds) << ": test top-1 "
+                << format("%.2f %%, top-5 %.2f %%, loss %.4f", 100 * last_->top1(),
+                          100 * last_->top5(), last_->loss());
+    else
+      std::cout << "Nothing left to do: all " << recipe_.epochs << " epochs are trained";
+    std::cout << format("; best %.2f %% after epoch %lld\n", 100 * best_.top1,
+                        static_cast<long long>(best_.epoch))
+              << "Saved in " << run << ": recipe.json, log.jsonl, checkpoints/\nTry next\n"
+              << "  exciton eval " << run << "              accuracy of every class\n"
+              << "  exciton predict " << run << " IMAGE...  what is on a JPEG or PNG\n"
+              << "  exciton summary " << model_.name << "   layers, parameters, multiply-adds"
+              << std::endl;
+  }
+
+  std::string title() const {
+    return "epoch " + std::to_string(std::min(position_.epoch + 1, recipe_.epochs)) + '/' +
+           std::to_string(recipe_.epochs);
+  }
+
+  Recipe recipe_;
+  TrainOptions options_;
+  RunFolder folder_;
+  std::shared_ptr<const data::Dataset> train_set_, test_set_;
+  DataFacts facts_;
+  std::unique_ptr<data::Loader> train_, test_;
+  std::int64_t batches_ = 0;
+  nn::Model model_;
+  std::unique_ptr<optim::Sgd> sgd_;
+  std::unique_ptr<optim::Ema> ema_;
+  std::optional<optim::Schedule> schedule_;
+  Position position_;
+  EpochTotals totals_;
+  Best best_;
+  std::optional<Evaluation> last_;
+  double lr_ = 0;
+};
+
+}  // namespace
+
+Recipe resumed_recipe(Recipe given, const Recipe& stored) {
+  if (given.data.kind == "auto") given.data.kind = stored.data.kind;
+  if (given.data.dir.empty()) given.data.dir = stored.data.dir;
+  if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
+  if (given.threads == 0) given.threads = stored.threads;
+  Recipe like = given;  // with everything that may change taken from the stored one
+  like.data.dir = stored.data.dir;
+  like.data.workers = stored.data.workers;
+  like.threads = stored.threads;
+  like.epochs = stored.epochs;
+  like.checkpoint = stored.checkpoint;
+  const Json a = like.to_json(), b = stored.to_json();
+  const std::string path = first_difference(a, b);
+  if (!path.empty()) {
+    std::string pointer = '/' + path;
+    std::replace(pointer.begin(), pointer.end(), '.', '/');
+    const Json::json_pointer at(pointer);
+    fail("train: --resume: the run was started with ", path, " ", b.value(at, Json()).dump(),
+         ", now it is ", a.value(at, Json()).dump(),
+         "; go on with the same recipe, or start another run with another --out");
+  }
+  return given;
+}
+
+Outcome train(Recipe recipe, const TrainOptions& options) {
+  const RunFolder folder(options.out);
+  if (folder.occupied()) {
+    check(options.resume, "train: ", options.out.string(),
+          " is not empty; go on with --resume, or choose another --out");
+    if (fs::exists(folder.recipe()))
+      recipe = resumed_recipe(std::move(recipe), Recipe::from_json(read_json(folder.recipe())));
+  }
+  return Trainer(std::move(recipe), options).run();
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,31 @@
+/// The training loop: a recipe in, a run folder out.
+#pragma once
+#include <filesystem>
+
+#include "apps/recipe.hpp"
+
+namespace exciton::apps {
+
+struct TrainOptions {
+  std::filesystem::path out;  ///< the run folder
+  bool resume = false;        ///< go on with what is in it
+  bool verbose = false;       ///< tell about memory, too
+};
+
+enum class Outcome {
+  finished,
+  interrupted,  ///< by a signal; a checkpoint was written
+};
+
+/// Trains. With the same recipe, seed and thread count the final weights have the same bits, also
+/// across any number of stops, kills and resumes.
+/// Errors: an occupied folder without resume, a resume under another recipe, data or folders that
+/// cannot be used, a loss that is no number. What was saved before stays intact.
+Outcome train(Recipe recipe, const TrainOptions& options);
+
+/// What of `given` and `stored` (the run folder's recipe) goes on: the given one with what only the
+/// first start could find out (data kind, classes, threads) taken from the stored one. Errors: they
+/// differ in anything but data.dir, data.workers, threads, epochs or checkpoint.
+Recipe resumed_recipe(Recipe given, const Recipe& stored);
+
+}  // namespace exciton::apps

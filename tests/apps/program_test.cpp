@@ -1,0 +1,272 @@
+/// The program as its user sees it, on tiny data.
+#include <gtest/gtest.h>
+#include <png.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "apps/recipe.hpp"
+#include "tests/apps/support.hpp"
+
+namespace exciton::apps::testing {
+namespace {
+namespace fs = std::filesystem;
+
+/// Tiny data, a recipe, and a run folder to be made.
+class Program : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_tiny_data(dir_ / "data");
+    write_tiny_recipe(recipe(), dir_ / "data");
+  }
+  std::string recipe() const { return (dir_ / "recipe.json").string(); }
+  std::string path(const std::string& name) const { return (dir_ / name).string(); }
+  /// Trains into the folder `name` with more arguments.
+  Result train(const std::string& name, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments{"train", recipe(), "--out", path(name)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return succeed(arguments);
+  }
+  std::string last(const std::string& name, const std::string& file = "epoch-0002.ckpt") const {
+    return path(name + "/checkpoints/" + file);
+  }
+
+  TempDir dir_;
+};
+
+void write_png(const std::string& path, int width, int height, int channels) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(width);
+  image.height = static_cast<png_uint_32>(height);
+  image.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(width * height * channels), 120);
+  ASSERT_NE(png_image_write_to_file(&image, path.c_str(), 0, pixels.data(), 0, nullptr), 0);
+}
+
+TEST_F(Program, trains_and_leaves_a_run_folder) {
+  const Result result = train("run", {"--verbose"});
+  for (const char* part : {"se_resnet20", "epoch 1/2", "epoch 2/2", "test top-1", "exciton eval",
+                           "exciton predict", "exciton summary"})
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << " in " << result.out;
+
+  const Json resolved = read_json(path("run/recipe.json"));
+  EXPECT_EQ(resolved["model"]["classes"], 10);
+  EXPECT_EQ(resolved["threads"], 1);
+  EXPECT_EQ(resolved["optimizer"]["momentum"], 0.9);
+  EXPECT_EQ(Recipe::from_json(resolved).to_json(), resolved);
+
+  const std::vector<Json> log = read_log(path("run"));
+  ASSERT_EQ(log.size(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    const Json& line = log[static_cast<std::size_t>(i)];
+    EXPECT_EQ(line["epoch"], i + 1);
+    for (const char* key : {"train_loss", "train_top1", "test_loss", "test_top1", "test_top5", "lr",
+                            "images_per_second", "seconds", "test_seconds", "data_wait_seconds",
+                            "peak_rss_mib", "system_allocations"}) {
+      ASSERT_TRUE(line[key].is_number()) << key;
+      EXPECT_GE(line[key].get<double>(), 0) << key;
+    }
+    EXPECT_LE(line["test_top1"].get<double>(), line["test_top5"].get<double>());
+    EXPECT_GT(line["peak_rss_mib"].get<double>(), 1);
+  }
+  EXPECT_TRUE(fs::exists(last("run", "epoch-0001.ckpt")));
+  EXPECT_TRUE(fs::exists(last("run")));
+  const int best = log[1]["test_top1"].get<double>() > log[0]["test_top1"].get<double>() ? 2 : 1;
+  expect_same_tensors(last("run", "best.ckpt"),
+                      last("run", best == 1 ? "epoch-0001.ckpt" : "epoch-0002.ckpt"));
+}
+
+TEST_F(Program, learns) {
+  // Brightness tells the classes of the tiny data apart, so a net that learns beats chance, 10 %.
+  write_tiny_data(dir_ / "data", 320, 100);
+  train("run", {"--epochs", "8"});
+  const std::vector<Json> log = read_log(path("run"));
+  EXPECT_GT(log.back()["test_top1"].get<double>(), 0.5);
+  EXPECT_LT(log.back()["train_loss"].get<double>(), log.front()["train_loss"].get<double>());
+}
+
+TEST_F(Program, steady_state_takes_no_memory_from_the_system) {
+  train("run", {"--epochs", "4"});
+  const std::vector<Json> log = read_log(path("run"));
+  ASSERT_EQ(log.size(), 4u);
+  for (std::size_t i = 2; i < 4; ++i) EXPECT_EQ(log[i]["system_allocations"], 0) << log[i].dump();
+}
+
+TEST_F(Program, same_seed_same_bits_whatever_the_workers) {
+  train("a");
+  train("b", {"--set", "data.workers=3"});
+  train("c", {"--set", "data.workers=0"});
+  train("d", {"--seed", "2"});
+  expect_same_tensors(last("a"), last("b"));
+  expect_same_tensors(last("a"), last("c"));
+  EXPECT_NE(read_log(path("a"))[0]["train_loss"], read_log(path("d"))[0]["train_loss"]);
+}
+
+TEST_F(Program, same_seed_same_bits_on_two_threads) {
+  train("a", {"--threads", "2"});
+  train("b", {"--threads", "2"});
+  expect_same_tensors(last("a"), last("b"));
+}
+
+TEST_F(Program, keeps_the_last_and_the_best) {
+  train("run", {"--epochs", "5", "--set", "checkpoint.keep_last=2"});
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(path("run/checkpoints")))
+    names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"best.ckpt", "epoch-0004.ckpt", "epoch-0005.ckpt"}));
+}
+
+TEST_F(Program, averaged_weights_are_evaluated) {
+  train("run", {"--set", "ema_decay=0.5"});
+  const Json result = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  EXPECT_DOUBLE_EQ(result["loss"].get<double>(), read_log(path("run"))[1]["test_loss"]);
+}
+
+TEST_F(Program, interrupt_saves_and_resume_ends_in_the_same_bits) {
+  write_tiny_data(dir_ / "data", 640, 32);
+  train("whole", {"--epochs", "3"});
+  Process process({"train", recipe(), "--out", path("run"), "--epochs", "3"});
+  while (process.running() && !fs::exists(path("run/log.jsonl")))
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  process.signal(SIGINT);
+  const Result stopped = process.wait();
+  EXPECT_EQ(stopped.code, 130) << stopped.err;
+  EXPECT_NE(stopped.out.find("exciton train " + path("run") + " --resume"), std::string::npos)
+      << stopped.out;
+  const Result resumed = succeed({"train", path("run"), "--resume"});
+  EXPECT_NE(resumed.out.find("Going on from"), std::string::npos);
+  expect_same_tensors(last("whole", "epoch-0003.ckpt"), last("run", "epoch-0003.ckpt"));
+  const auto a = read_log(path("whole")), b = read_log(path("run"));
+  ASSERT_EQ(b.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i)
+    for (const char* key : {"epoch", "train_loss", "train_top1", "test_loss", "test_top1", "lr"})
+      EXPECT_EQ(a[i][key], b[i][key]) << key;
+}
+
+TEST_F(Program, resume_passes_over_a_damaged_checkpoint) {
+  train("whole", {"--epochs", "3"});
+  train("run", {"--epochs", "3"});
+  std::string bytes = read_file(last("run", "epoch-0003.ckpt"));
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_file(last("run", "epoch-0003.ckpt"), bytes);
+  const Result resumed = run({"train", path("run"), "--resume"});
+  EXPECT_EQ(resumed.code, 0);
+  EXPECT_NE(resumed.err.find("passing over"), std::string::npos) << resumed.err;
+  EXPECT_NE(resumed.err.find("epoch-0003.ckpt"), std::string::npos) << resumed.err;
+  EXPECT_NE(resumed.out.find("epoch-0002.ckpt"), std::string::npos) << resumed.out;
+  expect_same_tensors(last("whole", "epoch-0003.ckpt"), last("run", "epoch-0003.ckpt"));
+  EXPECT_EQ(read_log(path("run")).size(), 3u);
+}
+
+TEST_F(Program, resume_of_a_finished_run_says_so) {
+  train("run");
+  EXPECT_NE(succeed({"train", path("run"), "--resume"}).out.find("Nothing left to do"),
+            std::string::npos);
+  const std::string longer = succeed({"train", path("run"), "--resume", "--epochs", "3"}).out;
+  EXPECT_NE(longer.find("epoch 3/3"), std::string::npos) << longer;
+}
+
+TEST_F(Program, eval_agrees_with_the_log) {
+  train("run");
+  const Json result = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  const Json line = read_log(path("run"))[1];
+  EXPECT_EQ(result["top1"], line["test_top1"]);
+  EXPECT_EQ(result["top5"], line["test_top5"]);
+  EXPECT_DOUBLE_EQ(result["loss"].get<double>(), line["test_loss"].get<double>());
+  EXPECT_EQ(result["images"], 32);
+  ASSERT_EQ(result["classes"].size(), 10u);
+  double correct = 0;
+  for (const Json& c : result["classes"])
+    correct += c["top1"].get<double>() * c["images"].get<double>();
+  EXPECT_NEAR(correct, result["top1"].get<double>() * 32, 1e-9);
+
+  const Json first = Json::parse(succeed({"eval", last("run", "epoch-0001.ckpt"), "--json"}).out);
+  EXPECT_EQ(first["top1"], read_log(path("run"))[0]["test_top1"]);
+  const std::string table = succeed({"eval", path("run"), "--data", path("data")}).out;
+  EXPECT_NE(table.find("Ankle boot"), std::string::npos) << table;
+}
+
+TEST_F(Program, predict_takes_images_of_any_size_and_colour) {
+  train("run");
+  write_png(path("grey.png"), 8, 8, 1);
+  write_png(path("colour.png"), 31, 17, 3);
+  const Json result = Json::parse(
+      succeed({"predict", path("run"), path("grey.png"), path("colour.png"), "--json"}).out);
+  ASSERT_EQ(result.size(), 2u);
+  for (const Json& image : result) {
+    ASSERT_EQ(image["top5"].size(), 5u);
+    double before = 1;
+    for (const Json& guess : image["top5"]) {
+      const double p = guess["probability"].get<double>();
+      EXPECT_LE(p, before);
+      EXPECT_GE(p, 0);
+      before = p;
+    }
+  }
+  EXPECT_EQ(result[0]["top5"], result[1]["top5"]) << "both are the same even grey";
+  const std::string text = succeed({"predict", path("run"), path("grey.png")}).out;
+  EXPECT_NE(text.find(" %  "), std::string::npos) << text;
+}
+
+TEST_F(Program, summary_has_the_published_counts) {
+  const Json s = Json::parse(succeed({"summary", "se_resnet20", "--json"}).out);
+  EXPECT_EQ(s["model"], "se_resnet20");
+  EXPECT_EQ(s["parameters"], 274847);
+  EXPECT_EQ(s["se_parameters"], 274847 - 272474);
+  for (const char* key : {"multiply_adds", "se_multiply_adds", "activation_bytes"})
+    EXPECT_GT(s[key].get<std::int64_t>(), 0) << key;
+  std::int64_t parameters = 0;
+  for (const Json& layer : s["layers"]) parameters += layer["parameters"].get<std::int64_t>();
+  EXPECT_EQ(parameters, 274847);
+  const Json no_bias =
+      Json::parse(succeed({"summary", "se_resnet20", "--set", "se.bias=false", "--json"}).out);
+  EXPECT_EQ(no_bias["parameters"], 274490);
+  const std::string table = succeed({"summary", "resnet20", "--classes", "100"}).out;
+  EXPECT_NE(table.find("multiply-adds"), std::string::npos);
+}
+
+TEST_F(Program, bench_reports_both_modes) {
+  for (const std::string mode : {"train", "infer"}) {
+    const Json b = Json::parse(succeed({"bench", mode, "se_resnet20", "--batch", "8", "--steps",
+                                        "3", "--threads", "1", "--image", "8", "--json"})
+                                   .out);
+    EXPECT_EQ(b["model"], "se_resnet20");
+    EXPECT_EQ(b["mode"], mode);
+    EXPECT_EQ(b["batch"], 8);
+    EXPECT_EQ(b["dtype"], "f32");
+    EXPECT_EQ(b["threads"], 1);
+    EXPECT_NEAR(b["images_per_second"].get<double>() * b["ms_per_step"].get<double>(), 8000, 1e-6);
+    EXPECT_GT(b["peak_rss_mib"].get<double>(), 1);
+    EXPECT_EQ(b["system_allocations_per_step"], 0);
+  }
+}
+
+TEST_F(Program, data_info_counts_the_classes) {
+  const std::string text = succeed({"data", "info", path("data"), "--kind", "fashion-mnist"}).out;
+  EXPECT_NE(text.find("images 64, classes 10, channels 1, size 8 x 8"), std::string::npos) << text;
+  EXPECT_NE(text.find("     7  T-shirt/top"), std::string::npos) << text;
+}
+
+TEST_F(Program, every_subcommand_has_help_with_an_example) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{},
+                                             {"train"},
+                                             {"eval"},
+                                             {"summary"},
+                                             {"bench"},
+                                             {"predict"},
+                                             {"data"},
+                                             {"data", "fetch"},
+                                             {"data", "info"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.emplace_back("--help");
+    const std::string text = succeed(arguments).out;
+    EXPECT_NE(text.find("Example:\n  exciton "), std::string::npos) << text;
+  }
+}
+
+}  // namespace
+}  // namespace exciton::apps::testing

@@ -1,0 +1,129 @@
+#include "apps/recipe.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/apps/support.hpp"
+
+namespace exciton::apps::testing {
+namespace {
+
+Json minimal() { return {{"model", {{"name", "se_resnet20"}}}}; }
+
+std::string error_with(const std::string& assignment) {
+  Json json = minimal();
+  set_value(json, assignment);
+  return error_of([&] { Recipe::from_json(json); });
+}
+
+TEST(Recipe, defaults_are_filled_in) {
+  const Recipe recipe = Recipe::from_json(minimal());
+  EXPECT_EQ(recipe.data.batch, 128);
+  EXPECT_EQ(recipe.model.options.se.reduction, 16);
+  EXPECT_TRUE(recipe.data.normalize.from_dataset);
+  const Json json = recipe.to_json();
+  EXPECT_EQ(json["optimizer"]["momentum"], 0.9);
+  EXPECT_EQ(json["data"]["normalize"], "dataset");
+}
+
+TEST(Recipe, resolved_recipe_reads_back_as_itself) {
+  Json json = minimal();
+  set_value(json, "data.normalize.mean=[0.5]");
+  set_value(json, "data.normalize.std=[0.25]");
+  set_value(json, "seed=18446744073709551615");
+  set_value(json, "schedule.milestones=[1,2.5]");
+  const Json resolved = Recipe::from_json(json).to_json();
+  EXPECT_EQ(Recipe::from_json(resolved).to_json(), resolved);
+  EXPECT_EQ(resolved["seed"], 18446744073709551615ull);
+  EXPECT_EQ(resolved["schedule"]["milestones"][1], 2.5);
+}
+
+TEST(Recipe, every_recipe_that_comes_along_is_valid) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(EXCITON_RECIPES)) {
+    if (entry.path().extension() != ".json") continue;
+    const Recipe recipe = Recipe::from_json(read_json(entry.path()));
+    EXPECT_NO_THROW(nn::make_model(recipe.model.name, recipe.model.options)) << entry.path();
+    ++count;
+  }
+  EXPECT_GE(count, 4);
+}
+
+TEST(Recipe, unknown_key_names_the_nearest) {
+  EXPECT_EQ(error_with("optimizer.momentun=0.9"),
+            "recipe: unknown key optimizer.momentun; did you mean momentum?");
+  EXPECT_NE(error_with("epoch=3").find("unknown key epoch; did you mean epochs?"),
+            std::string::npos);
+  EXPECT_NE(error_with("model.se.ratio=3").find("unknown key model.se.ratio"), std::string::npos);
+}
+
+TEST(Recipe, wrong_types_name_path_wanted_and_got) {
+  EXPECT_EQ(error_with("optimizer.momentum=\"0.9\""),
+            "recipe: optimizer.momentum: wants a number, got a string (\"0.9\")");
+  EXPECT_EQ(error_with("epochs=2.5"), "recipe: epochs: wants an integer, got a number (2.5)");
+  EXPECT_EQ(error_with("data.augment.flip=1"),
+            "recipe: data.augment.flip: wants true or false, got an integer (1)");
+  EXPECT_EQ(error_with("seed=-1"),
+            "recipe: seed: wants an integer of 0 or more, got an integer "
+            "(-1)");
+  EXPECT_EQ(error_with("schedule=[]"), "recipe: schedule: wants an object, got a list ([])");
+  EXPECT_EQ(error_with("schedule.milestones=[1,null]"),
+            "recipe: schedule.milestones: wants a list of numbers, got a list ([1,null])");
+  EXPECT_NE(error_with("data.normalize=imagenet").find("wants \"dataset\" or {"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { Recipe::from_json(Json::array()); }).find("wants an object"),
+            std::string::npos);
+}
+
+TEST(Recipe, values_have_ranges) {
+  EXPECT_EQ(error_with("data.batch=0"), "recipe: data.batch: wants 1 to 65536, got 0");
+  EXPECT_EQ(error_with("schedule.lr=-0.1"), "recipe: schedule.lr: wants 0 or more, got -0.1");
+  EXPECT_NE(error_with("model.se.gate=softmax").find("wants one of sigmoid, tanh, relu"),
+            std::string::npos);
+  EXPECT_NE(error_with("schedule.milestones=[3,1]").find("ascending"), std::string::npos);
+  EXPECT_NE(error_with("optimizer.momentum=0").find("nesterov"), std::string::npos);
+  EXPECT_NE(error_with("data.normalize={\"mean\":[0.5],\"std\":[1,1]}").find("1 and 2"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { Recipe::from_json(Json::object()); }).find("model.name is missing"),
+            std::string::npos);
+}
+
+TEST(Recipe, set_takes_json_or_text_and_makes_objects) {
+  Json json = Json::object();
+  set_value(json, "a.b=1e-3");
+  set_value(json, "a.c=cosine");
+  set_value(json, "a.d=x=y");
+  EXPECT_EQ(json.dump(), R"({"a":{"b":0.001,"c":"cosine","d":"x=y"}})");
+  EXPECT_NE(error_of([&] { set_value(json, "a.b.c=1"); }).find("inside a number"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { set_value(json, "a.b"); }).find("wants key=value"), std::string::npos);
+}
+
+TEST(Recipe, model_assignments_are_relative_to_the_model) {
+  const ModelRecipe model =
+      model_recipe("se_resnet20", 7, {"se.reduction=4", "model.se.bias=false"});
+  EXPECT_EQ(model.options.se.reduction, 4);
+  EXPECT_FALSE(model.options.se.bias);
+  EXPECT_EQ(model.options.classes, 7);
+  EXPECT_NE(error_of([] { model_recipe("resnet20", 0, {"se.redaction=4"}); }).find("reduction"),
+            std::string::npos);
+}
+
+TEST(Recipe, first_difference_is_a_path) {
+  Json a = minimal(), b = minimal();
+  EXPECT_EQ(first_difference(a, b), "");
+  set_value(b, "model.se.bias=false");
+  EXPECT_EQ(first_difference(a, b), "model.se");
+  set_value(a, "model.se.bias=true");
+  EXPECT_EQ(first_difference(a, b), "model.se.bias");
+}
+
+TEST(Recipe, dtype_without_bf16) {
+  EXPECT_EQ(activation_dtype("f32"), DType::f32);
+  EXPECT_EQ(activation_dtype("auto"), DType::f32);
+  EXPECT_NE(error_of([] { activation_dtype("bf16"); }).find("use f32 or auto"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace exciton::apps::testing
