@@ -7,6 +7,14 @@
 
 namespace exciton::ops {
 
+Tensor softmax(const Tensor& logits) {
+  // The loss operator makes exactly these probabilities; any valid labels will do.
+  CrossEntropy::Saved saved;
+  check(logits.rank() == 2, "softmax: logits must be [N, K], got ", logits.shape());
+  CrossEntropy{Tensor::zeros({logits.dim(0)}, DType::i64)}.forward(saved, logits);
+  return saved.p;
+}
+
 Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
   check(logits.rank() == 2 && logits.numel() > 0, name, ": logits must be [N, K], got ",
         logits.shape());

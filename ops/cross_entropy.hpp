@@ -31,4 +31,7 @@ inline Var cross_entropy(const Var& logits, const Tensor& labels, double smoothi
   return apply(CrossEntropy{labels, smoothing}, logits);
 }
 
+/// Softmax of every row: logits [N, K] -> probabilities [N, K], f32 (f64 for f64 logits).
+Tensor softmax(const Tensor& logits);
+
 }  // namespace exciton::ops
