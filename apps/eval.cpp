@@ -14,7 +14,7 @@ namespace exciton::apps {
 namespace {
 
 struct EvalArguments {
-  std::string run, data, split = "test";
+  std::string run, data, kind, split = "test";
   int threads = 0;
   bool json = false;
 };
@@ -57,8 +57,7 @@ int run(const EvalArguments& args) {
   const TrainedModel trained = load_trained(args.run);
   const DataRecipe& recipe = trained.recipe.data;
   const std::string dir = args.data.empty() ? recipe.dir : args.data;
-  // Other data may be of another kind; the classes decide whether it fits.
-  const auto set = data::open_dataset(args.data.empty() ? recipe.kind : "auto", dir, args.split);
+  const auto set = data::open_dataset(args.kind.empty() ? recipe.kind : args.kind, dir, args.split);
   check(
       set->class_names() == trained.facts.class_names && set->channels() == trained.facts.channels,
       "eval: ", set->description(), " does not have the classes of ", trained.checkpoint.string());
@@ -91,6 +90,8 @@ void add_eval(CLI::App& program, Action& action) {
       ->required();
   command->add_option("--data", args->data, "folder of the data set (default: the run's)")
       ->type_name("DIR");
+  command->add_option("--kind", args->kind, "its format (default: as the run's)")
+      ->check(CLI::IsMember(data::dataset_kinds()));
   command->add_option("--split", args->split, "which images")
       ->check(CLI::IsMember({"train", "test"}))
       ->capture_default_str();

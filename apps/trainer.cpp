@@ -157,8 +157,6 @@ class Trainer {
     load.shuffle = load.drop_last = false;
     test_ = std::make_unique<data::Loader>(test_set_, facts_.normalization(), load);
     batches_ = train_->batches();
-    check(batches_ > 0, "train: ", train_set_->description(), " has fewer images than data.batch, ",
-          recipe_.data.batch);
   }
 
   void build() {

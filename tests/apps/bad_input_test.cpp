@@ -74,7 +74,7 @@ TEST_F(BadInput, unknown_model) {
 }
 
 TEST_F(BadInput, batch_larger_than_the_train_set) {
-  expect_train_failure({"--set", "data.batch=65"}, {"fewer images than data.batch, 65"});
+  expect_train_failure({"--set", "data.batch=65"}, {"64 images", "less than one batch of 65"});
 }
 
 TEST_F(BadInput, bf16_is_refused_in_one_line) {
@@ -187,7 +187,7 @@ TEST_F(BadInput, predict_on_what_is_no_image) {
 TEST_F(BadInput, eval_on_what_is_no_run) {
   expect_failure({"eval", path("nowhere")}, {path("nowhere")});
   expect_failure({"eval", path("data")}, {"no checkpoint in"});
-  expect_failure({"eval", recipe()}, {recipe(), "no checkpoint"});
+  expect_failure({"eval", recipe()}, {recipe(), "not an Exciton checkpoint"});
 }
 
 TEST_F(BadInput, wrong_usage_has_its_own_exit_code) {

@@ -104,7 +104,7 @@ TEST(Checkpoint, forged_headers_are_refused) {
   refused("\"shape\":[3,5]", "\"shape\":[3,9]", "the table says 60");
   refused("\"shape\":[3,5]", "\"shape\":3    ", "wrong type");
   refused("\"shape\":[3,5]", "\"shape\":[-35]", "shape that is none");
-  refused("\"shape\":[7],\"offset\":", "\"shape\":[99999]   ,\"o\":", "has no offset");
+  refused("\"shape\":[7],\"offset\":", "\"shape\":[7],\"offsey\":", "has no offset");
   refused("\"dtype\":\"f64\"", "\"dtype\":\"f65\"", "type f65");
   refused("\"name\":\"b\"", "\"name\":\"a\"", "two tensors a");
   refused("\"tensors\":[", "\"tensor\" :[", "no table of tensors");
