@@ -1,0 +1,87 @@
+#include "nn/registry.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace exciton::nn {
+namespace {
+
+/// The message of the error that f must throw.
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+TEST(Registry, KnowsEveryModelPlainAndWithSE) {
+  std::set<std::string> names;
+  for (const auto& e : registry().entries()) {
+    names.insert(e.name);
+    EXPECT_EQ(e.se, e.name.starts_with("se_"));
+  }
+  EXPECT_EQ(names.size(), registry().entries().size());
+  for (const char* depth : {"20", "32", "44", "56", "110", "18", "34", "50", "101", "152"}) {
+    EXPECT_TRUE(names.contains(std::string("resnet") + depth));
+    EXPECT_TRUE(names.contains(std::string("se_resnet") + depth));
+  }
+}
+
+TEST(Registry, FamiliesHaveTheirOwnDefaults) {
+  const Model cifar = make_model("se_resnet20"), imagenet = make_model("resnet18");
+  EXPECT_EQ(cifar.options.classes, 10);
+  EXPECT_EQ(cifar.image_size, 32);
+  EXPECT_TRUE(cifar.options.se.enabled);
+  EXPECT_EQ(imagenet.options.classes, 1000);
+  EXPECT_EQ(imagenet.image_size, 224);
+  EXPECT_FALSE(imagenet.options.se.enabled);
+}
+
+TEST(Registry, UnknownNamesAreAnsweredWithTheNearest) {
+  const std::string message = error_of([] { make_model("se_resnet21"); });
+  EXPECT_NE(message.find("se_resnet21"), std::string::npos) << message;
+  EXPECT_NE(message.find("se_resnet20"), std::string::npos) << message;
+  EXPECT_EQ(nearest("lern", {"batch", "learn", "rate"}, 1), std::vector<std::string>{"learn"});
+  EXPECT_EQ(nearest("x", {"a", "b"}).size(), 2u);
+}
+
+TEST(Registry, OptionsAFamilyCannotFollowAreErrors) {
+  const auto message = [](const char* name, const ModelOptions& options) {
+    return error_of([&] { make_model(name, options); });
+  };
+  EXPECT_NE(message("resnet20", {.shortcut = "identity"}).find("zero_pad"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.stem = "3x3"}).find("stem"), std::string::npos);
+  EXPECT_NE(message("resnet18", {.stem = "5x5"}).find("7x7"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.stride_on = "3x3"}).find("stride_on"), std::string::npos);
+  EXPECT_NE(message("resnet50", {.stride_on = "2x2"}).find("1x1"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.se = {.enabled = true}}).find("se_resnet20"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.classes = -1}).find("classes"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.dropout = 1}).find("dropout"), std::string::npos);
+  EXPECT_NE(message("se_resnet20", {.se = {.reduction = 0}}).find("reduction"), std::string::npos);
+  EXPECT_NE(message("se_resnet20", {.se = {.squeeze = "sum"}}).find("avg"), std::string::npos);
+  EXPECT_NE(message("se_resnet20", {.se = {.gate = "step"}}).find("step"), std::string::npos);
+  EXPECT_NE(message("se_resnet20", {.se = {.placement = "pre"}}).find("pre"), std::string::npos);
+}
+
+TEST(Registry, TwoModelsOfOneNameAreAnError) {
+  Registry r;
+  r.add({.name = "a", .image_size = 1, .classes = 1, .se = false, .make = {}});
+  EXPECT_THROW(r.add({.name = "a", .image_size = 1, .classes = 1, .se = false, .make = {}}), Error);
+}
+
+TEST(Registry, SeedsDecideTheWeights) {
+  const auto first = [](std::uint64_t seed) {
+    const Model m = make_model("resnet20", {}, seed);
+    return parameters(*m.net).front().parameter->value().at(3);
+  };
+  EXPECT_EQ(first(1), first(1));
+  EXPECT_NE(first(1), first(2));
+}
+
+}  // namespace
+}  // namespace exciton::nn
