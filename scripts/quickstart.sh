@@ -17,7 +17,7 @@ echo "Everything needed is installed."
 
 say "Build"
 cmake --preset release --log-level=WARNING
-cmake --build --preset release --target exciton_program
+cmake --build --preset release --target exciton
 
 say "Data"
 describe() { "$exciton" data info "$1" | grep -v '^   '; }

@@ -7,4 +7,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/install_packages.sh dataset-fashion-mnist
 cmake --preset release -DEXCITON_TESTS=ON
 cmake --build --preset release
+# Tests run side by side: threads that wait must sleep, or they take the cores from each other.
+export OMP_WAIT_POLICY=passive
 ctest --preset release --parallel "$(nproc)" "$@"

@@ -9,31 +9,24 @@ struct Swish {
   struct Saved {
     exciton::Tensor x;  // all that backward keeps alive
   };
+
   exciton::Tensor forward(Saved& saved, const exciton::Tensor& x) const {
     saved.x = x;
-    return each(x, x, [](auto v, auto) { return v * gate(v); });
+    const auto swish = [](auto v) { return v * sigmoid(v); };
+    return exciton::ops::map(name, swish, x);
   }
   exciton::Grads<1> backward(Saved& saved, exciton::Tensor dy, exciton::Needs<1>) const {
-    return {
-        each(saved.x, dy, [](auto v, auto d) { return d * gate(v) * (1 + v * (1 - gate(v))); })};
+    const auto slope = [](auto d, auto v) {
+      const auto s = sigmoid(v);
+      return d * s * (1 + v * (1 - s));
+    };
+    return {exciton::ops::map_gradient(name, slope, dy, saved.x)};
   }
   static std::vector<exciton::Example<Swish>> examples() {
     return {{{}, {{2, 3, 5, 7}}}, {{}, {{1, 1, 1, 1}}}, {{}, {{4, 9}}}};
   }
 
-  static auto gate(auto v) { return 1 / (1 + std::exp(-v)); }
-  static exciton::Tensor each(const exciton::Tensor& x, const exciton::Tensor& other, auto f) {
-    exciton::Tensor y(x.shape(), x.dtype());
-    exciton::dispatch_float(x.dtype(), name, [&](auto type) {
-      using T = decltype(type);  // float, bf16 or double; the arithmetic is in Real
-      using Real = exciton::Acc<T>;
-      const T *a = x.data<T>(), *b = other.data<T>();
-      T* out = y.data<T>();
-      exciton::parallel_for(x.numel(), 4096, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) out[i] = T(f(Real(a[i]), Real(b[i])));
-      });
-    });
-    return y;
-  }
+  static auto sigmoid(auto v) { return 1 / (1 + std::exp(-v)); }
 };
+
 inline exciton::Var swish(const exciton::Var& x) { return exciton::apply(Swish{}, x); }

@@ -9,7 +9,8 @@ namespace {
 struct ForgetfulSwish : Swish {
   static constexpr std::string_view name = "forgetful_swish";
   exciton::Grads<1> backward(Saved& saved, exciton::Tensor dy, exciton::Needs<1>) const {
-    return {each(saved.x, dy, [](auto v, auto d) { return d * gate(v); })};
+    const auto slope = [](auto d, auto v) { return d * sigmoid(v); };
+    return {exciton::ops::map_gradient(name, slope, dy, saved.x)};
   }
 };
 

@@ -30,7 +30,8 @@ std::shared_ptr<const data::Dataset> stripes() {
   return std::make_shared<data::MemoryDataset>(std::move(set));
 }
 
-void train(const std::shared_ptr<const data::Dataset>& images) {
+/// Returns the loss of the last step.
+double train(const std::shared_ptr<const data::Dataset>& images) {
   const data::ChannelStats stats = data::channel_stats(*images);
   data::Loader loader(images, {.mean = stats.mean, .std = stats.std}, {.batch = 64});
   nn::Model model = nn::make_model(
@@ -39,26 +40,34 @@ void train(const std::shared_ptr<const data::Dataset>& images) {
   const optim::Schedule schedule({.kind = "one_cycle_linear", .lr = 0.1, .total_steps = steps});
   optim::Sgd sgd(nn::parameters(*model.net), {.momentum = 0.9, .nesterov = true});
 
+  double last = 0;
   for (std::int64_t step = 0; step < steps; ++step) {
     if (step % loader.batches() == 0) loader.start_epoch(step / loader.batches());
     const data::Batch batch = loader.next().value();
 
     Tape tape;                                                  // records while in scope
     const Var logits = (*model.net)(batch.images);              // forward
-    const Var loss = ops::cross_entropy(logits, batch.labels);  //
+    const Var loss = ops::cross_entropy(logits, batch.labels);  // softmax
     tape.backward(loss);                                        // adds into the gradients
     sgd.step(schedule.lr(step));                                // applies and clears them
 
+    last = loss.value().item();
     if (step % 10 == 0 || step + 1 == steps)
-      std::printf("step %3lld  loss %.4f\n", static_cast<long long>(step), loss.value().item());
+      std::printf("step %3lld  loss %.4f\n", static_cast<long long>(step), last);
   }
+  return last;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    train(argc > 1 ? data::open_dataset("auto", argv[1], "train") : stripes());
+    if (argc > 1) {
+      train(data::open_dataset("auto", argv[1], "train"));
+    } else {
+      const double loss = train(stripes());
+      check(loss < 0.1, "the stripes were not learned, loss ", loss);
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "train_tiny: %s\n", error.what());
     return 1;
