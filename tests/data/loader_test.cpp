@@ -230,6 +230,19 @@ TEST(Loader, images_of_different_sizes_in_one_batch) {
   expect_error([&] { loader.next(); }, {"image 2 of tricky", "[3, 3, 1]", "resize"});
 }
 
+TEST(Loader, a_batch_of_the_epoch_before_that_comes_late_is_dropped) {
+  const auto set = std::make_shared<TrickyDataset>(100);
+  Loader reference(set, {}, {.batch = 2, .workers = 0});
+  set->slow = std::chrono::milliseconds(40);
+  Loader loader(set, {}, {.batch = 2, .workers = 1});
+  loader.start_epoch(0);
+  while (set->reads == 0) std::this_thread::yield();  // the worker is in its first batch
+  loader.start_epoch(1);
+  const Batch got = *loader.next();
+  reference.start_epoch(1);
+  expect_same(*reference.next(), got);
+}
+
 TEST(Loader, prefetch_is_bounded) {
   const auto set = std::make_shared<TrickyDataset>(400);
   Loader loader(set, {}, {.batch = 4, .workers = 3, .prefetch = 2});
