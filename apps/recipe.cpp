@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "data/dataset.hpp"
+#include "ops/processor.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -376,11 +377,7 @@ ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
   return model;
 }
 
-DType activation_dtype(const std::string& text) {
-  if (text == "f32" || text == "auto") return DType::f32;
-  check(text != "bf16", "dtype: bf16 is not in this build yet; use f32 or auto");
-  fail("dtype: wants f32, bf16 or auto, got ", text);
-}
+DType activation_dtype(const std::string& text) { return ops::choose_precision(text).dtype; }
 
 std::string first_difference(const Json& a, const Json& b) {
   std::string found;

@@ -103,8 +103,7 @@ void set_value(Json& json, const std::string& assignment);
 ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
                          const std::vector<std::string>& assignments);
 
-/// The element type of the images, which is that of the activations. Errors: "bf16" (not in this
-/// build) and any other text.
+/// The element type of the images, which is that of the activations (ops::choose_precision).
 DType activation_dtype(const std::string& text);
 
 /// Path of the first value in which two JSON documents differ ("schedule.lr"), or "".

@@ -19,6 +19,7 @@
 #include "optim/ema.hpp"
 #include "optim/schedule.hpp"
 #include "optim/sgd.hpp"
+#include "ops/processor.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -132,6 +133,9 @@ class Trainer {
     if (recipe_.threads == 0) recipe_.threads = num_threads();
     set_num_threads(static_cast<int>(recipe_.threads));
     check(!recipe_.data.dir.empty(), "train: the recipe names no data; give --data DIR");
+    check(fs::is_directory(recipe_.data.dir), "train: no data folder ", recipe_.data.dir,
+          "; give --data DIR, or download it: exciton data fetch ",
+          recipe_.data.kind == "auto" ? "cifar10" : recipe_.data.kind, " --dir ", recipe_.data.dir);
     recipe_.data.dir = fs::absolute(recipe_.data.dir).lexically_normal().string();
     train_set_ = data::open_dataset(recipe_.data.kind, recipe_.data.dir, "train");
     test_set_ = data::open_dataset(recipe_.data.kind, recipe_.data.dir, "test");
@@ -186,6 +190,9 @@ class Trainer {
   }
 
   void announce() const {
+    const ops::Precision precision = ops::choose_precision(recipe_.dtype);
+    if (!precision.reason.empty())
+      std::cout << (precision.warning ? "warning: " : "") << precision.reason << '\n';
     std::cout << train_set_->description() << '\n'
               << test_set_->description() << '\n'
               << model_.name << ", " << nn::parameter_count(*model_.net) << " parameters, "

@@ -52,7 +52,7 @@ TEST_F(BadInput, empty_folder) {
   fs::create_directory(path("empty"));
   expect_train_failure({"--data", path("empty")}, {path("empty")});
   expect_train_failure({"--data", path("empty"), "--set", "data.kind=auto"}, {path("empty")});
-  expect_train_failure({"--data", path("nowhere")}, {path("nowhere")});
+  expect_train_failure({"--data", path("nowhere")}, {path("nowhere"), "exciton data fetch"});
 }
 
 TEST_F(BadInput, unknown_recipe_key) {
@@ -188,6 +188,12 @@ TEST_F(BadInput, eval_on_what_is_no_run) {
   expect_failure({"eval", path("nowhere")}, {path("nowhere")});
   expect_failure({"eval", path("data")}, {"no checkpoint in"});
   expect_failure({"eval", recipe()}, {recipe(), "not an Exciton checkpoint"});
+}
+
+TEST_F(BadInput, download_from_nowhere) {
+  expect_failure(
+      {"data", "fetch", "cifar10", "--dir", path("d"), "--url", "file://" + path("nowhere") + "/"},
+      {"cifar-10-binary.tar.gz"});
 }
 
 TEST_F(BadInput, wrong_usage_has_its_own_exit_code) {
