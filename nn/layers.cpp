@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "core/threads.hpp"
-#include "ops/relu.hpp"
 #include "ops/dropout.hpp"
 #include "ops/linear.hpp"
 #include "ops/pooling.hpp"
+#include "ops/relu.hpp"
 
 namespace exciton::nn {
 namespace {

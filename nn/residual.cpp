@@ -1,7 +1,7 @@
 #include "nn/residual.hpp"
 
-#include "ops/relu.hpp"
 #include "ops/add.hpp"
+#include "ops/relu.hpp"
 #include "ops/se/residual_tail.hpp"
 
 namespace exciton::nn {

@@ -33,24 +33,26 @@ struct Owners final : Visitor {
   std::vector<const Module*> running_;
 };
 
-/// Evaluation mode with every parameter on the tape, while in scope.
+/// Evaluation by plain operators with every parameter on the tape, while in scope.
 class Inspection {
  public:
   Inspection(Module& net, std::vector<Parameter*> frozen)
-      : net_(net), training_(net.training), frozen_(std::move(frozen)) {
+      : net_(net), training_(net.training), fused_(net.fused), frozen_(std::move(frozen)) {
     set_training(net_, false);
+    set_fused(net_, false);
     for (Parameter* p : frozen_) p->trainable = true;
   }
   ~Inspection() {
     for (Parameter* p : frozen_) p->trainable = false;
     set_training(net_, training_);
+    set_fused(net_, fused_);
   }
   Inspection(const Inspection&) = delete;
   Inspection& operator=(const Inspection&) = delete;
 
  private:
   Module& net_;
-  bool training_;
+  bool training_, fused_;
   std::vector<Parameter*> frozen_;
 };
 
@@ -79,7 +81,7 @@ Summary summarize(Model& model, std::int64_t image_size, std::int64_t batch) {
   std::unordered_set<const Parameter*> counted;
   for (const EntryInfo& e : entries) {
     SummaryRow row;
-    // A fused operator runs in the block but belongs to the layer whose weights it uses.
+    // An operator called by a block belongs to the layer whose weights it uses.
     row.name =
         e.parameters.empty() ? owners.modules[e.scope] : owners.parameters[e.parameters.front()];
     row.kind = e.op;

@@ -32,7 +32,9 @@ struct Summary {
 };
 
 /// Runs one forward pass in evaluation mode on black images of image_size (0: the model's own) and
-/// lists what the tape saw. Errors: a tape is already recording; the model does not fit the size.
+/// lists what the tape saw. The plain operators run, so that batch norm and the parts of SE have
+/// rows of their own; the fused ones keep fewer bytes. Errors: a tape is already recording; the
+/// model does not fit the size.
 Summary summarize(Model& model, std::int64_t image_size = 0, std::int64_t batch = 1);
 
 }  // namespace exciton::nn

@@ -52,9 +52,7 @@ TEST(Summary, RowsAddUpToTheTotals) {
   EXPECT_EQ(parameters, s.parameters);
   EXPECT_EQ(multiply_adds, s.multiply_adds);
   EXPECT_EQ(bytes, s.activation_bytes);
-  if (se_parameters > 0) {  // none of its own where SE is fused
-    EXPECT_EQ(se_parameters, s.se_parameters);
-  }
+  EXPECT_EQ(se_parameters, s.se_parameters);
 
   EXPECT_EQ(s.rows.front().name, "conv1");
   EXPECT_EQ(s.rows.front().kind, "conv2d");
@@ -81,6 +79,7 @@ TEST(Summary, LeavesTheModelAsItWas) {
   EXPECT_EQ(s.rows.front().parameters, 432);  // a frozen one counts
   EXPECT_FALSE(parameters(*model.net).front().parameter->trainable);
   EXPECT_TRUE(model.net->training);
+  EXPECT_TRUE(model.net->fused);
   for (const auto& [name, buffer] : buffers(*model.net))
     EXPECT_EQ(buffer->at(0), name.ends_with("mean") ? 0 : 1) << name;
   EXPECT_EQ(Tape::active(), nullptr);
