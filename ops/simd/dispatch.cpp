@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "ops/processor.hpp"
 #include "ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops::simd {
@@ -8,12 +9,8 @@ namespace {
 enum class Isa { baseline, avx2, avx512 };
 
 Isa detect() {
-  Isa best = Isa::baseline;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = Isa::avx2;
-  if (best == Isa::avx2 && __builtin_cpu_supports("avx512f") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    best = Isa::avx512;
+  const Processor& p = processor();
+  Isa best = p.avx512 && p.avx2 ? Isa::avx512 : p.avx2 ? Isa::avx2 : Isa::baseline;
   if (const char* wanted = std::getenv("EXCITON_ISA")) {
     const std::string_view w = wanted;
     check(w == "baseline" || w == "avx2" || w == "avx512", "EXCITON_ISA: \"", w,

@@ -1,0 +1,30 @@
+/// What this processor can do, as far as choices here depend on it.
+#pragma once
+#include <string>
+
+#include "core/dtype.hpp"
+
+namespace exciton::ops {
+
+struct Processor {
+  std::string name;       ///< as the system prints it: "AMD EPYC ..."
+  bool avx2 = false;      ///< with FMA
+  bool avx512 = false;    ///< F, BW, DQ and VL
+  bool bf16 = false;      ///< multiplies bf16 natively (AVX512_BF16; every AMX processor has it)
+  bool amx = false;       ///< AMX tiles for bf16
+};
+
+/// Read once from the processor itself.
+const Processor& processor();
+
+/// The type of activations for "f32", "bf16" or "auto", and why: `auto` is bf16 exactly where the
+/// processor multiplies it natively.
+struct Precision {
+  DType dtype = DType::f32;
+  std::string reason;    ///< one line for people; empty for plain f32
+  bool warning = false;  ///< the choice is slower than f32 here
+};
+/// Errors: any other word; bf16 on a processor for which oneDNN has no bf16 kernels at all.
+Precision choose_precision(const std::string& dtype);
+
+}  // namespace exciton::ops
