@@ -18,6 +18,7 @@ void add_eval(CLI::App& program, Action& action);
 void add_predict(CLI::App& program, Action& action);
 void add_summary(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
+void add_profile(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 
 /// `--set key=value`, any number of times.

@@ -134,9 +134,12 @@ void Tape::backward(const Var& output, Tensor gradient) {
     for (std::size_t i = 0; i < n; ++i)
       if (needs[i] && !grads[i].empty())
         add_gradient(entry.inputs[i], std::move(grads[i]), entry.op);
-    if (entry.info >= 0)
-      description_[static_cast<std::size_t>(entry.info)].backward_seconds =
+    if (entry.info >= 0) {
+      EntryInfo& info = description_[static_cast<std::size_t>(entry.info)];
+      info.backward_start = std::chrono::duration<double>(start - began_).count();
+      info.backward_seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
   }
   leaves_.clear();
 }

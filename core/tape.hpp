@@ -52,7 +52,8 @@ struct EntryInfo {
   Shape output;
   DType dtype = DType::f32;
   std::int64_t multiply_adds = 0;
-  std::int64_t output_bytes = 0;
+  std::int64_t input_bytes = 0, output_bytes = 0;
+  double forward_start = 0, backward_start = 0;  ///< seconds since the tape began
   double forward_seconds = 0, backward_seconds = 0;
 };
 
@@ -85,6 +86,8 @@ class Tape {
 
   std::size_t size() const { return entries_.size(); }
   const std::vector<EntryInfo>& description() const { return description_; }
+  /// When the tape began: the zero of EntryInfo's start times.
+  std::chrono::steady_clock::time_point began() const { return began_; }
 
   /// Names the running module in the description, while in scope.
   class Scope {
@@ -145,6 +148,7 @@ class Tape {
   void add_gradient(int id, Tensor g, std::string_view from);
 
   Options options_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::vector<Entry> entries_;
   std::vector<EntryInfo> description_;
   std::unordered_map<const Parameter*, int> leaves_;
@@ -206,11 +210,13 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
     info.op = Op::name;
     for (const Var* v : inputs) {
       if (!v->empty()) info.inputs.push_back(v->shape());
+      info.input_bytes += static_cast<std::int64_t>(v->value().bytes());
       if (const Parameter* p = tape->parameter_at(v->id())) info.parameters.push_back(p);
     }
     info.output = y.shape();
     info.dtype = y.dtype();
     info.output_bytes = static_cast<std::int64_t>(y.bytes());
+    info.forward_start = std::chrono::duration<double>(start - tape->began()).count();
     info.forward_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if constexpr (arity_of<Op> != any_number)

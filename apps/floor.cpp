@@ -1,0 +1,150 @@
+#include "apps/floor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <unordered_map>
+
+#include "core/threads.hpp"
+#include "nn/layers.hpp"
+#include "ops/onednn/convolution.hpp"
+
+namespace exciton::apps {
+namespace {
+
+namespace onednn = ops::onednn;
+
+/// The layer of every convolution weight: the tape names weights, the layer knows the attributes.
+struct ConvolutionLayers final : nn::Visitor {
+  std::unordered_map<const Parameter*, const nn::Conv2d*> of;
+  void enter(const std::string&, nn::Module& m) override {
+    if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&m)) of[&conv->weight] = conv;
+  }
+};
+
+/// Convolutions of one shape.
+struct Shared {
+  onednn::ConvGeometry geometry;
+  Shape weight;
+  std::int64_t count = 0, data_gradients = 0;
+};
+
+std::vector<EntryInfo> convolutions_of(Workload& w) {
+  nn::set_training(*w.model.net, false);
+  // A frozen layer convolves, too, and its weights name it.
+  for (const auto& p : nn::parameters(*w.model.net)) p.parameter->trainable = true;
+  Tape tape({.describe = true});
+  (*w.model.net)(w.images);
+  std::vector<EntryInfo> found;
+  for (const EntryInfo& e : tape.description())
+    if (e.op == ops::Conv2d::name) found.push_back(e);
+  return found;
+}
+
+std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolutions) {
+  ConvolutionLayers layers;
+  layers.walk(*w.model.net);
+  std::vector<Shared> shapes;
+  for (const EntryInfo& e : convolutions) {
+    const auto layer = e.parameters.empty() ? layers.of.end() : layers.of.find(e.parameters[0]);
+    check(layer != layers.of.end(), "bench floor: a convolution of ", w.model.name, " (",
+          e.inputs[0], " to ", e.output, ") is no Conv2d layer, so its stride is unknown");
+    const auto geometry = onednn::geometry_of(e.inputs[0], e.inputs[1], layer->second->spec,
+                                              w.precision.dtype, !layer->second->bias.empty());
+    auto at = std::find_if(shapes.begin(), shapes.end(),
+                           [&](const Shared& s) { return s.geometry == geometry; });
+    if (at == shapes.end()) at = shapes.insert(at, Shared{geometry, e.inputs[1]});
+    ++at->count;
+    if (&e != &convolutions.front()) ++at->data_gradients;
+  }
+  return shapes;
+}
+
+/// Median milliseconds of two ways to the same result, run in turn.
+template <class A, class B>
+std::pair<double, double> time_both(int warmup, int steps, A&& a, B&& b) {
+  const auto ms = [](auto&& f) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
+  };
+  std::vector<double> first, second;
+  for (int i = 0; i < warmup + steps; ++i) {
+    const double x = ms(a), y = ms(b);
+    if (i < warmup) continue;
+    first.push_back(x);
+    second.push_back(y);
+  }
+  return {median(std::move(first)), median(std::move(second))};
+}
+
+void add(PrimitiveTime& sum, std::int64_t count, const std::pair<double, double>& ms) {
+  const auto times = static_cast<double>(count);
+  sum.whole_batch += times * ms.first;
+  sum.pieces += times * ms.second;
+  sum.least += times * std::min(ms.first, ms.second);
+}
+
+void measure(const Shared& s, std::int64_t images, int warmup, int steps, ConvolutionFloor& to) {
+  using onednn::Convolution;
+  using onednn::Direction;
+  const onednn::ConvGeometry& g = s.geometry;
+  const int threads = num_threads();
+  Generator rng(1);
+  Tensor x = Tensor::randn({images, g.h, g.w, g.c}, rng).to(g.dtype);
+  Tensor y = Tensor::randn({images, g.oh, g.ow, g.o}, rng).to(g.dtype);
+  const Tensor weights = Tensor::randn(s.weight, rng), bias = Tensor::zeros({g.o});
+  const float* bias_data = g.bias ? bias.data<float>() : nullptr;
+  constexpr std::uint64_t version = 1;
+  // The gradients of the weights do not depend on the bias.
+  onednn::ConvGeometry unbiased = g;
+  unbiased.bias = false;
+
+  Convolution whole, pieces;
+  // Gradients first: forward overwrites y, which stands for its own gradient here.
+  {
+    const auto& job =
+        whole.prepare(Direction::backward_weights, unbiased, images, threads, weights, version);
+    Tensor packed({Convolution::weight_elements(job)});
+    add(to.backward_weights, s.count,
+        time_both(
+            warmup, steps,
+            [&] { Convolution::run(job, 0, x.raw(), y.raw(), packed.data<float>()); },
+            [&] {
+              onednn::backward_weights(pieces, unbiased, images, s.weight, x.raw(), y.raw());
+            }));
+  }
+  if (s.data_gradients > 0) {
+    Tensor dx(x.shape(), x.dtype());
+    const auto& job =
+        whole.prepare(Direction::backward_data, unbiased, images, threads, weights, version);
+    add(to.backward_data, s.data_gradients,
+        time_both(
+            warmup, steps, [&] { Convolution::run(job, 0, y.raw(), nullptr, dx.raw()); },
+            [&] {
+              onednn::backward_data(pieces, unbiased, images, weights, version, y.raw(), dx.raw());
+            }));
+  }
+  const auto& job = whole.prepare(Direction::forward, g, images, threads, weights, version);
+  add(to.forward, s.count,
+      time_both(
+          warmup, steps, [&] { Convolution::run(job, 0, x.raw(), bias_data, y.raw()); },
+          [&] {
+            onednn::forward(pieces, g, images, weights, version, x.raw(), bias_data, y.raw());
+          }));
+}
+
+}  // namespace
+
+ConvolutionFloor convolution_floor(Workload& workload, int warmup, int steps) {
+  const std::vector<EntryInfo> convolutions = convolutions_of(workload);
+  ConvolutionFloor floor;
+  floor.convolutions = static_cast<std::int64_t>(convolutions.size());
+  for (const EntryInfo& e : convolutions) floor.multiply_adds += e.multiply_adds;
+  const std::vector<Shared> shapes = by_shape(workload, convolutions);
+  floor.shapes = static_cast<std::int64_t>(shapes.size());
+  for (const Shared& s : shapes) measure(s, workload.images.dim(0), warmup, steps, floor);
+  return floor;
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,92 @@
+#include "apps/peaks.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "ops/conv2d.hpp"
+#include "ops/processor.hpp"
+
+namespace exciton::apps {
+namespace {
+
+template <class F>
+double fastest_seconds(int runs, F&& f) {
+  double least = 1e30;
+  for (int i = 0; i < runs; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    least = std::min(
+        least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return least;
+}
+
+/// Both convolutions read each value of a map that fits in cache hundreds of times.
+double convolution_gflops(DType type) {
+  struct Case {
+    std::int64_t channels, kernel;
+  };
+  double best = 0;
+  for (const Case& c : {Case{512, 1}, Case{256, 3}}) {
+    Generator rng(1);
+    const Tensor x = Tensor::randn({4 * num_threads(), 14, 14, c.channels}, rng).to(type);
+    const Tensor w = Tensor::randn({c.channels, c.channels, c.kernel, c.kernel}, rng);
+    ops::PackedWeights packed;
+    const ops::Conv2d conv{.spec = {.padding = c.kernel / 2}, .packed = &packed, .version = 1};
+    std::int64_t multiply_adds = 0;
+    const double seconds = fastest_seconds(10, [&] {
+      ops::Conv2d::Saved saved;
+      const Tensor y = conv.forward(saved, x, w, {});
+      multiply_adds = conv.multiply_adds(y, x, w, {});
+    });
+    best = std::max(best, 2 * static_cast<double>(multiply_adds) / seconds / 1e9);
+  }
+  return best;
+}
+
+CopyRate copy_rate(const char* where, std::int64_t bytes) {
+  const std::int64_t half = bytes / 2;
+  Tensor from = Tensor::zeros({half}, DType::u8), to = Tensor::zeros({half}, DType::u8);
+  auto* source = from.data<std::uint8_t>();
+  auto* target = to.data<std::uint8_t>();
+  const std::int64_t rounds = std::max<std::int64_t>(1, (std::int64_t{64} << 20) / bytes);
+  const double seconds = fastest_seconds(3, [&] {
+    parallel([&](int t, int n) {
+      const Piece p = piece_of(half, t, n);
+      for (std::int64_t i = 0; i < rounds; ++i) {
+        std::memcpy(target + p.begin, source + p.begin, static_cast<std::size_t>(p.end - p.begin));
+        asm volatile("" : : "r"(target) : "memory");  // every round is wanted
+      }
+    });
+  });
+  return {where, 2 * half, static_cast<double>(2 * half * rounds) / seconds / 1e9};
+}
+
+/// Bytes of a cache as the system reports it, or `otherwise`.
+std::int64_t cache_bytes(int name, std::int64_t otherwise) {
+  const long bytes = ::sysconf(name);
+  return bytes > 0 ? bytes : otherwise;
+}
+
+}  // namespace
+
+Peaks measure_peaks() {
+  Peaks peaks;
+  peaks.f32_gflops = convolution_gflops(DType::f32);
+  if (ops::processor().avx512) peaks.bf16_gflops = convolution_gflops(DType::bf16);
+  constexpr std::int64_t mib = 1 << 20;
+  const std::int64_t second = num_threads() * cache_bytes(_SC_LEVEL2_CACHE_SIZE, mib);
+  const std::int64_t third = cache_bytes(_SC_LEVEL3_CACHE_SIZE, 32 * mib);
+  peaks.copies.push_back(copy_rate("second-level cache", second / 2));
+  peaks.copies.push_back(copy_rate("third-level cache", 4 * second));
+  peaks.copies.push_back(copy_rate("memory", std::clamp(4 * third, 128 * mib, 1024 * mib)));
+  release_cached_memory();
+  return peaks;
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,62 @@
+#include "apps/workload.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+#include "apps/recipe.hpp"
+#include "core/threads.hpp"
+
+namespace exciton::apps {
+
+void add_workload_options(CLI::App& command, WorkloadOptions& to) {
+  command.add_option("MODEL", to.model, "its name, e.g. se_resnet20")->required();
+  command.add_option("--batch", to.batch, "images a step")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command.add_option("--dtype", to.dtype, "f32, bf16 or auto")
+      ->check(CLI::IsMember({"f32", "bf16", "auto"}))
+      ->capture_default_str();
+  command.add_option("--threads", to.threads, "processor threads (default: all)")
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--classes", to.classes, "outputs (default: 10 or 1000)")
+      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--image", to.image, "height and width (default: the model's own)")
+      ->check(CLI::Range(1, 4096));
+  add_set_option(command, to.set, "se.reduction=8");
+}
+
+Workload make_workload(const WorkloadOptions& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  Workload w;
+  w.precision = ops::choose_precision(options.dtype);
+  const ModelRecipe recipe = model_recipe(options.model, options.classes, options.set);
+  w.model = nn::make_model(recipe.name, recipe.options);
+  w.side = options.image > 0 ? options.image : w.model.image_size;
+  Generator rng(1);
+  const std::int64_t channels = w.model.options.image_channels;
+  w.images = Tensor::randn({options.batch, w.side, w.side, channels}, rng).to(w.precision.dtype);
+  w.labels = Tensor({options.batch}, DType::i64);
+  const auto classes = static_cast<std::uint64_t>(w.model.options.classes);
+  for (std::int64_t& label : w.labels.span<std::int64_t>())
+    label = static_cast<std::int64_t>(rng.below(classes));
+  return w;
+}
+
+optim::Sgd make_optimizer(nn::Module& net) {
+  return {nn::parameters(net), {.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}};
+}
+
+void print_precision(const ops::Precision& precision, bool json) {
+  if (precision.warning)
+    std::cerr << "exciton: warning: " << precision.reason << std::endl;
+  else if (!json && !precision.reason.empty())
+    std::cout << precision.reason << std::endl;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+}  // namespace exciton::apps
