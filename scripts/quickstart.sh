@@ -64,14 +64,15 @@ say "Training: $recipe on $data into $run"
 
 say "Done"
 "$exciton" eval "$run" --data "$data"
+train="$exciton train $recipe --data $data ${recipe_changes[*]}"
 cat <<END
 
 The model is in $run/checkpoints, the log in $run/log.jsonl. Next:
-  $exciton summary se_resnet20                      what the network is made of
-  $exciton eval $run --json                         the same numbers for a script
-  $exciton predict $run IMAGE.png              what an image of yours shows
-  $exciton train $recipe --data $data --set model.se.reduction=4
-                                                    change anything in the recipe
-  $exciton train $recipe --data $data --set model.name=resnet20
-                                                    the same network without SE
+  what is on an image of yours:
+    $exciton predict $run IMAGE.png
+  what the network is made of, layer by layer, and SE's share of it:
+    $exciton summary se_resnet20
+  the same training without SE, or with wider SE blocks:
+    $train --set model.name=resnet20
+    $train --set model.se.reduction=4
 END
