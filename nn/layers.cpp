@@ -45,15 +45,16 @@ Parameter uniform(const Shape& shape, double bound, Generator& init) {
                 [bound](Generator& g) { return bound * (2 * g.uniform_double() - 1); });
 }
 
-Conv2d::Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const ops::ConvSpec& s,
+Conv2d::Conv2d(std::int64_t in, std::int64_t out, KernelSize kernel, const ops::ConvSpec& s,
                Generator& init, bool with_bias)
     : spec(s) {
-  check(in >= 1 && out >= 1 && kernel >= 1, "Conv2d: in, out and kernel must be at least 1, got ",
-        in, ", ", out, " and ", kernel);
+  check(in >= 1 && out >= 1 && kernel.h >= 1 && kernel.w >= 1,
+        "Conv2d: in, out and kernel must be at least 1, got ", in, ", ", out, " and ", kernel.h,
+        "x", kernel.w);
   check(s.groups >= 1 && in % s.groups == 0 && out % s.groups == 0, "Conv2d: groups ", s.groups,
         " must divide in ", in, " and out ", out);
-  weight =
-      kaiming_normal({out, in / s.groups, kernel, kernel}, kernel * kernel * out / s.groups, init);
+  weight = kaiming_normal({out, in / s.groups, kernel.h, kernel.w},
+                          kernel.h * kernel.w * out / s.groups, init);
   if (with_bias) bias = Parameter(Tensor::zeros({out}));
 }
 

@@ -22,13 +22,20 @@ Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& in
 /// Independent uniform values in [-bound, bound).
 Parameter uniform(const Shape& shape, double bound, Generator& init);
 
+/// Height and width of a convolution's window; one number for both.
+struct KernelSize {
+  KernelSize(std::int64_t side) : h(side), w(side) {}  // NOLINT: the usual case reads as a number
+  KernelSize(std::int64_t height, std::int64_t width) : h(height), w(width) {}
+  std::int64_t h, w;
+};
+
 /// Convolution [N, H, W, in] -> [N, H', W', out]; see ops/conv2d.hpp for the equation.
-/// weight [out, in/groups, kernel, kernel] starts Kaiming normal with fan_out = kernel^2 out/groups
+/// weight [out, in/groups, kernel.h, kernel.w] starts Kaiming normal with fan_out = h w out/groups
 /// (the outputs one input reaches; PyTorch does not divide by groups); bias [out] starts at 0.
 /// Errors: sizes below one, groups that do not divide in and out.
 class Conv2d final : public Module {
  public:
-  Conv2d(std::int64_t in, std::int64_t out, std::int64_t kernel, const ops::ConvSpec& spec,
+  Conv2d(std::int64_t in, std::int64_t out, KernelSize kernel, const ops::ConvSpec& spec,
          Generator& init, bool bias = false);
   std::string_view kind() const override { return "Conv2d"; }
   void visit(Visitor& v) override;

@@ -25,13 +25,13 @@ Shape conv2d_shape(const Shape& x, const Shape& w, const ConvSpec& s) {
         "neither or only one of ", x[3], " input and ", w[0], " output channels");
   check(x[3] == w[1] * s.groups, name, ": x ", x, " has ", x[3], " channels, weight ", w, " with ",
         s.groups, " groups wants ", w[1] * s.groups);
-  const auto extent = [&](std::int64_t in, std::int64_t k) {
+  const auto extent = [&](std::int64_t in, std::int64_t k, std::int64_t padding) {
     const std::int64_t span = s.dilation * (k - 1) + 1;
-    check(in + 2 * s.padding >= span, name, ": a ", span, "-pixel window does not fit into ", in,
-          " pixels padded by ", s.padding, " (x ", x, ", weight ", w, ")");
-    return (in + 2 * s.padding - span) / s.stride + 1;
+    check(in + 2 * padding >= span, name, ": a ", span, "-pixel window does not fit into ", in,
+          " pixels padded by ", padding, " (x ", x, ", weight ", w, ")");
+    return (in + 2 * padding - span) / s.stride + 1;
   };
-  return {x[0], extent(x[1], w[2]), extent(x[2], w[3]), w[0]};
+  return {x[0], extent(x[1], w[2], s.padding), extent(x[2], w[3], s.row_padding()), w[0]};
 }
 
 namespace {
@@ -64,7 +64,7 @@ struct PlainConv {
           for (std::int64_t a = 0; a < kh; ++a)
             for (std::int64_t b = 0; b < kw; ++b) {
               const std::int64_t r = i * s.stride - s.padding + a * s.dilation;
-              const std::int64_t q = j * s.stride - s.padding + b * s.dilation;
+              const std::int64_t q = j * s.stride - s.row_padding() + b * s.dilation;
               if (r < 0 || r >= h || q < 0 || q >= w) continue;
               for (std::int64_t ci = 0; ci < cg; ++ci)
                 f(((image * h + r) * w + q) * c + k / og * cg + ci,
@@ -209,6 +209,10 @@ std::vector<Example<Conv2d>> Conv2d::examples() {
       of({.stride = 2, .padding = 3}, {{1, 9, 11, 3}, {5, 3, 7, 7}, absent}),
       of({}, {{1, 1, 1, 1}, {1, 1, 1, 1}, absent}),
       of({.padding = 1}, {{4, 6, 6, 16}, {16, 16, 3, 3}, absent}),
+      // Maps large beside the weights: the weight gradient is summed over uneven pieces of images.
+      of({.padding = 1}, {{3, 12, 13, 4}, {8, 4, 3, 3}, absent}),
+      of({.padding_w = 3}, {{2, 4, 5, 6}, {7, 6, 1, 7}, absent}),
+      of({.padding = 1, .padding_w = 0}, {{1, 5, 4, 7}, {3, 7, 3, 1}, {3}}),
   };
 }
 

@@ -12,6 +12,9 @@ namespace exciton::ops {
 
 struct ConvSpec {
   std::int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
+  /// Padding left and right of a row where it differs from that above and below; -1: it does not.
+  std::int64_t padding_w = -1;
+  std::int64_t row_padding() const { return padding_w < 0 ? padding : padding_w; }
   bool operator==(const ConvSpec&) const = default;
 };
 
@@ -31,8 +34,9 @@ class PackedWeights {
 };
 
 /// x [N, H, W, C], w [O, C/groups, kH, kW], bias [O] or absent  ->  y [N, H', W', O] with
-///   y[n,i,j,o] = bias[o] + sum over a,b,c of x[n, i s - p + a d, j s - p + b d, c] w[o,c,a,b]
-///   H' = (H + 2 p - d (kH - 1) - 1) / s + 1    (s stride, p padding, d dilation)
+///   y[n,i,j,o] = bias[o] + sum over a,b,c of x[n, i s - p + a d, j s - q + b d, c] w[o,c,a,b]
+///   H' = (H + 2 p - d (kH - 1) - 1) / s + 1,  W' = (W + 2 q - d (kW - 1) - 1) / s + 1
+///   (s stride, d dilation, p padding, q row_padding(), which is p unless padding_w is set)
 /// Depthwise is groups = C. Backward: dx is the transposed convolution of dy by w, dw the
 /// correlation of x with dy, dbias the sum of dy. x f32 or bf16 with w f32 runs in oneDNN; f64 runs
 /// the plain twin, direct loops of the formula above.

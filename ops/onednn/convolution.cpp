@@ -76,7 +76,7 @@ struct Convolution::State {
     d.bias = memory::desc({g.o}, memory::data_type::f32, tag::x);
     d.strides = {s.stride, s.stride};
     d.dilates = {s.dilation - 1, s.dilation - 1};
-    d.padding = {s.padding, s.padding};
+    d.padding = {s.padding, s.row_padding()};
     return d;
   }
 
