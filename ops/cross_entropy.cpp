@@ -86,9 +86,9 @@ Grads<1> CrossEntropy::backward(Saved& saved, Tensor dloss, Needs<1>) const {
 }
 
 std::vector<Example<CrossEntropy>> CrossEntropy::examples() {
-  const auto of = [](std::vector<double> labels, double smoothing, std::int64_t k) {
-    const auto n = static_cast<std::int64_t>(labels.size());
-    return Example<CrossEntropy>{{Tensor::from({n}, labels, DType::i64), smoothing}, {{n, k}}};
+  const auto of = [](std::vector<double> targets, double smooth, std::int64_t k) {
+    const auto n = static_cast<std::int64_t>(targets.size());
+    return Example<CrossEntropy>{{Tensor::from({n}, targets, DType::i64), smooth}, {{n, k}}};
   };
   return {of({0, 4, 2}, 0, 5), of({6, 6, 0, 3}, 0.1, 7), of({0}, 0.1, 1), of({32}, 0, 33)};
 }

@@ -108,7 +108,7 @@ Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Te
 }
 
 Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
-  const auto& [z, w1, w2, h, s] = saved;
+  const Tensor &z = saved.z, &w1 = saved.w1, &w2 = saved.w2, &h = saved.h, &s = saved.s;
   const std::int64_t n = z.dim(0), c = z.dim(1), r = w1.dim(0);
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
