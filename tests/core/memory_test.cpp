@@ -1,0 +1,115 @@
+#include "core/memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/tensor.hpp"
+
+namespace exciton {
+namespace {
+
+TEST(Memory, BlocksAreAlignedAndWritable) {
+  for (std::size_t bytes :
+       {std::size_t{0}, std::size_t{1}, std::size_t{65}, std::size_t{4097}, std::size_t{3} << 20}) {
+    Buffer b(bytes);
+    const auto address = reinterpret_cast<std::uintptr_t>(b.data());
+
+    const std::size_t huge = std::size_t{2} << 20;
+    EXPECT_EQ(address % (bytes >= huge ? huge : 64), 0u);
+    std::memset(b.data(), 0xab, bytes);
+    EXPECT_EQ(b.bytes(), bytes);
+  }
+}
+
+TEST(Memory, SteadyStateTakesNothingFromTheSystem) {
+  const auto step = [] {
+    std::vector<Tensor> held;
+    for (std::int64_t i = 1; i < 40; ++i) held.emplace_back(Shape{i, 17, 33});
+    const Tensor copy = held.back().clone();
+  };
+  step();
+  const MemoryStats before = memory_stats();
+  for (int i = 0; i < 20; ++i) step();
+  const MemoryStats after = memory_stats();
+  EXPECT_EQ(after.system_allocations, before.system_allocations);
+  EXPECT_EQ(after.requests, before.requests + 20 * 40);
+  EXPECT_EQ(after.bytes_in_use, before.bytes_in_use);
+}
+
+TEST(Memory, PeakIsTheMostInUseAtOnce) {
+  reset_peak_memory();
+  const std::size_t start = memory_stats().bytes_in_use;
+  EXPECT_EQ(memory_stats().peak_bytes_in_use, start);
+  const std::size_t mib = std::size_t{1} << 20;
+  {
+    const Buffer a(mib);
+    { const Buffer b(4 * mib); }
+    const Buffer c(mib);
+    EXPECT_EQ(memory_stats().bytes_in_use, start + 2 * mib);
+  }
+  EXPECT_EQ(memory_stats().bytes_in_use, start);
+  EXPECT_EQ(memory_stats().peak_bytes_in_use, start + 5 * mib);
+  reset_peak_memory();
+  EXPECT_EQ(memory_stats().peak_bytes_in_use, start);
+  EXPECT_GE(peak_resident_bytes(), mib);
+}
+
+TEST(Memory, ReleaseEmptiesTheCache) {
+  { const Buffer b(12345); }
+  EXPECT_GT(memory_stats().bytes_cached, 0u);
+  release_cached_memory();
+  EXPECT_EQ(memory_stats().bytes_cached, 0u);
+  const auto before = memory_stats().system_allocations;
+  { const Buffer b(12345); }
+  EXPECT_EQ(memory_stats().system_allocations, before + 1);
+}
+
+TEST(Memory, MovedBuffersAreGivenBackOnce) {
+  const std::size_t start = memory_stats().bytes_in_use;
+  {
+    Buffer a(1000), b(2000);
+    void* const data = a.data();
+    Buffer c(std::move(a));
+    EXPECT_EQ(c.data(), data);
+    b = std::move(c);
+    EXPECT_EQ(b.data(), data);
+    EXPECT_EQ(b.bytes(), 1000u);
+  }
+  EXPECT_EQ(memory_stats().bytes_in_use, start);
+}
+
+TEST(Memory, ManyThreadsShareThePool) {
+  const std::size_t start = memory_stats().bytes_in_use;
+  {
+    std::vector<std::jthread> crew;
+    for (int t = 0; t < 4; ++t)
+      crew.emplace_back([t] {
+        for (int i = 0; i < 500; ++i) {
+          Buffer b(static_cast<std::size_t>(100 + 37 * (i % 11)));
+          std::memset(b.data(), t, b.bytes());
+          const char* p = static_cast<const char*>(b.data());
+          for (std::size_t k = 0; k < b.bytes(); ++k)
+            if (p[k] != t) ADD_FAILURE() << "two threads own one block";
+        }
+      });
+  }
+  EXPECT_EQ(memory_stats().bytes_in_use, start);
+}
+
+TEST(Memory, MoreThanTheSystemHasIsAnError) {
+  try {
+    const Buffer b(std::size_t{1} << 60);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("try a smaller batch"), std::string::npos);
+  }
+  const Buffer fine(100);  // and the pool goes on
+  EXPECT_NE(fine.data(), nullptr);
+}
+
+}  // namespace
+}  // namespace exciton
