@@ -17,10 +17,12 @@
 #include "ops/mul.hpp"
 #include "ops/relu.hpp"
 #include "ops/reshape.hpp"
+#include "ops/se/channel_conv.hpp"
 #include "ops/se/excite.hpp"
 #include "ops/se/residual_tail.hpp"
 #include "ops/se/scale.hpp"
 #include "ops/se/squeeze.hpp"
+#include "ops/shake_shake.hpp"
 #include "ops/shortcut_pad.hpp"
 #include "ops/sigmoid.hpp"
 #include "ops/slice_channels.hpp"
@@ -44,7 +46,7 @@ struct OpList {
 using AllOps =
     OpList<Conv2d, BatchNorm, Squeeze, Excite, Scale, ResidualTail, Linear, Relu, Sigmoid, Tanh,
            HardSigmoid, Add, Mul, MaxPool, AvgPool, GlobalAvgPool, Reshape, CrossEntropy, Dropout,
-           Concat, SliceChannels, ChannelShuffle, ShortcutPad, Cast>;
+           Concat, SliceChannels, ChannelShuffle, ShortcutPad, Cast, ChannelConv, ShakeShake>;
 
 /// f.template operator()<Op>() for every operator of the list.
 template <class... Ops, class F>

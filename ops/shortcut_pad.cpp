@@ -8,7 +8,8 @@ namespace exciton::ops {
 
 Tensor ShortcutPad::forward(Saved& saved, const Tensor& x) const {
   check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x.shape());
-  check(stride >= 1, name, ": stride must be at least 1, got ", stride);
+  check(stride >= 1 && shift >= 0, name, ": stride must be at least 1 and shift 0, got ", stride,
+        " and ", shift);
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   check(channels >= c, name, ": x ", x.shape(), " has ", c, " channels, cannot become ", channels);
   const std::int64_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
@@ -23,9 +24,13 @@ Tensor ShortcutPad::forward(Saved& saved, const Tensor& x) const {
                  [&](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t row = begin; row < end; ++row)
                      for (std::int64_t j = 0; j < ow; ++j) {
-                       const T* from =
-                           xp + ((row / oh * h + row % oh * stride) * w + j * stride) * c;
+                       const std::int64_t r = row % oh * stride - shift, q = j * stride - shift;
                        T* to = yp + (row * ow + j) * channels;
+                       if (r < 0 || q < 0) {
+                         std::fill_n(to, channels, T{});
+                         continue;
+                       }
+                       const T* from = xp + ((row / oh * h + r) * w + q) * c;
                        std::fill_n(to, front, T{});
                        std::copy_n(from, c, to + front);
                        std::fill(to + front + c, to + channels, T{});
@@ -49,10 +54,11 @@ Grads<1> ShortcutPad::backward(Saved& saved, Tensor dy, Needs<1>) const {
                      const std::int64_t n = row / h, r = row % h;
                      T* to = dxp + row * w * c;
                      std::fill_n(to, w * c, T{});
-                     if (r % stride != 0) continue;
-                     for (std::int64_t j = 0; j < ow; ++j)
-                       std::copy_n(dyp + ((n * oh + r / stride) * ow + j) * channels + front, c,
-                                   to + j * stride * c);
+                     const std::int64_t i = (r + shift) / stride;
+                     if ((r + shift) % stride != 0 || i >= oh) continue;
+                     for (std::int64_t j = (shift + stride - 1) / stride; j < ow; ++j)
+                       std::copy_n(dyp + ((n * oh + i) * ow + j) * channels + front, c,
+                                   to + (j * stride - shift) * c);
                    }
                  });
   });
@@ -60,11 +66,9 @@ Grads<1> ShortcutPad::backward(Saved& saved, Tensor dy, Needs<1>) const {
 }
 
 std::vector<Example<ShortcutPad>> ShortcutPad::examples() {
-  return {{{10, 2}, {{2, 6, 4, 5}}},
-          {{6, 2}, {{1, 5, 7, 3}}},
-          {{3, 3}, {{1, 4, 7, 3}}},
-          {{34, 1}, {{2, 3, 2, 17}}},
-          {{1, 2}, {{1, 1, 1, 1}}}};
+  return {{{10, 2}, {{2, 6, 4, 5}}},  {{6, 2}, {{1, 5, 7, 3}}}, {{3, 3}, {{1, 4, 7, 3}}},
+          {{34, 1}, {{2, 3, 2, 17}}}, {{1, 2}, {{1, 1, 1, 1}}}, {{3, 2, 1}, {{2, 5, 4, 3}}},
+          {{5, 1, 1}, {{1, 3, 2, 5}}}};
 }
 
 }  // namespace exciton::ops
