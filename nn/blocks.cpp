@@ -1,25 +1,30 @@
 #include "nn/blocks.hpp"
 
+#include "ops/add.hpp"
 #include "ops/shortcut_pad.hpp"
 
 namespace exciton::nn {
 namespace {
 
-/// Option B of He et al.: a 1x1 convolution and batch norm.
+using Place = PlacedSE::Place;
+
+/// Option B of He et al.: a convolution and, mostly, batch norm.
 class Projection final : public Module {
  public:
   Projection(const ShortcutSpec& s, Generator& init)
-      : conv(s.in, s.out, 1, {.stride = s.stride}, init), bn(s.out) {}
+      : conv(s.in, s.out, s.kernel, {.stride = s.stride, .padding = s.kernel / 2}, init) {
+    if (s.norm) bn = std::make_unique<BatchNorm>(s.out);
+  }
   std::string_view kind() const override { return "Projection"; }
   void visit(Visitor& v) override {
     v("conv", conv);
-    v("bn", bn);
+    if (bn) v("bn", *bn);
   }
   Conv2d conv;
-  BatchNorm bn;
+  std::unique_ptr<BatchNorm> bn;
 
  protected:
-  Var forward(const Var& x) override { return conv_norm(conv, bn, x, false); }
+  Var forward(const Var& x) override { return bn ? conv_norm(conv, *bn, x, false) : conv(x); }
 };
 
 /// Option A of He et al.: every stride-th pixel, and zeros for the new channels.
@@ -35,12 +40,56 @@ class ZeroPad final : public Module {
   ShortcutSpec spec_;
 };
 
-std::unique_ptr<SqueezeExcite> make_se(std::int64_t channels, const SESpec& spec, Generator& init) {
-  return spec.enabled ? std::make_unique<SqueezeExcite>(channels, spec, init) : nullptr;
-}
-
 Var shortcut_of(const std::unique_ptr<Module>& shortcut, const Var& x) {
   return shortcut ? (*shortcut)(x) : x;
+}
+
+Place place_of(const std::string& placement) {
+  const std::pair<const char*, Place> places[] = {{"standard", Place::standard},
+                                                  {"pre", Place::pre},
+                                                  {"post", Place::post},
+                                                  {"identity", Place::identity},
+                                                  {"conv3x3", Place::conv3x3}};
+  for (const auto& [name, place] : places)
+    if (placement == name) return place;
+  fail("se.placement: unknown placement \"", placement,
+       "\"; known are standard, pre, post, identity and conv3x3");
+}
+
+std::int64_t channels_of(Place place, const PlacedSE::Channels& channels) {
+  if (place == Place::pre) return channels.in;
+  return place == Place::conv3x3 ? channels.inner : channels.out;
+}
+
+/// `spec` for the unit itself, which does not know where it is.
+SESpec placed(SESpec spec) {
+  spec.placement = SESpec{}.placement;
+  return spec;
+}
+
+/// Of the first and of the second convolution of a bottleneck.
+std::int64_t stride_of(const BlockOptions& o, const char* convolution) {
+  check(o.stride_on == "1x1" || o.stride_on == "3x3", "Bottleneck: unknown stride_on \"",
+        o.stride_on, "\"; known are 1x1 and 3x3");
+  return o.stride_on == convolution ? o.stride : 1;
+}
+
+std::int64_t first_of(const BlockOptions& o) { return o.first > 0 ? o.first : o.width; }
+
+template <class Block>
+PlacedSE::Channels se_channels(const BlockOptions& o) {
+  return {.in = o.in, .inner = o.width, .out = channels_out<Block>(o)};
+}
+
+template <class Block>
+ShortcutSpec shortcut_spec(const BlockOptions& o, bool norm) {
+  const bool strides = o.stride > 1;
+  return {.in = o.in,
+          .out = channels_out<Block>(o),
+          .stride = o.stride,
+          .kind = o.shortcut,
+          .kernel = strides ? o.shortcut_kernel : 1,
+          .norm = norm};
 }
 
 }  // namespace
@@ -55,43 +104,44 @@ std::unique_ptr<Module> make_shortcut(const ShortcutSpec& spec, Generator& init)
   return std::make_unique<ZeroPad>(spec);
 }
 
+PlacedSE::PlacedSE(const SESpec& spec, const Channels& channels, Generator& init)
+    : place_(place_of(spec.placement)),
+      unit_(make_attention(channels_of(place_, channels), placed(spec), init)) {}
+
 BasicBlock::BasicBlock(const BlockOptions& o, Generator& init)
     : conv1(o.in, o.width, 3, {.stride = o.stride, .padding = 1}, init),
       bn1(o.width),
       conv2(o.width, o.width, 3, {.padding = 1}, init),
       bn2(o.width),
-      se(make_se(o.width, o.se, init)),
-      shortcut(make_shortcut({.in = o.in, .out = o.width, .stride = o.stride, .kind = o.shortcut},
-                             init)) {}
+      se(o.se, se_channels<BasicBlock>(o), init),
+      shortcut(make_shortcut(shortcut_spec<BasicBlock>(o, true), init)) {}
 
 void BasicBlock::visit(Visitor& v) {
   v("conv1", conv1);
   v("bn1", bn1);
   v("conv2", conv2);
   v("bn2", bn2);
-  if (se) v("se", *se);
+  se.visit(v);
   if (shortcut) v("shortcut", *shortcut);
 }
 
 Var BasicBlock::forward(const Var& x) {
-  const Var y = conv2(conv_norm(conv1, bn1, x, true));
-  return residual_tail(bn2, se.get(), y, shortcut_of(shortcut, x), true);
+  const Var h = conv_norm(conv1, bn1, se.through(Place::pre, x), true, se.at(Place::conv3x3));
+  const Var y = conv2(h);
+  const Var s = se.through(Place::identity, shortcut_of(shortcut, x));
+  return se.through(Place::post, residual_tail(bn2, se.at(Place::standard), y, s, true));
 }
 
 Bottleneck::Bottleneck(const BlockOptions& o, Generator& init)
-    : conv1(o.in, o.width, 1, {.stride = o.stride_on == "1x1" ? o.stride : 1}, init),
-      bn1(o.width),
-      conv2(o.width, o.width, 3, {.stride = o.stride_on == "3x3" ? o.stride : 1, .padding = 1},
-            init),
+    : conv1(o.in, first_of(o), 1, {.stride = stride_of(o, "1x1")}, init),
+      bn1(first_of(o)),
+      conv2(first_of(o), o.width, 3,
+            {.stride = stride_of(o, "3x3"), .padding = 1, .groups = o.groups}, init),
       bn2(o.width),
-      conv3(o.width, expansion * o.width, 1, {}, init),
-      bn3(expansion * o.width),
-      se(make_se(expansion * o.width, o.se, init)),
-      shortcut(make_shortcut(
-          {.in = o.in, .out = expansion * o.width, .stride = o.stride, .kind = o.shortcut}, init)) {
-  check(o.stride_on == "1x1" || o.stride_on == "3x3", "Bottleneck: unknown stride_on \"",
-        o.stride_on, "\"; known are 1x1 and 3x3");
-}
+      conv3(o.width, channels_out<Bottleneck>(o), 1, {}, init),
+      bn3(channels_out<Bottleneck>(o)),
+      se(o.se, se_channels<Bottleneck>(o), init),
+      shortcut(make_shortcut(shortcut_spec<Bottleneck>(o, true), init)) {}
 
 void Bottleneck::visit(Visitor& v) {
   v("conv1", conv1);
@@ -100,14 +150,70 @@ void Bottleneck::visit(Visitor& v) {
   v("bn2", bn2);
   v("conv3", conv3);
   v("bn3", bn3);
-  if (se) v("se", *se);
+  se.visit(v);
   if (shortcut) v("shortcut", *shortcut);
 }
 
 Var Bottleneck::forward(const Var& x) {
-  const Var h = conv_norm(conv1, bn1, x, true);
-  const Var y = conv3(conv_norm(conv2, bn2, h, true));
-  return residual_tail(bn3, se.get(), y, shortcut_of(shortcut, x), true);
+  const Var h = conv_norm(conv1, bn1, se.through(Place::pre, x), true);
+  const Var y = conv3(conv_norm(conv2, bn2, h, true, se.at(Place::conv3x3)));
+  const Var s = se.through(Place::identity, shortcut_of(shortcut, x));
+  return se.through(Place::post, residual_tail(bn3, se.at(Place::standard), y, s, true));
+}
+
+PreActBasicBlock::PreActBasicBlock(const BlockOptions& o, Generator& init)
+    : bn1(o.in),
+      conv1(o.in, o.width, 3, {.stride = o.stride, .padding = 1}, init),
+      bn2(o.width),
+      conv2(o.width, o.width, 3, {.padding = 1}, init),
+      se(o.se, se_channels<PreActBasicBlock>(o), init),
+      shortcut(make_shortcut(shortcut_spec<PreActBasicBlock>(o, false), init)) {}
+
+void PreActBasicBlock::visit(Visitor& v) {
+  v("bn1", bn1);
+  v("conv1", conv1);
+  v("bn2", bn2);
+  v("conv2", conv2);
+  se.visit(v);
+  if (shortcut) v("shortcut", *shortcut);
+}
+
+Var PreActBasicBlock::forward(const Var& x) {
+  const Var h = norm_relu(bn1, se.through(Place::pre, x));
+  const Var inner = se.through(Place::conv3x3, conv1(h));
+  const Var y = se.through(Place::standard, conv2(norm_relu(bn2, inner)));
+  const Var s = se.through(Place::identity, shortcut ? (*shortcut)(h) : x);
+  return se.through(Place::post, ops::add(y, s));
+}
+
+PreActBottleneck::PreActBottleneck(const BlockOptions& o, Generator& init)
+    : bn1(o.in),
+      conv1(o.in, first_of(o), 1, {.stride = stride_of(o, "1x1")}, init),
+      bn2(first_of(o)),
+      conv2(first_of(o), o.width, 3,
+            {.stride = stride_of(o, "3x3"), .padding = 1, .groups = o.groups}, init),
+      bn3(o.width),
+      conv3(o.width, channels_out<PreActBottleneck>(o), 1, {}, init),
+      se(o.se, se_channels<PreActBottleneck>(o), init),
+      shortcut(make_shortcut(shortcut_spec<PreActBottleneck>(o, false), init)) {}
+
+void PreActBottleneck::visit(Visitor& v) {
+  v("bn1", bn1);
+  v("conv1", conv1);
+  v("bn2", bn2);
+  v("conv2", conv2);
+  v("bn3", bn3);
+  v("conv3", conv3);
+  se.visit(v);
+  if (shortcut) v("shortcut", *shortcut);
+}
+
+Var PreActBottleneck::forward(const Var& x) {
+  const Var h = norm_relu(bn1, se.through(Place::pre, x));
+  const Var inner = se.through(Place::conv3x3, conv2(norm_relu(bn2, conv1(h))));
+  const Var y = se.through(Place::standard, conv3(norm_relu(bn3, inner)));
+  const Var s = se.through(Place::identity, shortcut ? (*shortcut)(h) : x);
+  return se.through(Place::post, ops::add(y, s));
 }
 
 }  // namespace exciton::nn

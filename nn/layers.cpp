@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/threads.hpp"
+#include "nn/random_stream.hpp"
 #include "ops/dropout.hpp"
 #include "ops/linear.hpp"
 #include "ops/pooling.hpp"
@@ -99,13 +100,8 @@ void Linear::visit(Visitor& v) {
 
 Var Linear::forward(const Var& x) { return ops::linear(x, weight, bias); }
 
-Dropout::Dropout(double probability, Generator& init)
-    : p(probability), state(Shape{3}, DType::i64) {
+Dropout::Dropout(double probability, Generator& init) : p(probability), state(new_stream(init)) {
   check(p >= 0 && p < 1, "Dropout: p must be in [0, 1), got ", p);
-  const std::uint64_t seed = init.bits();
-  auto s = state.span<std::int64_t>();
-  s[0] = static_cast<std::int64_t>(seed << 32 | init.bits());
-  s[1] = s[2] = 0;
 }
 
 void Dropout::visit(Visitor& v) {
@@ -114,13 +110,7 @@ void Dropout::visit(Visitor& v) {
 
 Var Dropout::forward(const Var& x) {
   if (!training || p == 0) return x;
-  auto s = state.span<std::int64_t>();
-  Generator generator({.seed = static_cast<std::uint64_t>(s[0]),
-                       .stream = static_cast<std::uint64_t>(s[1]),
-                       .counter = static_cast<std::uint64_t>(s[2])});
-  Var y = ops::dropout(x, p, generator);
-  s[2] = static_cast<std::int64_t>(generator.state().counter);
-  return y;
+  return draw_from(state, [&](Generator& generator) { return ops::dropout(x, p, generator); });
 }
 
 Var Relu::forward(const Var& x) { return ops::relu(x); }

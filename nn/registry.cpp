@@ -38,6 +38,14 @@ void Registry::add(Entry entry) {
   entries_.push_back(std::move(entry));
 }
 
+std::optional<Registry::Entry> Registry::find(const std::string& name) const {
+  for (const Entry& e : entries_)
+    if (e.name == name) return e;
+  for (const Pattern& pattern : patterns_)
+    if (std::optional<Entry> made = pattern(name)) return made;
+  return {};
+}
+
 const Registry& registry() {
   static const Registry all = [] {
     Registry r;
@@ -48,12 +56,10 @@ const Registry& registry() {
 }
 
 Model make_model(const std::string& name, ModelOptions options, std::uint64_t seed) {
-  const auto& entries = registry().entries();
-  const auto entry = std::find_if(entries.begin(), entries.end(),
-                                  [&](const Registry::Entry& e) { return e.name == name; });
-  if (entry == entries.end()) {
+  const std::optional<Registry::Entry> entry = registry().find(name);
+  if (!entry) {
     std::vector<std::string> known;
-    for (const auto& e : entries) known.push_back(e.name);
+    for (const auto& e : registry().entries()) known.push_back(e.name);
     fail("model: unknown name \"", name, "\"; nearest are ", joined(nearest(name, known)));
   }
   check(options.classes >= 0 && options.image_channels >= 1, name,
@@ -61,11 +67,20 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
         options.image_channels);
   check(options.dropout < 1, name, ": dropout must be below 1, got ", options.dropout);
   check(entry->se || !options.se.enabled, name, ": has no SE blocks; try se_", name);
+  check(options.blocks.empty() || entry->stages > 0, name,
+        ": has no residual stages, so no blocks to set; leave blocks out");
+  check(options.blocks.empty() || static_cast<std::int64_t>(options.blocks.size()) == entry->stages,
+        name, ": blocks wants one number a stage, ", entry->stages, ", got ",
+        options.blocks.size());
+  for (const std::int64_t count : options.blocks)
+    check(count >= 1, name, ": every stage wants a block, got ", count);
   options.se.enabled = entry->se;
   if (options.classes == 0) options.classes = entry->classes;
+  check(options.image_size >= 0, name, ": image_size must be positive, got ", options.image_size);
+  if (options.image_size == 0) options.image_size = entry->image_size;
 
   Generator init(seed);
-  Model model{.name = name, .options = options, .image_size = entry->image_size, .net = {}};
+  Model model{.name = name, .options = options, .image_size = options.image_size, .net = {}};
   model.net = entry->make(options, init);
   return model;
 }

@@ -4,7 +4,9 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/random.hpp"
@@ -17,12 +19,16 @@ namespace exciton::nn {
 /// "model" object have the same names.
 struct ModelOptions {
   std::int64_t classes = 0;  ///< outputs; 0: the family's own (10 for CIFAR, 1000 for ImageNet)
-  std::int64_t image_channels = 3;      ///< 3 for colour, 1 for grey
-  SESpec se{};                          ///< read by names with the prefix se_
+  std::int64_t image_channels = 3;  ///< 3 for colour, 1 for grey
+  std::int64_t image_size = 0;  ///< height and width to build for; 0: the family's own. VGG only
+                                ///< works at this size, all others at any
+  SESpec se{};                  ///< read by names with the prefix se_
   std::string shortcut = "projection";  ///< CIFAR ResNets: "projection" (1x1) or "zero_pad"
   std::string stride_on = "1x1";  ///< bottlenecks: where the stride is, "1x1" (the paper) or "3x3"
   std::string stem = "";  ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)
   double dropout = -1;    ///< before the classifier; negative: the family's own
+  /// Residual blocks of each stage, for a smaller or larger relative; empty: the family's own.
+  std::vector<std::int64_t> blocks = {};
 };
 
 /// A made model and what its images look like.
@@ -40,14 +46,21 @@ class Registry {
     std::string name;
     std::int64_t image_size;
     std::int64_t classes;  ///< default number of classes
-    bool se;               ///< the name says SE
+    bool se;               ///< has SE blocks: the name says so, or it is senet154
     Factory make;
+    std::int64_t stages = 0;  ///< of residual blocks, as many as the option `blocks` wants
   };
+  /// For families of any size: the entry of a name such as "wrn40_4", or nothing.
+  using Pattern = std::function<std::optional<Entry>(const std::string& name)>;
   void add(Entry entry);
+  void add_pattern(Pattern pattern) { patterns_.push_back(std::move(pattern)); }
+  /// The entry of that name, listed or made by a pattern.
+  std::optional<Entry> find(const std::string& name) const;
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
   std::vector<Entry> entries_;
+  std::vector<Pattern> patterns_;
 };
 
 /// All models of the build, in the order of the list.

@@ -6,15 +6,16 @@
 
 namespace exciton::nn {
 
-Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu) {
+Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAttention* se) {
   const Var y = conv(x);
-  if (bn.fused && relu) return residual_tail(bn, nullptr, y, {}, relu);
-  const Var out = bn(y);
-  return relu ? ops::relu(out) : out;
+  return relu || se ? residual_tail(bn, se, y, {}, relu) : bn(y);
 }
 
-Var residual_tail(BatchNorm& bn, SqueezeExcite* se, const Var& y, const Var& shortcut, bool relu) {
-  if (bn.fused) {
+Var residual_tail(BatchNorm& bn, ChannelAttention* attention, const Var& y, const Var& shortcut,
+                  bool relu) {
+  auto* const se = dynamic_cast<SqueezeExcite*>(attention);
+  const bool fuses = !attention || (se && se->squeezes);
+  if (bn.fused && fuses) {
     const Tape::Scope scope(se ? static_cast<const Module*>(se) : &bn);
     ops::ResidualTail op{.norm = bn.spec(), .relu = relu};
     const Var none;
@@ -25,9 +26,11 @@ Var residual_tail(BatchNorm& bn, SqueezeExcite* se, const Var& y, const Var& sho
                  Var(se->reduce_bias), Var(se->expand_weight), Var(se->expand_bias));
   }
   Var out = bn(y);
-  if (se) out = (*se)(out);
+  if (attention) out = (*attention)(out);
   if (!shortcut.empty()) out = ops::add(out, shortcut);
   return relu ? ops::relu(out) : out;
 }
+
+Var norm_relu(BatchNorm& bn, const Var& x) { return residual_tail(bn, nullptr, x, {}, true); }
 
 }  // namespace exciton::nn

@@ -6,11 +6,16 @@
 
 namespace exciton::nn {
 
-/// relu(bn(conv(x))), or bn(conv(x)) without relu.
-Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu);
+/// relu(se(bn(conv(x)))), without the parts that are nullptr or false.
+Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAttention* se = nullptr);
 
 /// relu(se(bn(y)) + shortcut) with y [N, H, W, C] the output of the branch's last convolution and
-/// shortcut of the same shape; without the parts that are nullptr, empty or false.
-Var residual_tail(BatchNorm& bn, SqueezeExcite* se, const Var& y, const Var& shortcut, bool relu);
+/// shortcut of the same shape; without the parts that are nullptr, empty or false. One fused
+/// operator, but for NoSqueeze and the kin of SE, which are composed.
+Var residual_tail(BatchNorm& bn, ChannelAttention* se, const Var& y, const Var& shortcut,
+                  bool relu);
+
+/// relu(bn(x)), the start of a pre-activation branch.
+Var norm_relu(BatchNorm& bn, const Var& x);
 
 }  // namespace exciton::nn

@@ -16,15 +16,32 @@ struct SESpec {
   std::int64_t min_width = 1;
   /// Biases in both layers: the released models have them, the paper's ablations do not.
   bool bias = true;
-  std::string squeeze = "avg";   ///< "avg" or "max" (table 11)
-  std::string gate = "sigmoid";  ///< "sigmoid", "tanh" or "relu" (table 12)
-  /// "standard"; the other placements of table 14 arrive with the model zoo.
+  /// "avg" or "max" (table 11); "none" is NoSqueeze (table 16): the two layers become 1x1
+  /// convolutions over the map, and every pixel has gates of its own.
+  std::string squeeze = "avg";
+  std::string gate = "sigmoid";  ///< "sigmoid", "tanh" or "relu" (table 12), or "hard_sigmoid"
+  /// Where the unit sits in a residual block (tables 14 and 15); each block says what that means:
+  ///   "standard"  on the branch, before the sum
+  ///   "pre"       on what enters the branch; the shortcut sees the input as it came
+  ///   "post"      on the block's result, after the sum and its ReLU
+  ///   "identity"  on the shortcut, after its projection if it has one
+  ///   "conv3x3"   inside the branch, behind the 3x3 convolution (the first, if there are two)
   std::string placement = "standard";
+  /// The stages that get SE; empty: all. Numbers are the paper's, conv2_x is stage 2: an ImageNet
+  /// network has stages 2 to 5, a CIFAR network 2 to 4 (conv1 is the stem in both).
+  std::vector<std::int64_t> stages = {};
+  /// r of each stage, conv2_x first; empty: `reduction` in all.
+  std::vector<std::int64_t> stage_reductions = {};
+  /// "se", or one of its kin (nn/se_kin.hpp): "eca", "ge", "ese", "cbam".
+  std::string kind = "se";
 
   std::int64_t hidden(std::int64_t channels) const {
     const std::int64_t h = channels / reduction;
     return h < min_width ? min_width : h;
   }
+  /// What holds in one stage (2 is conv2_x) of a network that has `count` stages: enabled or not,
+  /// its reduction, and no lists. Errors: stages the network has not, a list of another length.
+  SESpec in_stage(std::int64_t stage, std::int64_t count) const;
 };
 
 }  // namespace exciton::nn

@@ -1,21 +1,75 @@
 #include "nn/squeeze_excite.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "nn/se_kin.hpp"
+#include "ops/hard_sigmoid.hpp"
+#include "ops/mul.hpp"
+#include "ops/relu.hpp"
+#include "ops/reshape.hpp"
 #include "ops/se/scale.hpp"
+#include "ops/sigmoid.hpp"
+#include "ops/tanh.hpp"
 
 namespace exciton::nn {
+namespace {
+
+Var gate_of(ops::GateKind kind, const Var& u) {
+  switch (kind) {
+    case ops::GateKind::sigmoid:
+      return ops::sigmoid(u);
+    case ops::GateKind::tanh:
+      return ops::tanh(u);
+    case ops::GateKind::relu:
+      return ops::relu(u);
+    case ops::GateKind::hard_sigmoid:
+      return ops::hard_sigmoid(u);
+  }
+  return u;
+}
+
+/// The layer x weight' + bias at every pixel.
+Var at_every_pixel(const Var& x, Parameter& weight, Parameter& bias) {
+  const Var kernel = ops::reshape(weight, {weight.shape()[0], weight.shape()[1], 1, 1});
+  return ops::conv2d(x, kernel, Var(bias));
+}
+
+}  // namespace
+
+SESpec SESpec::in_stage(std::int64_t stage, std::int64_t count) const {
+  for (const std::int64_t s : stages)
+    check(s >= 2 && s <= count + 1, "se.stages: this network has stages 2 (conv2_x) to ", count + 1,
+          ", got ", s);
+  check(stage_reductions.empty() || static_cast<std::int64_t>(stage_reductions.size()) == count,
+        "se.reduction: a list wants one value a stage, ", count, " here, got ",
+        stage_reductions.size());
+  SESpec here = *this;
+  here.enabled =
+      enabled && (stages.empty() || std::find(stages.begin(), stages.end(), stage) != stages.end());
+  if (!stage_reductions.empty())
+    here.reduction = stage_reductions[static_cast<std::size_t>(stage - 2)];
+  here.stages.clear();
+  here.stage_reductions.clear();
+  return here;
+}
 
 SqueezeExcite::SqueezeExcite(std::int64_t channels, const SESpec& spec, Generator& init)
     : gate(ops::parse_gate(spec.gate)) {
   check(spec.reduction >= 1 && spec.min_width >= 1,
         "SqueezeExcite: reduction and min_width must be at least 1, got ", spec.reduction, " and ",
         spec.min_width);
-  check(spec.squeeze == "avg" || spec.squeeze == "max", "SqueezeExcite: unknown squeeze \"",
-        spec.squeeze, "\"; known are avg and max");
-  check(spec.placement == "standard", "SqueezeExcite: unknown placement \"", spec.placement,
-        "\"; known is standard");
-  squeeze = spec.squeeze == "avg" ? ops::SqueezeKind::avg : ops::SqueezeKind::max;
+  check(spec.squeeze == "avg" || spec.squeeze == "max" || spec.squeeze == "none",
+        "SqueezeExcite: unknown squeeze \"", spec.squeeze, "\"; known are avg, max and none");
+  // Whoever builds this unit has decided on the rest; what is left would be passed over in silence.
+  check(spec.placement == "standard", "SqueezeExcite: placement \"", spec.placement,
+        "\" is for residual blocks; this model knows standard");
+  check(spec.stages.empty() && spec.stage_reductions.empty(),
+        "SqueezeExcite: this model has no stages; leave stages out and give one reduction");
+  check(spec.kind == "se", "SqueezeExcite: kind \"", spec.kind,
+        "\" is not se; this model knows se");
+  squeezes = spec.squeeze != "none";
+  squeeze = spec.squeeze == "max" ? ops::SqueezeKind::max : ops::SqueezeKind::avg;
   const std::int64_t hidden = spec.hidden(channels);
   const double reduce_bound = 1 / std::sqrt(static_cast<double>(channels));
   const double expand_bound = 1 / std::sqrt(static_cast<double>(hidden));
@@ -33,10 +87,22 @@ void SqueezeExcite::visit(Visitor& v) {
 }
 
 Var SqueezeExcite::gates(const Var& x) {
-  return ops::excite(ops::squeeze(x, squeeze), reduce_weight, reduce_bias, expand_weight,
-                     expand_bias, gate);
+  if (squeezes)
+    return ops::excite(ops::squeeze(x, squeeze), reduce_weight, reduce_bias, expand_weight,
+                       expand_bias, gate);
+  const Var hidden = ops::relu(at_every_pixel(x, reduce_weight, reduce_bias));
+  return gate_of(gate, at_every_pixel(hidden, expand_weight, expand_bias));
 }
 
-Var SqueezeExcite::forward(const Var& x) { return ops::scale(x, gates(x)); }
+Var SqueezeExcite::forward(const Var& x) {
+  return squeezes ? ops::scale(x, gates(x)) : ops::mul(x, gates(x));
+}
+
+std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,
+                                                 Generator& init) {
+  if (!spec.enabled) return nullptr;
+  if (spec.kind == "se") return std::make_unique<SqueezeExcite>(channels, spec, init);
+  return make_kin(channels, spec, init);
+}
 
 }  // namespace exciton::nn

@@ -1,5 +1,6 @@
 /// The Squeeze-and-Excitation block (paper section 3), a module of its own.
 #pragma once
+#include <memory>
 #include <string_view>
 
 #include "nn/layers.hpp"
@@ -9,27 +10,40 @@
 
 namespace exciton::nn {
 
+/// A unit that looks at the whole map x [N, H, W, C] and returns it reweighted, in its shape: SE
+/// and its kin.
+class ChannelAttention : public Module {};
+
 /// x [N, H, W, C] -> x scaled by its gates:
 ///   z = squeeze(x),  s = gate(expand relu(reduce z)),  y = x s
 /// reduce.weight [R, C] and expand.weight [C, R] are the paper's W1 and W2, R = spec.hidden(C).
+/// Without a squeeze (NoSqueeze, table 16) z is x itself, both layers are 1x1 convolutions with the
+/// same weights, and s is a map of its own.
 /// Weights and biases start as torch.nn.Linear's, uniform in +-1/sqrt(inputs): the authors'
 /// training files are not public, and this is what the PyTorch numbers on SE nets were trained
 /// from. Gates of a fresh sigmoid block are about 1/2. Errors: reduction or min_width below 1,
-/// unknown squeeze, gate or placement.
-class SqueezeExcite final : public Module {
+/// unknown squeeze or gate; a placement, stages or kind that the model should have looked at.
+class SqueezeExcite final : public ChannelAttention {
  public:
   SqueezeExcite(std::int64_t channels, const SESpec& spec, Generator& init);
   std::string_view kind() const override { return "SqueezeExcite"; }
   void visit(Visitor& v) override;
-  /// The gates s [N, C] of x.
+  /// The gates of x: s [N, C], or a map like x where nothing is squeezed.
   Var gates(const Var& x);
 
   Parameter reduce_weight, reduce_bias, expand_weight, expand_bias;  ///< biases may be empty
+  bool squeezes = true;                                              ///< false: NoSqueeze
   ops::SqueezeKind squeeze = ops::SqueezeKind::avg;
   ops::GateKind gate = ops::GateKind::sigmoid;
 
  protected:
   Var forward(const Var& x) override;
 };
+
+/// The unit `spec` asks for: SE or one of its kin, or nullptr where it is not enabled. For blocks
+/// that know where to put it. Errors: as SqueezeExcite; an unknown kind, or options the kind has
+/// not.
+std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,
+                                                 Generator& init);
 
 }  // namespace exciton::nn

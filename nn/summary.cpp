@@ -19,7 +19,7 @@ struct Owners final : Visitor {
 
   void enter(const std::string& name, Module& m) override {
     modules[&m] = name;
-    if (dynamic_cast<SqueezeExcite*>(&m)) se_modules.insert(&m);
+    if (dynamic_cast<ChannelAttention*>(&m)) se_modules.insert(&m);
     running_.push_back(&m);
   }
   void leave(const std::string&, Module&) override { running_.pop_back(); }

@@ -1,7 +1,9 @@
 /// The CIFAR ResNets of He et al. 2016, section 4.2, plain and with SE on every block:
 ///   conv3x3 16 - bn - relu - 3 stages of n basic blocks with 16, 32, 64 channels - mean - fc
-/// depth = 6 n + 2: resnet20, 32, 44, 56, 110. Stages 2 and 3 start with stride 2.
-/// Options: classes (10), image_channels, se, shortcut, dropout (0).
+/// depth = 6 n + 2: resnet20, 32, 44, 56, 110; and resnet164, n = 18 bottlenecks a stage
+/// (depth = 9 n + 2) that return four times those channels. Stages 2 and 3 start with stride 2.
+/// stage1 to stage3 are 2 to 4 in se.stages, counted as in the paper with conv1 as the first.
+/// Options: classes (10), image_channels, se, shortcut, blocks, dropout (0), stride_on (resnet164).
 ///   shortcut: "projection" (1x1 convolution, the default: the published SE counts have it), or
 ///   "zero_pad", the parameter-free one of He et al.
 #include "nn/blocks.hpp"
@@ -10,25 +12,24 @@
 namespace exciton::nn::models {
 namespace {
 
+template <class Block>
 class CifarResNet final : public Module {
  public:
   CifarResNet(int blocks, const ModelOptions& o, Generator& init)
       : conv1(o.image_channels, 16, 3, {.padding = 1}, init),
         bn1(16),
         dropout(o.dropout < 0 ? 0 : o.dropout, init),
-        fc(64, o.classes, init) {
+        fc(64 * Block::expansion, o.classes, init) {
     std::int64_t channels = 16;
-    for (int stage = 0; stage < 3; ++stage) {
-      const std::int64_t width = 16 << stage;
-      for (int i = 0; i < blocks; ++i) {
-        stages[stage].emplace_back(BlockOptions{.in = channels,
-                                                .width = width,
-                                                .stride = stage > 0 && i == 0 ? 2 : 1,
-                                                .se = o.se,
-                                                .shortcut = o.shortcut},
-                                   init);
-        channels = width;
-      }
+    for (std::size_t stage = 0; stage < 3; ++stage) {
+      const BlockOptions first{.in = channels,
+                               .width = 16 << stage,
+                               .stride = stage > 0 ? 2 : 1,
+                               .se = o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 3),
+                               .shortcut = o.shortcut,
+                               .stride_on = o.stride_on};
+      stages[stage] = make_stage<Block>(blocks_of(o.blocks, stage, blocks), first, init);
+      channels = channels_out<Block>(first);
     }
   }
 
@@ -47,15 +48,14 @@ class CifarResNet final : public Module {
  protected:
   Var forward(const Var& x) override {
     Var y = conv_norm(conv1, bn1, x, true);
-    for (auto& stage : stages)
-      for (BasicBlock& block : stage) y = block(y);
+    for (auto& stage : stages) y = through(stage, y);
     return fc(dropout(pool(y)));
   }
 
  private:
   Conv2d conv1;
   BatchNorm bn1;
-  std::vector<BasicBlock> stages[3];
+  std::vector<Block> stages[3];
   GlobalAvgPool pool;
   Dropout dropout;
   Linear fc;
@@ -64,20 +64,24 @@ class CifarResNet final : public Module {
 }  // namespace
 
 void register_cifar_resnet(Registry& registry) {
-  for (const int depth : {20, 32, 44, 56, 110})
+  for (const int depth : {20, 32, 44, 56, 110, 164})
     for (const bool se : {false, true}) {
       const std::string name = (se ? "se_resnet" : "resnet") + std::to_string(depth);
       registry.add({.name = name,
                     .image_size = 32,
                     .classes = 10,
                     .se = se,
-                    .make = [name, depth](const ModelOptions& o, Generator& init) {
+                    .make = [name, depth](const ModelOptions& o,
+                                          Generator& init) -> std::unique_ptr<Module> {
                       check(o.stem.empty(), name, ": CIFAR ResNets have one stem, got stem \"",
                             o.stem, "\"; leave it out");
+                      if (depth == 164)
+                        return std::make_unique<CifarResNet<Bottleneck>>((depth - 2) / 9, o, init);
                       check(o.stride_on == ModelOptions{}.stride_on, name,
                             ": stride_on is for bottlenecks, basic blocks have none; leave it out");
-                      return std::make_unique<CifarResNet>((depth - 2) / 6, o, init);
-                    }});
+                      return std::make_unique<CifarResNet<BasicBlock>>((depth - 2) / 6, o, init);
+                    },
+                    .stages = 3});
     }
 }
 

@@ -2,7 +2,7 @@
 ///   conv7x7 64 stride 2 - bn - relu - max pool 3x3 stride 2 - 4 stages - mean - fc
 /// resnet18, 34 of basic blocks, 50, 101, 152 of bottlenecks. stage1 to stage4 are the paper's
 /// conv2_x to conv5_x; stages 2 to 4 start with stride 2.
-/// Options: classes (1000), image_channels, se, shortcut, dropout (0), and
+/// Options: classes (1000), image_channels, se, shortcut, blocks, dropout (0), and
 ///   stride_on  "1x1" (default): the first convolution of a bottleneck strides, as in the paper's
 ///              networks and the authors' prototxt; "3x3": the second, as in torchvision.
 ///   stem       "7x7" (default), or "3x3": one 3x3 convolution with stride 2 and no pooling, for
@@ -34,18 +34,16 @@ class ResNet final : public Module {
         dropout(o.dropout < 0 ? 0 : o.dropout, init),
         fc(512 * Block::expansion, o.classes, init) {
     std::int64_t channels = 64;
-    for (std::size_t stage = 0; stage < 4; ++stage)
-      for (int i = 0; i < blocks[stage]; ++i) {
-        const std::int64_t width = 64 << stage;
-        stages[stage].emplace_back(BlockOptions{.in = channels,
-                                                .width = width,
-                                                .stride = stage > 0 && i == 0 ? 2 : 1,
-                                                .se = o.se,
-                                                .shortcut = o.shortcut,
-                                                .stride_on = o.stride_on},
-                                   init);
-        channels = width * Block::expansion;
-      }
+    for (std::size_t stage = 0; stage < 4; ++stage) {
+      const BlockOptions first{.in = channels,
+                               .width = 64 << stage,
+                               .stride = stage > 0 ? 2 : 1,
+                               .se = o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 4),
+                               .shortcut = o.shortcut,
+                               .stride_on = o.stride_on};
+      stages[stage] = make_stage<Block>(blocks_of(o.blocks, stage, blocks[stage]), first, init);
+      channels = channels_out<Block>(first);
+    }
   }
 
   std::string_view kind() const override { return "ResNet"; }
@@ -66,8 +64,7 @@ class ResNet final : public Module {
   Var forward(const Var& x) override {
     Var y = conv_norm(conv1, bn1, x, true);
     if (!small_stem) y = max_pool(y);
-    for (auto& stage : stages)
-      for (Block& block : stage) y = block(y);
+    for (auto& stage : stages) y = through(stage, y);
     return fc(dropout(pool(y)));
   }
 
@@ -105,7 +102,8 @@ void register_resnet(Registry& registry) {
              check(o.stride_on == ModelOptions{}.stride_on, name,
                    ": stride_on is for bottlenecks, basic blocks have none; leave it out");
              return std::make_unique<ResNet<BasicBlock>>(d.blocks, o, init);
-           }});
+           },
+           .stages = 4});
     }
 }
 

@@ -1,0 +1,97 @@
+#include "nn/se_kin.hpp"
+
+#include <cmath>
+
+#include "ops/add.hpp"
+#include "ops/hard_sigmoid.hpp"
+#include "ops/linear.hpp"
+#include "ops/relu.hpp"
+#include "ops/se/channel_conv.hpp"
+#include "ops/se/scale.hpp"
+#include "ops/sigmoid.hpp"
+
+namespace exciton::nn {
+namespace {
+
+/// Starts as torch.nn.Linear and Conv1d do, like SE's own layers.
+double bound(std::int64_t inputs) { return 1 / std::sqrt(static_cast<double>(inputs)); }
+
+}  // namespace
+
+EfficientAttention::EfficientAttention(std::int64_t channels, Generator& init) {
+  const auto t =
+      static_cast<std::int64_t>(std::abs((std::log2(static_cast<double>(channels)) + 1) / 2));
+  const std::int64_t k = t % 2 == 1 ? t : t + 1;
+  weight = uniform({k}, bound(k), init);
+}
+
+void EfficientAttention::visit(Visitor& v) { v("weight", weight); }
+
+Var EfficientAttention::forward(const Var& x) {
+  return ops::scale(x, ops::sigmoid(ops::channel_conv(ops::squeeze(x), weight)));
+}
+
+Var GatherExcite::forward(const Var& x) { return ops::scale(x, ops::sigmoid(ops::squeeze(x))); }
+
+EffectiveSqueezeExcite::EffectiveSqueezeExcite(std::int64_t channels, bool with_bias,
+                                               Generator& init)
+    : weight(uniform({channels, channels}, bound(channels), init)) {
+  if (with_bias) bias = uniform({channels}, bound(channels), init);
+}
+
+void EffectiveSqueezeExcite::visit(Visitor& v) {
+  v("weight", weight);
+  v("bias", bias);
+}
+
+Var EffectiveSqueezeExcite::forward(const Var& x) {
+  return ops::scale(x, ops::hard_sigmoid(ops::linear(ops::squeeze(x), weight, bias)));
+}
+
+CbamChannelAttention::CbamChannelAttention(std::int64_t channels, const SESpec& spec,
+                                           Generator& init) {
+  const std::int64_t hidden = spec.hidden(channels);
+  reduce_weight = uniform({hidden, channels}, bound(channels), init);
+  if (spec.bias) reduce_bias = uniform({hidden}, bound(channels), init);
+  expand_weight = uniform({channels, hidden}, bound(hidden), init);
+  if (spec.bias) expand_bias = uniform({channels}, bound(hidden), init);
+}
+
+void CbamChannelAttention::visit(Visitor& v) {
+  v("reduce.weight", reduce_weight);
+  v("reduce.bias", reduce_bias);
+  v("expand.weight", expand_weight);
+  v("expand.bias", expand_bias);
+}
+
+Var CbamChannelAttention::mixed(const Var& z) {
+  return ops::linear(ops::relu(ops::linear(z, reduce_weight, reduce_bias)), expand_weight,
+                     expand_bias);
+}
+
+Var CbamChannelAttention::forward(const Var& x) {
+  const Var average = mixed(ops::squeeze(x, ops::SqueezeKind::avg));
+  const Var largest = mixed(ops::squeeze(x, ops::SqueezeKind::max));
+  return ops::scale(x, ops::sigmoid(ops::add(average, largest)));
+}
+
+std::unique_ptr<ChannelAttention> make_kin(std::int64_t channels, const SESpec& spec,
+                                           Generator& init) {
+  check(spec.kind == "eca" || spec.kind == "ge" || spec.kind == "ese" || spec.kind == "cbam",
+        "se.kind: unknown kind \"", spec.kind, "\"; known are se, eca, ge, ese and cbam");
+  check(spec.squeeze == SESpec{}.squeeze && spec.gate == SESpec{}.gate, "se.kind: ", spec.kind,
+        " has a squeeze and a gate of its own, got \"", spec.squeeze, "\" and \"", spec.gate,
+        "\"; leave them out");
+  check(spec.placement == "standard" && spec.stages.empty() && spec.stage_reductions.empty(),
+        "se.kind: ", spec.kind, ": this model knows neither placements nor stages");
+  check(spec.reduction >= 1 && spec.min_width >= 1,
+        "se: reduction and min_width must be at least 1, got ", spec.reduction, " and ",
+        spec.min_width);
+  if (spec.kind == "eca") return std::make_unique<EfficientAttention>(channels, init);
+  if (spec.kind == "ge") return std::make_unique<GatherExcite>();
+  if (spec.kind == "ese")
+    return std::make_unique<EffectiveSqueezeExcite>(channels, spec.bias, init);
+  return std::make_unique<CbamChannelAttention>(channels, spec, init);
+}
+
+}  // namespace exciton::nn
