@@ -84,7 +84,7 @@ Peaks measure_peaks() {
   const std::int64_t third = cache_bytes(_SC_LEVEL3_CACHE_SIZE, 32 * mib);
   peaks.copies.push_back(copy_rate("second-level cache", second / 2));
   peaks.copies.push_back(copy_rate("third-level cache", 4 * second));
-  peaks.copies.push_back(copy_rate("memory", std::clamp(4 * third, 128 * mib, 1024 * mib)));
+  peaks.copies.push_back(copy_rate("memory", std::clamp(4 * third, 128 * mib, 512 * mib)));
   release_cached_memory();
   return peaks;
 }

@@ -21,7 +21,8 @@ struct Peaks {
 };
 
 /// Measures with num_threads() threads, in about a second. Buffers: half of each thread's
-/// second-level cache; four times all second-level caches; what exceeds the third (1 GiB at most).
+/// second-level cache; four times all second-level caches; what exceeds the third (512 MiB at
+/// most).
 Peaks measure_peaks();
 
 }  // namespace exciton::apps
