@@ -71,6 +71,18 @@ class Reader {
   void field(const char* key, std::vector<double>& to, Range<double> range) {
     if (const Json* value = take(key)) read_list(key, *value, to, range);
   }
+  void field(const char* key, std::vector<std::int64_t>& to, Range<std::int64_t> range) {
+    if (const Json* value = take(key)) read_list(key, *value, to, range);
+  }
+  /// One integer for all, or a list with one for each.
+  void field(const char* key, std::int64_t& all, std::vector<std::int64_t>& each,
+             Range<std::int64_t> range) {
+    const auto found = levels_.back().json->find(key);
+    if (found != levels_.back().json->end() && found->is_array())
+      field(key, each, range);
+    else
+      field(key, all, range);
+  }
   /// `choices` empty: any text.
   void field(const char* key, std::string& to, const std::vector<std::string>& choices) {
     const Json* value = take(key);
@@ -148,11 +160,20 @@ class Reader {
     fail("recipe: ", path_of(key), ": wants ", range.low, " to ", range.high, ", got ", value);
   }
   void read_list(const char* key, const Json& value, std::vector<double>& to, Range<double> range) {
-    if (!value.is_array()) wrong(key, "a list of numbers", value);
+    read_items(key, value, to, range, "a list of numbers", &Json::is_number);
+  }
+  void read_list(const char* key, const Json& value, std::vector<std::int64_t>& to,
+                 Range<std::int64_t> range) {
+    read_items(key, value, to, range, "a list of integers", &Json::is_number_integer);
+  }
+  template <class T>
+  void read_items(const char* key, const Json& value, std::vector<T>& to, Range<T> range,
+                  const char* wanted, bool (Json::*fits)() const noexcept) {
+    if (!value.is_array()) wrong(key, wanted, value);
     to.clear();
     for (const Json& item : value) {
-      if (!item.is_number()) wrong(key, "a list of numbers", value);
-      to.push_back(item.get<double>());
+      if (!(item.*fits)()) wrong(key, wanted, value);
+      to.push_back(item.get<T>());
       in_range(key, to.back(), range);
     }
   }
@@ -176,6 +197,13 @@ class Writer {
   void field(const char* key, const T& value, const Limits&...) {
     (*levels_.back())[key] = value;
   }
+  void field(const char* key, const std::int64_t& all, const std::vector<std::int64_t>& each,
+             Range<std::int64_t>) {
+    if (each.empty())
+      field(key, all);
+    else
+      field(key, each);
+  }
   void field(const char* key, const NormalizeRecipe& value) {
     if (value.from_dataset)
       (*levels_.back())[key] = "dataset";
@@ -198,13 +226,17 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   v.field("stride_on", o.stride_on, std::vector<std::string>{"1x1", "3x3"});
   v.field("stem", o.stem, std::vector<std::string>{"", "7x7", "3x3"});
   v.field("dropout", o.dropout, Range<double>{-1, 0.99});
+  v.field("blocks", o.blocks, Range<std::int64_t>{1, 10'000});
   v.object("se", [&] {
-    v.field("reduction", o.se.reduction, Range<std::int64_t>{1, 65536});
+    v.field("kind", o.se.kind, std::vector<std::string>{"se", "eca", "ge", "ese", "cbam"});
+    v.field("reduction", o.se.reduction, o.se.stage_reductions, Range<std::int64_t>{1, 65536});
     v.field("min_width", o.se.min_width, Range<std::int64_t>{1, 65536});
     v.field("bias", o.se.bias);
-    v.field("squeeze", o.se.squeeze, std::vector<std::string>{"avg", "max"});
-    v.field("gate", o.se.gate, std::vector<std::string>{"sigmoid", "tanh", "relu"});
-    v.field("placement", o.se.placement, std::vector<std::string>{"standard"});
+    v.field("squeeze", o.se.squeeze, std::vector<std::string>{"avg", "max", "none"});
+    v.field("gate", o.se.gate, std::vector<std::string>{"sigmoid", "tanh", "relu", "hard_sigmoid"});
+    v.field("placement", o.se.placement,
+            std::vector<std::string>{"standard", "pre", "post", "identity", "conv3x3"});
+    v.field("stages", o.se.stages, Range<std::int64_t>{2, 64});
   });
 }
 
