@@ -23,13 +23,17 @@ TEST(Registry, KnowsEveryModelPlainAndWithSE) {
   std::set<std::string> names;
   for (const auto& e : registry().entries()) {
     names.insert(e.name);
-    EXPECT_EQ(e.se, e.name.starts_with("se_"));
+    EXPECT_EQ(e.se, e.name.starts_with("se_") || e.name == "senet154");
   }
   EXPECT_EQ(names.size(), registry().entries().size());
-  for (const char* depth : {"20", "32", "44", "56", "110", "18", "34", "50", "101", "152"}) {
-    EXPECT_TRUE(names.contains(std::string("resnet") + depth));
-    EXPECT_TRUE(names.contains(std::string("se_resnet") + depth));
+  for (const std::string name :
+       {"resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet164", "preresnet110",
+        "preresnet164", "wrn16_8", "shake_shake26_2x96d", "shake_even29_2x4x64d", "resnet18",
+        "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x4d"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+    EXPECT_TRUE(names.contains("se_" + name)) << name;
   }
+  EXPECT_TRUE(names.contains("senet154"));
 }
 
 TEST(Registry, FamiliesHaveTheirOwnDefaults) {
@@ -65,7 +69,12 @@ TEST(Registry, OptionsAFamilyCannotFollowAreErrors) {
   EXPECT_NE(message("se_resnet20", {.se = {.reduction = 0}}).find("reduction"), std::string::npos);
   EXPECT_NE(message("se_resnet20", {.se = {.squeeze = "sum"}}).find("avg"), std::string::npos);
   EXPECT_NE(message("se_resnet20", {.se = {.gate = "step"}}).find("step"), std::string::npos);
-  EXPECT_NE(message("se_resnet20", {.se = {.placement = "pre"}}).find("pre"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.blocks = {1, 1}}).find("3, got 2"), std::string::npos);
+  EXPECT_NE(message("resnet20", {.blocks = {1, 0, 1}}).find("got 0"), std::string::npos);
+  EXPECT_NE(message("wrn17_8", {}).find("6 n + 4"), std::string::npos);
+  EXPECT_NE(message("wrn16", {}).find("unknown name"), std::string::npos);
+  EXPECT_NE(message("senet154", {.stem = "7x7"}).find("stem"), std::string::npos);
+  EXPECT_NE(message("resnext50_32x4d", {.stem = "3x3"}).find("7x7"), std::string::npos);
 }
 
 TEST(Registry, TwoModelsOfOneNameAreAnError) {
