@@ -70,6 +70,7 @@ nn::Model make_model(const Recipe& recipe, const DataFacts& facts) {
         "; leave it out or set it to 0");
   options.classes = classes;
   options.image_channels = facts.channels;
+  options.image_size = facts.image_size;
   return nn::make_model(recipe.model.name, options, recipe.seed);
 }
 

@@ -78,6 +78,7 @@ int run(const SummaryArguments& args) {
   const ModelRecipe recipe = model_recipe(args.model, args.classes, args.set);
   nn::ModelOptions options = recipe.options;
   options.image_channels = args.channels;
+  options.image_size = args.image;
   nn::Model model = nn::make_model(recipe.name, options);
   const nn::Summary summary = nn::summarize(model, args.image);
   if (args.json)

@@ -30,8 +30,10 @@ Workload make_workload(const WorkloadOptions& options) {
   Workload w;
   w.precision = ops::choose_precision(options.dtype);
   const ModelRecipe recipe = model_recipe(options.model, options.classes, options.set);
-  w.model = nn::make_model(recipe.name, recipe.options);
-  w.side = options.image > 0 ? options.image : w.model.image_size;
+  nn::ModelOptions model = recipe.options;
+  model.image_size = options.image;
+  w.model = nn::make_model(recipe.name, model);
+  w.side = w.model.image_size;
   Generator rng(1);
   const std::int64_t channels = w.model.options.image_channels;
   w.images = Tensor::randn({options.batch, w.side, w.side, channels}, rng).to(w.precision.dtype);
