@@ -40,16 +40,28 @@ std::vector<EntryInfo> convolutions_of(Workload& w) {
   return found;
 }
 
+/// The attributes of a convolution, from its layer. SE blocks also call the operator on weights of
+/// their own, as 1x1 layers at every pixel, which leave no choice. Errors: any other.
+ops::ConvSpec spec_of(const EntryInfo& e, const ConvolutionLayers& layers) {
+  if (!e.parameters.empty())
+    if (const auto layer = layers.of.find(e.parameters[0]); layer != layers.of.end())
+      return layer->second->spec;
+  const Shape &x = e.inputs[0], &w = e.inputs[1], &y = e.output;
+  check(w[2] == 1 && w[3] == 1 && x[1] == y[1] && x[2] == y[2], "bench floor: the convolution of ",
+        x, " to ", y, " by ", w, " is no Conv2d layer, so its stride is unknown");
+  ops::ConvSpec spec;
+  spec.groups = x[3] / w[1];
+  return spec;
+}
+
 std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolutions) {
   ConvolutionLayers layers;
   layers.walk(*w.model.net);
   std::vector<Shared> shapes;
   for (const EntryInfo& e : convolutions) {
-    const auto layer = e.parameters.empty() ? layers.of.end() : layers.of.find(e.parameters[0]);
-    check(layer != layers.of.end(), "bench floor: a convolution of ", w.model.name, " (",
-          e.inputs[0], " to ", e.output, ") is no Conv2d layer, so its stride is unknown");
-    const auto geometry = onednn::geometry_of(e.inputs[0], e.inputs[1], layer->second->spec,
-                                              w.precision.dtype, !layer->second->bias.empty());
+    const bool bias = e.inputs.size() > 2;
+    const auto geometry =
+        onednn::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers), w.precision.dtype, bias);
     auto at = std::find_if(shapes.begin(), shapes.end(),
                            [&](const Shared& s) { return s.geometry == geometry; });
     if (at == shapes.end()) at = shapes.insert(at, Shared{geometry, e.inputs[1]});

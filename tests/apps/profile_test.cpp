@@ -185,6 +185,12 @@ TEST(BenchFloor, sums_the_convolutions) {
   EXPECT_EQ(json_of({"bench", "floor", "resnet20"})["multiply_adds"], f["multiply_adds"]);
 }
 
+TEST(BenchFloor, knows_the_layers_of_se_without_squeeze) {
+  // Two 1x1 convolutions a block, called on the SE block's own matrices.
+  const Json f = json_of({"bench", "floor", "se_resnet20", "--set", "se.squeeze=none"});
+  EXPECT_EQ(f["convolutions"], 21 + 2 * 9);
+}
+
 TEST(BenchFloor, tells_both_ways) {
   const std::string text =
       succeed({"bench", "floor", "resnet20", "--batch", "4", "--image", "8", "--steps", "1"}).out;
