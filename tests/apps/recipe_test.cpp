@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "ops/processor.hpp"
 #include "tests/apps/support.hpp"
 
 namespace exciton::apps::testing {
@@ -147,10 +148,15 @@ TEST(Recipe, first_difference_is_a_path) {
   EXPECT_EQ(first_difference(a, b), "model.se.bias");
 }
 
-TEST(Recipe, dtype_without_bf16) {
+TEST(Recipe, dtype_follows_the_processor) {
   EXPECT_EQ(activation_dtype("f32"), DType::f32);
-  EXPECT_EQ(activation_dtype("auto"), DType::f32);
-  EXPECT_NE(error_of([] { activation_dtype("bf16"); }).find("use f32 or auto"), std::string::npos);
+  EXPECT_EQ(activation_dtype("auto"), ops::processor().bf16 ? DType::bf16 : DType::f32);
+  EXPECT_NE(error_of([] { activation_dtype("f64"); }).find("f32, bf16 or auto"), std::string::npos);
+  if (ops::processor().avx512)
+    EXPECT_EQ(activation_dtype("bf16"), DType::bf16);
+  else
+    EXPECT_NE(error_of([] { activation_dtype("bf16"); }).find("use f32 or auto"),
+              std::string::npos);
 }
 
 }  // namespace

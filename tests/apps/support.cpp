@@ -104,6 +104,7 @@ Process::Process(const std::vector<std::string>& arguments, std::uint64_t file_s
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const std::string out = (dir_ / "out").string(), err = (dir_ / "err").string();
+  for (const std::string& file : {out, err}) std::ofstream{file};  // there even if killed at once
   pid_ = ::fork();
   check(pid_ >= 0, "test: cannot fork");
   if (pid_ == 0) {
