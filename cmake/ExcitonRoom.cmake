@@ -23,7 +23,9 @@ target_compile_options(exciton_options INTERFACE -Wall -Wextra -Wpedantic -Wshad
                        $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)  # `omp simd` is a wish
 if(EXCITON_SANITIZE)
   target_compile_options(exciton_options INTERFACE -fsanitize=${EXCITON_SANITIZE}
-                         -fno-omit-frame-pointer -fno-sanitize-recover=all)
+                         -fno-omit-frame-pointer -fno-sanitize-recover=all
+                         # GCC warns without reason in instrumented code (its manual says so)
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(exciton_options INTERFACE -fsanitize=${EXCITON_SANITIZE})
 endif()
 
