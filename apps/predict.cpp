@@ -9,9 +9,9 @@
 
 #include "apps/command.hpp"
 #include "apps/evaluate.hpp"
-#include "apps/resize.hpp"
 #include "apps/run_state.hpp"
 #include "data/image.hpp"
+#include "data/resize.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -53,7 +53,7 @@ std::vector<Guess> top(const std::vector<double>& probabilities,
 std::vector<Guess> predict(const TrainedModel& trained, const std::string& path) {
   const DataFacts& facts = trained.facts;
   const data::Image image =
-      resize(data::decode_image(path, facts.channels), facts.image_size, facts.image_size);
+      data::resize(data::decode_image(path, facts.channels), facts.image_size, facts.image_size);
   Tensor input({1, facts.image_size, facts.image_size, facts.channels});
   Generator unused;
   facts.normalization()(image, unused, input.data<float>());

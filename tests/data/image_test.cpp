@@ -9,15 +9,6 @@ namespace {
 
 using namespace testing;
 
-void expect_near(const Image& got, const Image& want, int tolerance) {
-  ASSERT_EQ(got.height, want.height);
-  ASSERT_EQ(got.width, want.width);
-  ASSERT_EQ(got.channels, want.channels);
-  ASSERT_EQ(got.pixels.size(), want.pixels.size());
-  for (std::size_t i = 0; i < got.pixels.size(); ++i)
-    ASSERT_LE(std::abs(got.pixels[i] - want.pixels[i]), tolerance) << "value " << i;
-}
-
 Image decode(const Bytes& bytes, std::int64_t channels) {
   return decode_image(std::span<const std::uint8_t>(bytes), "test image", channels);
 }

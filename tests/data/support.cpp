@@ -5,9 +5,11 @@
 #include <turbojpeg.h>
 #include <zlib.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "core/random.hpp"
+#include "data/image.hpp"
 
 namespace exciton::data::testing {
 namespace fs = std::filesystem;
@@ -64,6 +66,19 @@ Image noise_image(std::int64_t h, std::int64_t w, std::int64_t c, std::uint64_t 
   Generator rng(seed);
   for (auto& p : out.pixels) p = static_cast<std::uint8_t>(rng.below(256));
   return out;
+}
+
+Image golden_image(const std::string& name, std::int64_t channels) {
+  return decode_image(fs::path(EXCITON_GOLDEN_DIR) / "images" / name, channels);
+}
+
+void expect_near(const Image& got, const Image& want, int tolerance, const std::string& what) {
+  ASSERT_EQ(got.height, want.height) << what;
+  ASSERT_EQ(got.width, want.width) << what;
+  ASSERT_EQ(got.channels, want.channels) << what;
+  ASSERT_EQ(got.pixels.size(), want.pixels.size()) << what;
+  for (std::size_t i = 0; i < got.pixels.size(); ++i)
+    ASSERT_LE(std::abs(got.pixels[i] - want.pixels[i]), tolerance) << what << ", value " << i;
 }
 
 Bytes jpeg(const Image& image, int quality, bool cmyk) {

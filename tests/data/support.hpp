@@ -41,6 +41,11 @@ Image smooth_image(std::int64_t h, std::int64_t w, std::int64_t c, int shade);
 /// [h, w, c] of independent pixels.
 Image noise_image(std::int64_t h, std::int64_t w, std::int64_t c, std::uint64_t seed);
 
+/// tests/golden/images/`name`, decoded to `channels`; made by tests/golden/make_image_golden.py.
+Image golden_image(const std::string& name, std::int64_t channels = 3);
+/// Expects equal extents and no value further away than `tolerance`.
+void expect_near(const Image& got, const Image& want, int tolerance, const std::string& what = "");
+
 /// A JPEG of an RGB or grey image, 4:4:4; `cmyk` stores it as YCCK with the Adobe marker.
 Bytes jpeg(const Image& image, int quality = 95, bool cmyk = false);
 /// A PNG of a grey, RGB or RGBA image.
