@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "apps/progress.hpp"
-#include "apps/resize.hpp"
 #include "core/random.hpp"
+#include "data/resize.hpp"
 #include "tests/apps/support.hpp"
 
 namespace exciton::apps::testing {
