@@ -26,6 +26,17 @@ struct Range {
   T high = std::numeric_limits<T>::max();
 };
 
+template <class Visitor>
+void visit_paper(Visitor& v, PaperRecipe& p) {
+  v.field("table", p.table, std::vector<std::string>{});
+  v.field("row", p.row, std::vector<std::string>{});
+  v.field("top1_error", p.top1_error, Range<double>{0, 100});
+  v.field("top5_error", p.top5_error, Range<double>{0, 100});
+  v.field("gflops", p.gflops, Range<double>{0});
+  v.field("parameters_millions", p.parameters_millions, Range<double>{0});
+  v.field("parameters", p.parameters, Range<std::int64_t>{0});
+}
+
 /// Takes fields out of a JSON document, leaving absent ones at their defaults.
 class Reader {
  public:
@@ -112,6 +123,11 @@ class Reader {
     close();
     check(!to.mean.empty() && to.mean.size() == to.std.size(), "recipe: ", path_of(key),
           ": mean and std want one value a channel, got ", to.mean.size(), " and ", to.std.size());
+  }
+  void field(const char* key, std::optional<PaperRecipe>& to) {
+    if (!take(key)) return;
+    to.emplace();
+    object(key, [&] { visit_paper(*this, *to); });
   }
   void finish() { close(); }
 
@@ -204,6 +220,9 @@ class Writer {
     else
       field(key, each);
   }
+  void field(const char* key, std::optional<PaperRecipe>& value) {
+    if (value) object(key, [&] { visit_paper(*this, *value); });
+  }
   void field(const char* key, const NormalizeRecipe& value) {
     if (value.from_dataset)
       (*levels_.back())[key] = "dataset";
@@ -243,6 +262,7 @@ void visit_model(Visitor& v, ModelRecipe& m) {
 /// The one description of a recipe.
 template <class Visitor>
 void visit(Visitor& v, Recipe& r) {
+  v.field("paper", r.paper);
   v.object("model", [&] { visit_model(v, r.model); });
   v.object("data", [&] {
     DataRecipe& d = r.data;
@@ -259,9 +279,12 @@ void visit(Visitor& v, Recipe& r) {
   });
   v.object("optimizer", [&] {
     OptimizerRecipe& o = r.optimizer;
-    v.field("name", o.name, std::vector<std::string>{"sgd"});
+    v.field("name", o.name, std::vector<std::string>{"sgd", "adamw"});
     v.field("momentum", o.momentum, Range<double>{0, 1});
     v.field("nesterov", o.nesterov);
+    v.field("beta1", o.beta1, Range<double>{0, 0.999999});
+    v.field("beta2", o.beta2, Range<double>{0, 0.999999});
+    v.field("eps", o.eps, Range<double>{1e-30, 1});
     v.field("weight_decay", o.weight_decay, Range<double>{0, 1});
     v.field("decoupled", o.decoupled);
     v.field("decay_norm_and_bias", o.decay_norm_and_bias);
@@ -282,6 +305,7 @@ void visit(Visitor& v, Recipe& r) {
     v.field("gamma", s.gamma, Range<double>{0});
   });
   v.field("label_smoothing", r.label_smoothing, Range<double>{0, 0.999});
+  v.field("freeze_norm_epochs", r.freeze_norm_epochs, Range<std::int64_t>{0, 1'000'000});
   v.field("ema_decay", r.ema_decay, Range<double>{0, 0.999999});
   v.field("epochs", r.epochs, Range<std::int64_t>{1, 1'000'000});
   v.field("seed", r.seed);
@@ -359,11 +383,15 @@ Recipe Recipe::from_json(const Json& json) {
   visit(reader, recipe);
   reader.finish();
   check(!recipe.model.name.empty(), "recipe: model.name is missing; try \"se_resnet20\"");
-  check(recipe.optimizer.momentum > 0 || !recipe.optimizer.nesterov,
-        "recipe: optimizer.nesterov wants a momentum above 0, got ", recipe.optimizer.momentum);
+  check(
+      recipe.optimizer.momentum > 0 || !recipe.optimizer.nesterov || recipe.optimizer.name != "sgd",
+      "recipe: optimizer.nesterov wants a momentum above 0, got ", recipe.optimizer.momentum);
   check(recipe.schedule.warmup_epochs <= static_cast<double>(recipe.epochs),
         "recipe: schedule.warmup_epochs: ", recipe.schedule.warmup_epochs, " is more than epochs, ",
         recipe.epochs);
+  check(recipe.freeze_norm_epochs < recipe.epochs,
+        "recipe: freeze_norm_epochs: ", recipe.freeze_norm_epochs, " leaves no epoch of ",
+        recipe.epochs, " in which batch norms learn their statistics");
   check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()),
         "recipe: schedule.milestones: wants epochs in ascending order");
   return recipe;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,11 +46,12 @@ struct DataRecipe {
 };
 
 struct OptimizerRecipe {
-  std::string name = "sgd";
-  double momentum = 0.9;
+  std::string name = "sgd";  ///< or "adamw"
+  double momentum = 0.9;     ///< sgd only, as nesterov and decoupled
   bool nesterov = true;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  ///< adamw only
   double weight_decay = 5e-4;
-  bool decoupled = false;           ///< decay beside the gradient step instead of within it
+  bool decoupled = false;           ///< sgd: decay beside the gradient step instead of within it
   bool decay_norm_and_bias = true;  ///< false: batch norms and biases are not decayed
 };
 
@@ -75,12 +77,25 @@ struct CheckpointRecipe {
   bool keep_best = true;  ///< best.ckpt, by test top-1
 };
 
+/// What a paper prints for the run a recipe describes; changes nothing in it. 0: not printed.
+struct PaperRecipe {
+  std::string table, row;                 ///< "10", "SE-ResNet-50, r = 4"
+  double top1_error = 0, top5_error = 0;  ///< percent
+  double gflops = 0;                      ///< of one image; multiply-adds, in fact
+  double parameters_millions = 0;         ///< as rounded in the table
+  std::int64_t parameters = 0;            ///< the exact count, known by arithmetic
+};
+
 struct Recipe {
+  std::optional<PaperRecipe> paper;
   ModelRecipe model;
   DataRecipe data;
   OptimizerRecipe optimizer;
   ScheduleRecipe schedule;
   double label_smoothing = 0;
+  /// During so many last epochs batch norms use their running statistics and leave them as they are
+  /// (SENet paper, appendix). 0: never.
+  std::int64_t freeze_norm_epochs = 0;
   double ema_decay = 0;  ///< above 0: evaluate an exponential moving average of the weights
   std::int64_t epochs = 20;
   std::uint64_t seed = 1;

@@ -25,12 +25,15 @@ int run(const TrainArguments& args) {
         " is a folder, wanted a recipe; to go on with a run add --resume");
   Json json = read_json(is_run ? fs::path(args.recipe) / "recipe.json" : fs::path(args.recipe));
   for (const std::string& assignment : args.set) set_value(json, assignment);
+  // The options are values of the recipe, under the same limits.
+  const auto set = [&](const char* key, const auto& value) {
+    if (value && json.is_object()) json[key] = *value;
+  };
+  set("epochs", args.epochs);
+  set("seed", args.seed);
+  set("threads", args.threads);
   Recipe recipe = Recipe::from_json(json);
   if (!args.data.empty()) recipe.data.dir = args.data;
-  if (args.epochs) recipe.epochs = *args.epochs;
-  if (args.seed) recipe.seed = *args.seed;
-  if (args.threads) recipe.threads = *args.threads;
-  recipe = Recipe::from_json(recipe.to_json());  // the options obey the same limits
 
   TrainOptions options;
   options.out = !args.out.empty() ? fs::path(args.out)

@@ -15,11 +15,13 @@
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
+#include "nn/layers.hpp"
 #include "ops/cross_entropy.hpp"
+#include "ops/processor.hpp"
+#include "optim/adamw.hpp"
 #include "optim/ema.hpp"
 #include "optim/schedule.hpp"
 #include "optim/sgd.hpp"
-#include "ops/processor.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -56,14 +58,24 @@ optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch
   return optim::Schedule(spec);
 }
 
-optim::SgdOptions sgd_options(const OptimizerRecipe& o) {
-  optim::SgdOptions out;
-  out.momentum = o.momentum;
-  out.nesterov = o.nesterov;
-  out.weight_decay = o.weight_decay;
-  out.decoupled = o.decoupled;
-  out.decay_norm_and_bias = o.decay_norm_and_bias;
-  return out;
+std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerRecipe& o,
+                                                 std::vector<NamedParameter> parameters) {
+  if (o.name == "adamw") {
+    optim::AdamWOptions options;
+    options.beta1 = o.beta1;
+    options.beta2 = o.beta2;
+    options.eps = o.eps;
+    options.weight_decay = o.weight_decay;
+    options.decay_norm_and_bias = o.decay_norm_and_bias;
+    return std::make_unique<optim::AdamW>(std::move(parameters), options);
+  }
+  optim::SgdOptions options;
+  options.momentum = o.momentum;
+  options.nesterov = o.nesterov;
+  options.weight_decay = o.weight_decay;
+  options.decoupled = o.decoupled;
+  options.decay_norm_and_bias = o.decay_norm_and_bias;
+  return std::make_unique<optim::Sgd>(std::move(parameters), options);
 }
 
 /// Running totals of the epoch under way; part of checkpoints within an epoch.
@@ -166,8 +178,7 @@ class Trainer {
   void build() {
     model_ = make_model(recipe_, facts_);
     nn::set_training(*model_.net, true);
-    sgd_ =
-        std::make_unique<optim::Sgd>(nn::parameters(*model_.net), sgd_options(recipe_.optimizer));
+    optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
                                           recipe_.ema_decay);
@@ -206,6 +217,7 @@ class Trainer {
   bool train_epoch(const Interrupt& interrupt, Progress& progress) {
     if (position_.batch == batches_) return true;
     train_->start_epoch(position_.epoch, position_.batch);
+    nn::freeze_norms(*model_.net, position_.epoch >= recipe_.epochs - recipe_.freeze_norm_epochs);
     const double waited_before = train_->seconds_waited() - totals_.waited;
     const Clock::time_point start =
         Clock::now() -
@@ -236,7 +248,7 @@ class Trainer {
     const double value = loss.value().item();
     if (!std::isfinite(value)) give_up("training", value);
     tape.backward(loss);
-    sgd_->step(lr_);
+    optimizer_->step(lr_);
     if (ema_) ema_->update();
     const std::int64_t images = batch.labels.dim(0);
     totals_.loss_sum += value * static_cast<double>(images);
@@ -319,7 +331,7 @@ class Trainer {
                  {{"seed", recipe_.seed}, {"epoch", position_.epoch}, {"batch", position_.batch}}},
                 {"lr", lr_}};
     save_model(*model_.net, out);
-    save_tensors(sgd_->state(), "optimizer", out);
+    save_tensors(optimizer_->state(), "optimizer", out);
     if (ema_) save_tensors(ema_->state(), "average", out);
     return out;
   }
@@ -332,7 +344,7 @@ class Trainer {
   void restore(const FoundCheckpoint& found) {
     const auto& [path, checkpoint] = found;
     load_model(checkpoint, *model_.net, path);
-    load_tensors(checkpoint, "optimizer", sgd_->state(), path);
+    load_tensors(checkpoint, "optimizer", optimizer_->state(), path);
     if (ema_) load_tensors(checkpoint, "average", ema_->state(), path);
     try {
       const Json& meta = checkpoint.meta;
@@ -403,7 +415,7 @@ class Trainer {
   std::unique_ptr<data::Loader> train_, test_;
   std::int64_t batches_ = 0;
   nn::Model model_;
-  std::unique_ptr<optim::Sgd> sgd_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Ema> ema_;
   std::optional<optim::Schedule> schedule_;
   Position position_;
@@ -421,6 +433,7 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
   if (given.threads == 0) given.threads = stored.threads;
   Recipe like = given;  // with everything that may change taken from the stored one
+  like.paper = stored.paper;
   like.data.dir = stored.data.dir;
   like.data.workers = stored.data.workers;
   like.threads = stored.threads;

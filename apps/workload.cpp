@@ -45,7 +45,7 @@ Workload make_workload(const WorkloadOptions& options) {
 }
 
 optim::Sgd make_optimizer(nn::Module& net) {
-  return {nn::parameters(net), {.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}};
+  return optim::Sgd(nn::parameters(net), {.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
 }
 
 void print_precision(const ops::Precision& precision, bool json) {

@@ -80,11 +80,24 @@ void BatchNorm::visit(Visitor& v) {
 }
 
 ops::BatchNormSpec BatchNorm::spec() {
-  return {
-      .eps = options.eps, .momentum = options.momentum, .training = training, .running = &running};
+  return {.eps = options.eps,
+          .momentum = options.momentum,
+          .training = training && !frozen,
+          .running = &running};
 }
 
 Var BatchNorm::forward(const Var& x) { return ops::batch_norm(x, weight, bias, spec()); }
+
+void freeze_norms(Module& module, bool frozen) {
+  struct Freeze final : Visitor {
+    explicit Freeze(bool to) : frozen(to) {}
+    void enter(const std::string&, Module& m) override {
+      if (auto* norm = dynamic_cast<BatchNorm*>(&m)) norm->frozen = frozen;
+    }
+    bool frozen;
+  };
+  Freeze(frozen).walk(module);
+}
 
 Linear::Linear(std::int64_t in, std::int64_t out, Generator& init, bool with_bias) {
   check(in >= 1 && out >= 1, "Linear: in and out must be at least 1, got ", in, " and ", out);

@@ -65,11 +65,17 @@ class BatchNorm final : public Module {
 
   Parameter weight, bias;
   ops::RunningStats running;
+  /// In training, too, the running statistics are used, and left as they are; see freeze_norms().
+  bool frozen = false;
   BatchNormOptions options;
 
  protected:
   Var forward(const Var& x) override;
 };
+
+/// Freezes the statistics of every batch norm of the module, or lets them move again. Frozen ones
+/// are constants, so no gradient passes through them; weight and bias go on training.
+void freeze_norms(Module& module, bool frozen);
 
 /// y [N, out] = x [N, in] weight' + bias, weight [out, in]. Both start uniform in
 /// +-1/sqrt(in), as torch.nn.Linear; the paper and the authors' files say nothing else.

@@ -42,7 +42,7 @@ void update_range(const Update<T>& u, T lr, T momentum, bool nesterov, std::int6
 }  // namespace
 
 Sgd::Sgd(std::vector<NamedParameter> parameters, const SgdOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : Optimizer(std::move(parameters)), options_(options) {
   check(options.momentum >= 0 && options.momentum < 1, "sgd: momentum must be in [0, 1), got ",
         options.momentum);
   check(options.weight_decay >= 0, "sgd: weight_decay must not be negative, got ",
@@ -67,36 +67,21 @@ void Sgd::apply(double lr) {
   std::vector<Update<T>> updates;
   std::vector<std::int64_t> sizes;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    auto& [name, p] = parameters_[i];
-    const DType type = p->value().dtype();
-    check(type == DType::f32 || type == DType::f64, "sgd: ", name, " is ", type,
-          ", wants f32 or f64 (master weights stay f32)");
-    if (type != dtype_of<T> || p->grad.empty() || !p->trainable) continue;
-    check(p->grad.shape() == p->shape() && p->grad.dtype() == type, "sgd: ", name, " is ",
-          p->shape(), " ", type, ", its gradient ", p->grad.shape(), " ", p->grad.dtype());
-    T* b = nullptr;
-    if (!momentum_.empty()) {
-      check(momentum_[i].shape() == p->shape(), "sgd: momentum of ", name, " is ",
-            momentum_[i].shape(), ", the parameter ", p->shape());
-      momentum_[i] = momentum_[i].to(type);  // the network may have been converted since
-      b = momentum_[i].template data<T>();
-    }
-    const bool exempt = !options_.decay_norm_and_bias && p->shape().rank() <= 1;
-    const double decay = exempt ? 0 : options_.weight_decay;
-    updates.push_back({p->mutable_value().template data<T>(),
-                       std::as_const(p->grad).template data<T>(), b,
+    if (!moves(i, dtype_of<T>, "sgd")) continue;
+    Parameter& p = *parameters_[i].parameter;
+    T* const b =
+        momentum_.empty() ? nullptr : remembered<T>(momentum_[i], parameters_[i], "sgd: momentum");
+    const double decay = decay_of(i, options_.weight_decay, !options_.decay_norm_and_bias);
+    updates.push_back({p.mutable_value().template data<T>(),
+                       std::as_const(p.grad).template data<T>(), b,
                        static_cast<T>(options_.decoupled ? 0 : decay),
                        static_cast<T>(options_.decoupled ? 1 - lr * decay : 1)});
-    sizes.push_back(p->numel());
+    sizes.push_back(p.numel());
   }
   for_all_elements(sizes, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
     update_range(updates[i], static_cast<T>(lr), static_cast<T>(options_.momentum),
                  options_.nesterov, begin, end);
   });
-}
-
-void Sgd::clear_gradients() {
-  for (const auto& [name, p] : parameters_) p->grad = Tensor();
 }
 
 std::vector<NamedTensor> Sgd::state() {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/parameter.hpp"
+#include "optim/optimizer.hpp"
 
 namespace exciton::optim {
 
@@ -24,28 +24,22 @@ struct SgdOptions {
 ///   p <- p (1 - lr wd)  when decoupled,  else  g <- g + wd p
 ///   b <- momentum b + g
 ///   p <- p - lr (g + momentum b)  with nesterov,  else  p <- p - lr b
-/// Parameters without a gradient, or frozen, stay as they are. f32 and f64.
-/// Errors: options out of range; gradients of another shape or type than their parameter.
-class Sgd {
+/// Errors: options out of range.
+class Sgd final : public Optimizer {
  public:
-  Sgd(std::vector<NamedParameter> parameters, const SgdOptions& options = {});
+  explicit Sgd(std::vector<NamedParameter> parameters, const SgdOptions& options = {});
 
-  /// Applies and clears the gradients.
-  void step(double lr);
+  void step(double lr) override;
   void step() { step(options_.lr); }
-  /// Forgets the gradients without a step.
-  void clear_gradients();
-
-  /// The momentum buffers, "momentum.<parameter>", in the order of the parameters: write them to a
-  /// checkpoint, or copy them back. None without momentum.
-  std::vector<NamedTensor> state();
+  /// The momentum buffers, "momentum.<parameter>", in the order of the parameters. None without
+  /// momentum.
+  std::vector<NamedTensor> state() override;
   const SgdOptions& options() const { return options_; }
 
  private:
   template <class T>
   void apply(double lr);
 
-  std::vector<NamedParameter> parameters_;
   std::vector<Tensor> momentum_;
   SgdOptions options_;
 };

@@ -12,35 +12,53 @@ import torch
 STEPS = 6
 
 
-def run(case):
-    """Six steps on a [3, 2] weight and a [3] bias along fixed gradients."""
+def run(case, make):
+    """Six steps on a [3, 2] weight and a [3] bias along fixed gradients, by the optimiser that
+    make(case, weight, bias) returns. It may come with a function of the rate to call before a step."""
     generator = torch.Generator().manual_seed(3)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
     weight = torch.nn.Parameter(draw(3, 2))
     bias = torch.nn.Parameter(draw(3))
-    decay, decoupled = case["weight_decay"], case["decoupled"]
-    decays = [decay, decay if case["decay_norm_and_bias"] else 0.0]
-    sgd = torch.optim.SGD(
-        [{"params": [p], "weight_decay": 0.0 if decoupled else d}
-         for p, d in zip((weight, bias), decays)],
-        lr=case["lr"], momentum=case["momentum"], nesterov=case["nesterov"])
+    optimizer, before_step = make(case, weight, bias)
     out = {**case, "weight": [weight.detach().flatten().tolist()],
            "bias": [bias.detach().tolist()], "weight_grad": [], "bias_grad": []}
     for step in range(STEPS):
         lr = case["lr"] * (1 - step / STEPS)  # a changing rate: momentum must not contain it
-        for group in sgd.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = lr
         weight.grad, bias.grad = draw(3, 2), draw(3)
         out["weight_grad"].append(weight.grad.flatten().tolist())
         out["bias_grad"].append(bias.grad.tolist())
-        if decoupled:
-            with torch.no_grad():
-                for p, d in zip((weight, bias), decays):
-                    p.mul_(1 - lr * d)
-        sgd.step()
+        before_step(lr)
+        optimizer.step()
         out["weight"].append(weight.detach().flatten().tolist())
         out["bias"].append(bias.detach().tolist())
     return out
+
+
+def decays_of(case):
+    decay = case["weight_decay"]
+    return [decay, decay if case["decay_norm_and_bias"] else 0.0]
+
+
+def sgd(case, *parameters):
+    decays, decoupled = decays_of(case), case["decoupled"]
+
+    def shrink(lr):
+        with torch.no_grad():
+            for p, d in zip(parameters, decays):
+                p.mul_(1 - lr * d if decoupled else 1)
+
+    return torch.optim.SGD(
+        [{"params": [p], "weight_decay": 0.0 if decoupled else d}
+         for p, d in zip(parameters, decays)],
+        lr=case["lr"], momentum=case["momentum"], nesterov=case["nesterov"]), shrink
+
+
+def adamw(case, *parameters):
+    return torch.optim.AdamW(
+        [{"params": [p], "weight_decay": d} for p, d in zip(parameters, decays_of(case))],
+        lr=case["lr"], betas=(case["beta1"], case["beta2"]), eps=case["eps"]), lambda lr: None
 
 
 def rates(make, steps):
@@ -61,6 +79,11 @@ def main():
         for d, k, a in ((0.0, False, True), (0.05, False, True), (0.05, False, False),
                         (0.05, True, True), (0.05, True, False))
     ]
+    adamw_cases = [
+        dict(lr=0.1, beta1=b1, beta2=b2, eps=e, weight_decay=d, decay_norm_and_bias=a)
+        for b1, b2, e in ((0.9, 0.999, 1e-8), (0.8, 0.95, 0.1), (0.0, 0.9, 1e-8))
+        for d, a in ((0.0, True), (0.05, True), (0.05, False))
+    ]
     lr = torch.optim.lr_scheduler
     epoch, epochs = 7, 6  # steps an epoch, epochs
     total = epoch * epochs
@@ -72,7 +95,8 @@ def main():
         "cosine": rates(lambda o: lr.CosineAnnealingLR(o, total, eta_min=0.01), total),
         "warmup": rates(lambda o: lr.LinearLR(o, 0.25, 1.0, 8), total),
     }
-    json.dump({"sgd": [run(c) for c in cases], "schedules": schedules}, sys.stdout)
+    json.dump({"sgd": [run(c, sgd) for c in cases], "adamw": [run(c, adamw) for c in adamw_cases],
+               "schedules": schedules}, sys.stdout)
     sys.stdout.write("\n")
 
 

@@ -126,6 +126,39 @@ TEST(BatchNorm, TrainsOnTheBatchAndEvaluatesOnRunningStatistics) {
   EXPECT_NEAR(evaluated.at(0), (x.at(0) - kept[0]) * r, 1e-5);
 }
 
+TEST(BatchNorm, FrozenStatisticsAreConstantsAndWeightsGoOn) {
+  Generator rng(5);
+  Sequential net;
+  auto& bn = net.add<BatchNorm>(3);
+  bn.weight = Parameter(Tensor::from({3}, {2, -1, 0.5}));
+  bn.running = {Tensor::from({3}, {1, 0, -1}), Tensor::from({3}, {4, 1, 0.25})};
+  const Tensor x = Tensor::randn({2, 4, 4, 3}, rng), dy = Tensor::randn({2, 4, 4, 3}, rng);
+  const std::vector<double> mean = values(bn.running.mean), var = values(bn.running.var);
+  freeze_norms(net, true);
+  {
+    Tape tape;
+    const Var y = net(x);
+    set_training(net, false);
+    EXPECT_EQ(values(y.value()), values(net(x).value())) << "as in evaluation";
+    set_training(net, true);
+    tape.backward(y, dy.clone());
+  }
+  EXPECT_EQ(values(bn.running.mean), mean);
+  EXPECT_EQ(values(bn.running.var), var);
+  for (std::int64_t c = 0; c < 3; ++c) {
+    double dgamma = 0, dbeta = 0;
+    for (std::int64_t i = c; i < x.numel(); i += 3) {
+      dgamma += dy.at(i) * (x.at(i) - mean[c]) / std::sqrt(var[c] + 1e-5);
+      dbeta += dy.at(i);
+    }
+    EXPECT_NEAR(bn.weight.grad.at(c), dgamma, 1e-4);
+    EXPECT_NEAR(bn.bias.grad.at(c), dbeta, 1e-4);
+  }
+  freeze_norms(net, false);
+  net(x);
+  EXPECT_NE(values(bn.running.mean), mean);
+}
+
 TEST(Dropout, IsTheIdentityInEvaluationAndReplaysFromItsState) {
   Generator rng(1);
   Dropout dropout(0.4, rng);
