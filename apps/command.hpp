@@ -20,6 +20,7 @@ void add_summary(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_profile(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
+void add_recipes(CLI::App& program, Action& action);
 
 /// `--set key=value`, any number of times.
 inline void add_set_option(CLI::App& command, std::vector<std::string>& to,

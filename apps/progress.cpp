@@ -57,7 +57,7 @@ void Progress::update(std::int64_t done, const std::string& title, const std::st
                       static_cast<double>(done - first_)) +
            " left";
   if (!terminal_) {
-    std::cout << title << "  " << format("%3.0f %%", 100 * share) << "  " << details << left
+    std::cerr << title << "  " << format("%3.0f %%", 100 * share) << "  " << details << left
               << std::endl;
     return;
   }

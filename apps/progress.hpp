@@ -1,5 +1,5 @@
 /// What a person sees while a run works: a bar with rate and time left on a terminal, else a plain
-/// line at most every half minute.
+/// line at most every half minute. Both go to stderr: stdout may be a JSON document.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -25,7 +25,7 @@ class Progress {
   void update(std::int64_t done, const std::string& title, const std::string& details);
   /// Time until the next draw has passed: format the texts only then.
   bool due() const;
-  /// Prints a whole line that stays, above the bar.
+  /// Prints a whole line that stays, above the bar, to stdout.
   void line(const std::string& text);
   /// Removes the bar.
   void clear();

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstring>
+#include <map>
 #include <thread>
 
 #include "apps/recipe.hpp"
@@ -125,6 +127,46 @@ TEST_F(Program, averaged_weights_are_evaluated) {
   EXPECT_DOUBLE_EQ(result["loss"].get<double>(), read_log(path("run"))[1]["test_loss"]);
 }
 
+TEST_F(Program, adamw_resumes_in_the_same_bits) {
+  const std::vector<std::string> adamw{
+      "--epochs", "3", "--set", "optimizer.name=adamw", "--set", "schedule.lr=0.003"};
+  train("whole", adamw);
+  train("run", adamw);
+  fs::remove(last("run", "epoch-0003.ckpt"));
+  succeed({"train", path("run"), "--resume"});
+  expect_same_tensors(last("whole", "epoch-0003.ckpt"), last("run", "epoch-0003.ckpt"));
+  const auto log = read_log(path("run"));
+  EXPECT_LT(log[2]["train_loss"].get<double>(), log[0]["train_loss"].get<double>());
+  // Another optimiser is another run.
+  expect_failure({"train", recipe(), "--out", path("run"), "--epochs", "3", "--resume"},
+                 {"optimizer.", "adamw"});
+}
+
+TEST_F(Program, norms_are_frozen_in_the_last_epochs) {
+  const std::vector<std::string> frozen{"--epochs", "3", "--set", "freeze_norm_epochs=2"};
+  train("whole", frozen);
+  const auto differs = [&](const std::string& part, const char* a, const char* b) {
+    const Checkpoint one = read_checkpoint(last("whole", a)),
+                     two = read_checkpoint(last("whole", b));
+    int compared = 0, different = 0;
+    for (std::size_t i = 0; i < one.tensors.size(); ++i) {
+      const auto& [name, tensor] = one.tensors[i];
+      if (name.find(part) == std::string::npos) continue;
+      ++compared;
+      different += std::memcmp(tensor.raw(), two.tensors[i].tensor.raw(), tensor.bytes()) != 0;
+    }
+    EXPECT_GT(compared, 10) << part;
+    return different;
+  };
+  EXPECT_EQ(differs("running_", "epoch-0001.ckpt", "epoch-0003.ckpt"), 0);
+  EXPECT_GT(differs("bn1.weight", "epoch-0001.ckpt", "epoch-0003.ckpt"), 0);
+  // A stopped run knows where it is.
+  train("run", frozen);
+  fs::remove(last("run", "epoch-0003.ckpt"));
+  succeed({"train", path("run"), "--resume"});
+  expect_same_tensors(last("whole", "epoch-0003.ckpt"), last("run", "epoch-0003.ckpt"));
+}
+
 TEST_F(Program, interrupt_saves_and_resume_ends_in_the_same_bits) {
   write_tiny_data(dir_ / "data", 640, 32);
   train("whole", {"--epochs", "3"});
@@ -228,6 +270,71 @@ TEST_F(Program, summary_has_the_published_counts) {
   EXPECT_NE(table.find("multiply-adds"), std::string::npos);
 }
 
+TEST_F(Program, recipes_lists_every_row_of_the_paper) {
+  const Json all = Json::parse(succeed({"recipes", "--dir", EXCITON_RECIPES, "--json"}).out);
+  std::map<std::string, int> rows;
+  for (const Json& r : all) {
+    if (!r.contains("paper")) continue;
+    EXPECT_GT(r["paper"]["top1_error"].get<double>(), 0) << r.dump();
+    ++rows[r["paper"]["table"].get<std::string>()];
+  }
+  EXPECT_EQ(rows, (std::map<std::string, int>{{"2", 16},
+                                              {"3", 4},
+                                              {"4", 8},
+                                              {"5", 8},
+                                              {"8", 1},
+                                              {"10", 6},
+                                              {"11", 2},
+                                              {"12", 3},
+                                              {"13", 5},
+                                              {"14", 4},
+                                              {"15", 2},
+                                              {"16", 3}}));
+  EXPECT_EQ(
+      static_cast<std::size_t>(std::count_if(
+          fs::recursive_directory_iterator(EXCITON_RECIPES), fs::recursive_directory_iterator(),
+          [](const fs::directory_entry& e) { return e.path().extension() == ".json"; })),
+      all.size())
+      << "none was passed over";
+  const std::string table =
+      succeed({"recipes", "table10_se_resnet50_r4", "--dir", EXCITON_RECIPES}).out;
+  for (const char* part :
+       {"paper/table10_se_resnet50_r4", "SE-ResNet-50, r = 4", "22.25", "6.09", "35.7", "35616808"})
+    EXPECT_NE(table.find(part), std::string::npos) << part << " in " << table;
+}
+
+TEST_F(Program, recipes_counts_what_they_build) {
+  // The quick ones; the models of the others are held to the same numbers by tests/nn.
+  for (const std::string filter : {"table3", "preresnet110", "quickstart"}) {
+    const Json all = Json::parse(
+        succeed({"recipes", filter, "--dir", EXCITON_RECIPES, "--count", "--json"}).out);
+    for (const Json& r : all) {
+      const Json& counted = r["counted"];
+      if (!r.contains("paper")) {
+        EXPECT_EQ(counted["parameters"], 274847 - 2 * 9 * 16) << "one channel in place of three";
+        continue;
+      }
+      EXPECT_EQ(counted["parameters"], r["paper"]["parameters"]) << r["name"];
+      const double printed = r["paper"].value("gflops", 0.0);
+      if (printed > 0) {
+        EXPECT_NEAR(counted["multiply_adds"].get<double>() / 1e9, printed, 0.03 * printed);
+      }
+    }
+  }
+}
+
+TEST_F(Program, recipes_passes_over_what_is_none_and_says_where_it_looked) {
+  fs::create_directory(dir_ / "mine");
+  fs::copy_file(recipe(), dir_ / "mine/good.json");
+  write_file(dir_ / "mine/bad.json", "{\"model\": 3}");
+  const Result result = run({"recipes", "--dir", path("mine")});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_NE(result.out.find("good"), std::string::npos);
+  EXPECT_NE(result.err.find("passing over " + path("mine/bad.json")), std::string::npos);
+  expect_failure({"recipes", "--dir", path("none")}, {"no folder", path("none"), "--dir"});
+  expect_failure({"recipes", "xyz", "--dir", path("mine")}, {"xyz", "leave that out"});
+}
+
 TEST_F(Program, bench_reports_both_modes) {
   for (const std::string mode : {"train", "infer"}) {
     const Json b = Json::parse(succeed({"bench", mode, "se_resnet20", "--batch", "8", "--steps",
@@ -259,6 +366,7 @@ TEST_F(Program, every_subcommand_has_help_with_an_example) {
                                              {"bench"},
                                              {"predict"},
                                              {"data"},
+                                             {"recipes"},
                                              {"data", "fetch"},
                                              {"data", "info"}}) {
     std::vector<std::string> arguments = command;
