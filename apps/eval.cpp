@@ -1,4 +1,5 @@
 /// exciton eval
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -7,6 +8,7 @@
 #include "apps/evaluate.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_state.hpp"
+#include "apps/views.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
 
@@ -14,15 +16,87 @@ namespace exciton::apps {
 namespace {
 
 struct EvalArguments {
-  std::string run, data, kind, split = "test";
-  int threads = 0;
+  std::vector<std::string> runs;
+  std::string data, kind, split = "test";
+  std::vector<std::int64_t> resize;
+  std::int64_t crop = 0, batch = 0;
+  int crops = 1, threads = 0;
   bool json = false;
+
+  bool plain() const { return runs.size() == 1 && resize.empty() && crop == 0 && crops == 1; }
 };
 
-void print_table(const TrainedModel& trained, const data::Dataset& set, const Evaluation& result) {
-  std::printf("%s after epoch %lld, %s\n%s\n", trained.model.name.c_str(),
-              static_cast<long long>(trained.position.epoch), trained.checkpoint.c_str(),
-              set.description().c_str());
+std::vector<TrainedModel> load_all(const std::vector<std::string>& runs) {
+  std::vector<TrainedModel> all;
+  for (const std::string& run : runs) all.push_back(load_trained(run));
+  return all;
+}
+
+void check_same_classes(const TrainedModel& trained, const data::Dataset& set) {
+  check(set.class_names() == trained.facts.class_names && set.channels() == trained.facts.channels,
+        "eval: ", set.description(), " does not have the classes of ", trained.checkpoint.string());
+}
+
+ViewSpec views_of(const TrainedModel& trained, const EvalArguments& args) {
+  return {.scales = args.resize,
+          .crop = args.crop > 0 ? args.crop : trained.facts.image_size,
+          .ten = args.crops == 10};
+}
+
+std::int64_t batch_of(const TrainedModel& trained, const EvalArguments& args) {
+  if (args.batch > 0) return args.batch;
+  return std::min<std::int64_t>(trained.recipe.data.batch,
+                                128);  // those of 1024 want the memory of a cluster
+}
+
+/// As training tests after each epoch: the images as the loader makes them.
+Evaluation evaluate_plain(const TrainedModel& trained, std::shared_ptr<const data::Dataset> set,
+                          const EvalArguments& args,
+                          const std::function<void(std::int64_t)>& each) {
+  data::LoaderOptions options;
+  options.batch = batch_of(trained, args);
+  options.shuffle = options.drop_last = false;
+  options.workers = static_cast<int>(trained.recipe.data.workers);
+  options.dtype = activation_dtype(trained.recipe.dtype);
+  data::Loader loader(set, trained.facts.normalization(), options);
+  return evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
+    each(images);
+    return true;
+  });
+}
+
+Evaluation evaluate_ensemble(const std::vector<TrainedModel>& models, const data::Dataset& set,
+                             const EvalArguments& args,
+                             const std::function<void(std::int64_t)>& each) {
+  std::vector<Member> members;
+  std::int64_t batch = batch_of(models.front(), args);
+  for (const TrainedModel& m : models) {
+    members.push_back({.net = m.model.net.get(),
+                       .views = views_of(m, args),
+                       .normalization = m.facts.normalization(),
+                       .dtype = activation_dtype(m.recipe.dtype)});
+    batch = std::min(batch, batch_of(m, args));
+  }
+  return evaluate_views(members, set, batch, each);
+}
+
+std::string describe(const ViewSpec& views) {
+  std::string text = views.ten ? "ten crops" : "centre crop";
+  text += " of " + std::to_string(views.crop) + " x " + std::to_string(views.crop);
+  for (std::size_t i = 0; i < views.scales.size(); ++i)
+    text += (i == 0 ? ", shorter side resized to " : ", ") + std::to_string(views.scales[i]);
+  return text;
+}
+
+void print_table(const std::vector<TrainedModel>& models, const data::Dataset& set,
+                 const EvalArguments& args, const Evaluation& result) {
+  for (const TrainedModel& m : models) {
+    std::printf("%s after epoch %lld, %s\n", m.model.name.c_str(),
+                static_cast<long long>(m.position.epoch), m.checkpoint.c_str());
+    if (!args.plain()) std::printf("  %s\n", describe(views_of(m, args)).c_str());
+  }
+  if (models.size() > 1) std::printf("mean of the probabilities of %zu models\n", models.size());
+  std::printf("%s\n", set.description().c_str());
   std::printf("top-1 %.2f %%   top-5 %.2f %%   loss %.4f\n\n", 100 * result.top1(),
               100 * result.top5(), result.loss());
   std::size_t width = 5;
@@ -35,49 +109,46 @@ void print_table(const TrainedModel& trained, const data::Dataset& set, const Ev
   }
 }
 
-Json to_json(const TrainedModel& trained, const data::Dataset& set, const Evaluation& result) {
-  Json classes = Json::array();
+Json to_json(const std::vector<TrainedModel>& models, const data::Dataset& set,
+             const EvalArguments& args, const Evaluation& result) {
+  Json members = Json::array(), classes = Json::array();
+  for (const TrainedModel& m : models) {
+    Json member = {{"model", m.model.name},
+                   {"checkpoint", m.checkpoint.string()},
+                   {"epoch", m.position.epoch}};
+    if (!args.plain()) {
+      const ViewSpec views = views_of(m, args);
+      member["views"] = {{"resize", views.scales}, {"crop", views.crop}, {"crops", args.crops}};
+    }
+    members.push_back(member);
+  }
   for (std::size_t c = 0; c < result.classes().size(); ++c)
     classes.push_back({{"class", set.class_names()[c]},
                        {"images", result.classes()[c].images},
                        {"top1", result.classes()[c].top1()}});
-  return {{"model", trained.model.name},
-          {"checkpoint", trained.checkpoint.string()},
-          {"epoch", trained.position.epoch},
-          {"data", set.description()},
-          {"images", result.images()},
-          {"top1", result.top1()},
-          {"top5", result.top5()},
-          {"loss", result.loss()},
+  return {{"models", members},     {"data", set.description()}, {"images", result.images()},
+          {"top1", result.top1()}, {"top5", result.top5()},     {"loss", result.loss()},
           {"classes", classes}};
 }
 
 int run(const EvalArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  const TrainedModel trained = load_trained(args.run);
-  const DataRecipe& recipe = trained.recipe.data;
-  const std::string dir = args.data.empty() ? recipe.dir : args.data;
-  const auto set = data::open_dataset(args.kind.empty() ? recipe.kind : args.kind, dir, args.split);
-  check(
-      set->class_names() == trained.facts.class_names && set->channels() == trained.facts.channels,
-      "eval: ", set->description(), " does not have the classes of ", trained.checkpoint.string());
-  data::LoaderOptions options;
-  options.batch = recipe.batch;
-  options.shuffle = options.drop_last = false;
-  options.workers = static_cast<int>(recipe.workers);
-  options.dtype = activation_dtype(trained.recipe.dtype);
-  data::Loader loader(set, trained.facts.normalization(), options);
+  const std::vector<TrainedModel> models = load_all(args.runs);
+  const DataRecipe& recipe = models.front().recipe.data;
+  const auto set = data::open_dataset(args.kind.empty() ? recipe.kind : args.kind,
+                                      args.data.empty() ? recipe.dir : args.data, args.split);
+  for (const TrainedModel& m : models) check_same_classes(m, *set);
   Progress progress(set->size());
-  const Evaluation result =
-      evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
-        if (progress.due()) progress.update(images, "eval", std::to_string(images) + " images");
-        return true;
-      });
+  const auto each = [&](std::int64_t images) {
+    if (progress.due()) progress.update(images, "eval", std::to_string(images) + " images");
+  };
+  const Evaluation result = args.plain() ? evaluate_plain(models.front(), set, args, each)
+                                         : evaluate_ensemble(models, *set, args, each);
   progress.clear();
   if (args.json)
-    std::cout << to_json(trained, *set, result).dump() << std::endl;
+    std::cout << to_json(models, *set, args, result).dump() << std::endl;
   else
-    print_table(trained, *set, result);
+    print_table(models, *set, args, result);
   return 0;
 }
 
@@ -85,8 +156,12 @@ int run(const EvalArguments& args) {
 
 void add_eval(CLI::App& program, Action& action) {
   auto args = std::make_shared<EvalArguments>();
-  CLI::App* command = program.add_subcommand("eval", "Accuracy and loss of a trained model");
-  command->add_option("RUN", args->run, "a run folder (its newest checkpoint) or a checkpoint file")
+  CLI::App* command =
+      program.add_subcommand("eval", "Accuracy and loss of a trained model, or of an ensemble");
+  command
+      ->add_option("RUN", args->runs,
+                   "run folders (their newest checkpoints) or checkpoint files; several are an "
+                   "ensemble: the mean of their probabilities")
       ->required();
   command->add_option("--data", args->data, "folder of the data set (default: the run's)")
       ->type_name("DIR");
@@ -95,12 +170,29 @@ void add_eval(CLI::App& program, Action& action) {
   command->add_option("--split", args->split, "which images")
       ->check(CLI::IsMember({"train", "test"}))
       ->capture_default_str();
+  command
+      ->add_option("--resize", args->resize,
+                   "resize the shorter side to this before cropping; several, as in 224,256,288: "
+                   "the mean over these scales (default: images as they come)")
+      ->check(CLI::Range(1, 8192))
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command->add_option("--crop", args->crop, "side of the crop (default: the size trained on)")
+      ->check(CLI::Range(1, 8192));
+  command
+      ->add_option("--crops", args->crops,
+                   "1: from the middle; 10: corners, middle, and their mirror images")
+      ->check(CLI::IsMember({1, 10}))
+      ->capture_default_str();
+  command->add_option("--batch", args->batch, "images a step (default: the run's, at most 128)")
+      ->check(CLI::Range(1, 65536));
   command->add_option("--threads", args->threads, "processor threads (default: all)")
       ->check(CLI::Range(1, 4096));
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton eval runs/first\n"
-      "  exciton eval runs/first/checkpoints/best.ckpt --json");
+      "  exciton eval runs/first/checkpoints/best.ckpt --json\n"
+      "  exciton eval runs/a runs/b --resize 256 --crops 10");
   command->callback([args, &action] { action = [args] { return run(*args); }; });
 }
 

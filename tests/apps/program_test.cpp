@@ -231,6 +231,42 @@ TEST_F(Program, eval_agrees_with_the_log) {
   EXPECT_NE(table.find("Ankle boot"), std::string::npos) << table;
 }
 
+TEST_F(Program, eval_averages_crops_and_models) {
+  train("a");
+  train("b", {"--seed", "2"});
+  const auto eval = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "eval");
+    arguments.emplace_back("--json");
+    return Json::parse(succeed(arguments).out);
+  };
+  const Json alone = eval({path("a")});
+  // The middle of an image as large as the crop is the image; a model agrees with itself.
+  for (const Json& same : {eval({path("a"), "--crop", "8"}), eval({path("a"), path("a")}),
+                           eval({path("a"), "--resize", "8"})}) {
+    EXPECT_EQ(same["top1"], alone["top1"]);
+    EXPECT_EQ(same["top5"], alone["top5"]);
+    EXPECT_NEAR(same["loss"].get<double>(), alone["loss"].get<double>(), 1e-5);
+    EXPECT_EQ(same["images"], 32);
+  }
+  const Json both = eval({path("a"), path("b"), "--resize", "10,12", "--crops", "10"});
+  ASSERT_EQ(both["models"].size(), 2u);
+  EXPECT_EQ(both["models"][1]["views"],
+            Json::parse(R"({"resize": [10, 12], "crop": 8, "crops": 10})"));
+  // The mean of probabilities is never worse than the worse of the two.
+  const auto loss = [](const Json& j) { return j["loss"].get<double>(); };
+  const Json mean = eval({path("a"), path("b")});
+  EXPECT_LT(loss(mean), std::max(loss(alone), loss(eval({path("b")}))));
+  const std::string text = succeed({"eval", path("a"), path("b"), "--resize", "12"}).out;
+  for (const char* part : {"mean of the probabilities of 2 models",
+                           "centre crop of 8 x 8, shorter side resized to 12"})
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+
+  expect_failure({"eval", path("a"), "--crop", "9"},
+                 {"eval: a crop of 9 x 9 from an image of 8 x 8", "--resize"});
+  expect_failure({"eval", path("a"), "--crops", "5"}, {"--crops"}, 2);
+  expect_failure({"eval", path("a"), path("none")}, {"there is no", path("none")});
+}
+
 TEST_F(Program, predict_takes_images_of_any_size_and_colour) {
   train("run");
   write_png(path("grey.png"), 8, 8, 1);

@@ -1,0 +1,127 @@
+#include "apps/views.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.hpp"
+#include "data/files.hpp"
+#include "data/resize.hpp"
+
+namespace exciton::apps {
+namespace {
+
+/// The square of side `crop` whose corner is at (top, left) once `image` has the size `resized`.
+data::Image square(const data::Image& image, data::Size resized, std::int64_t top,
+                   std::int64_t left, std::int64_t crop) {
+  const double down = static_cast<double>(image.height) / static_cast<double>(resized.height);
+  const double across = static_cast<double>(image.width) / static_cast<double>(resized.width);
+  const auto side = static_cast<double>(crop);
+  return data::resize(image,
+                      {static_cast<double>(left) * across, static_cast<double>(top) * down,
+                       side * across, side * down},
+                      crop, crop);
+}
+
+data::Image mirrored(const data::Image& image) {
+  data::Image out = image;
+  const std::int64_t c = image.channels;
+  for (std::int64_t y = 0; y < image.height; ++y)
+    for (std::int64_t x = 0; x < image.width; ++x) {
+      const auto from = image.pixels.begin() + (y * image.width + image.width - 1 - x) * c;
+      std::copy(from, from + c, out.pixels.begin() + (y * image.width + x) * c);
+    }
+  return out;
+}
+
+/// A batch of images as the inputs of one member: a tensor [n, crop, crop, channels] a view.
+std::vector<Tensor> inputs_of(const Member& member, const std::vector<data::Image>& images) {
+  const std::int64_t side = member.views.crop, channels = images.front().channels;
+  const auto n = static_cast<std::int64_t>(images.size());
+  std::vector<Tensor> inputs;
+  for (std::int64_t v = 0; v < member.views.count(); ++v)
+    inputs.emplace_back(Shape{n, side, side, channels}, member.dtype);
+  const data::Augmenter normalize(member.normalization, channels);
+  const auto write = [&]<class T>(T, std::int64_t i) {
+    Generator unused;
+    const std::vector<data::Image> made = views(images[static_cast<std::size_t>(i)], member.views);
+    for (std::size_t v = 0; v < made.size(); ++v)
+      normalize(made[v], unused, inputs[v].data<T>() + i * side * side * channels);
+  };
+  data::for_each_index(n, [&](std::int64_t i) {
+    member.dtype == DType::bf16 ? write(bf16{}, i) : write(float{}, i);
+  });
+  return inputs;
+}
+
+/// Adds the softmax of each row of `logits` [n, classes] to `sums` [n classes].
+void add_probabilities(const Tensor& logits, std::vector<double>& sums) {
+  const Tensor values = logits.to(DType::f32);
+  const std::int64_t c = values.dim(1);
+  for (std::int64_t n = 0; n < values.dim(0); ++n) {
+    const float* row = values.data<float>() + n * c;
+    const double highest = *std::max_element(row, row + c);
+    double total = 0;
+    for (std::int64_t j = 0; j < c; ++j) total += std::exp(row[j] - highest);
+    for (std::int64_t j = 0; j < c; ++j)
+      sums[static_cast<std::size_t>(n * c + j)] += std::exp(row[j] - highest) / total;
+  }
+}
+
+}  // namespace
+
+std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
+  const data::Size own{image.height, image.width};
+  std::vector<data::Size> sizes;
+  for (const std::int64_t scale : spec.scales) sizes.push_back(data::with_shorter_side(own, scale));
+  if (sizes.empty()) sizes.push_back(own);
+  std::vector<data::Image> out;
+  for (const data::Size& size : sizes) {
+    const std::int64_t bottom = size.height - spec.crop, right = size.width - spec.crop;
+    check(spec.crop >= 1 && bottom >= 0 && right >= 0, "eval: a crop of ", spec.crop, " x ",
+          spec.crop, " from an image of ", size.height, " x ", size.width,
+          "; try a larger --resize or a smaller --crop");
+    const auto cut = [&](std::int64_t top, std::int64_t left) {
+      out.push_back(square(image, size, top, left, spec.crop));
+    };
+    if (spec.ten)
+      for (const std::int64_t top : {std::int64_t{0}, bottom})
+        for (const std::int64_t left : {std::int64_t{0}, right}) cut(top, left);
+    cut(bottom / 2, right / 2);
+    if (spec.ten)
+      for (int i = 0; i < 5; ++i) out.push_back(mirrored(out[out.size() - 5]));
+  }
+  return out;
+}
+
+Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
+                          std::int64_t batch, const std::function<void(std::int64_t)>& each) {
+  check(!members.empty() && batch >= 1, "eval: wants a model and a batch of 1 or more");
+  const std::int64_t classes = set.classes();
+  double votes = 0;
+  for (const Member& member : members) votes += static_cast<double>(member.views.count());
+  Evaluation result(classes);
+  for (std::int64_t begin = 0; begin < set.size(); begin += batch) {
+    const std::int64_t n = std::min(batch, set.size() - begin);
+    std::vector<data::Image> images(static_cast<std::size_t>(n));
+    data::for_each_index(
+        n, [&](std::int64_t i) { set.read(begin + i, images[static_cast<std::size_t>(i)]); });
+    std::vector<double> sums(static_cast<std::size_t>(n * classes));
+    for (const Member& member : members)
+      for (const Tensor& input : inputs_of(member, images)) {
+        const Tensor logits = (*member.net)(input).value();
+        check(logits.rank() == 2 && logits.dim(1) == classes, "eval: a model has ", logits.dim(-1),
+              " classes, the data ", classes);
+        add_probabilities(logits, sums);
+      }
+    // The softmax of log p is p: Evaluation takes logits.
+    Tensor logits({n, classes}), labels({n}, DType::i64);
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      logits.data<float>()[i] = static_cast<float>(std::log(sums[i] / votes));
+    for (std::int64_t i = 0; i < n; ++i) labels.data<std::int64_t>()[i] = set.label(begin + i);
+    result.add(logits, labels);
+    if (each) each(result.images());
+  }
+  return result;
+}
+
+}  // namespace exciton::apps

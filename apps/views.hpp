@@ -1,0 +1,50 @@
+/// Evaluation on several views of an image, by one model or an ensemble (section 5 of the SENet
+/// paper).
+///
+/// An image is resized so that its shorter side has each of the given lengths; out of each result a
+/// square is cut from the middle, or ten: the four corners, the middle, and their mirror images
+/// (Krizhevsky et al. 2012). A class's probability is the mean over all views and all models of the
+/// softmax. Multi-scale evaluation means such crops at several scales, not the fully convolutional
+/// form of Simonyan and Zisserman 2015: crops fit every network and every shape of image.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "apps/evaluate.hpp"
+#include "data/augment.hpp"
+#include "data/dataset.hpp"
+
+namespace exciton::apps {
+
+struct ViewSpec {
+  std::vector<std::int64_t> scales;  ///< lengths of the shorter side; none: images as they come
+  std::int64_t crop = 0;             ///< side of the squares
+  bool ten = false;                  ///< ten squares a scale in place of one
+
+  std::int64_t count() const {
+    return (scales.empty() ? 1 : static_cast<std::int64_t>(scales.size())) * (ten ? 10 : 1);
+  }
+};
+
+/// The spec.count() views of an image: scale by scale, in each top left, top right, bottom left,
+/// bottom right, middle, then the five mirrored; or the middle alone. A view is resized straight
+/// from the image, and has the pixels of the resized whole. Errors: a square that does not fit.
+std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec);
+
+/// A model of an ensemble, and how it wants its images.
+struct Member {
+  nn::Module* net = nullptr;
+  ViewSpec views;
+  data::Augment normalization;  ///< mean and std only
+  DType dtype = DType::f32;
+};
+
+/// Evaluates the mean of all members' probabilities on the whole data set, `batch` images at a time
+/// (and as many views a forward pass). Nets must be in evaluation mode. `each` is called after
+/// every batch with the images seen so far. Errors: of views; a data set and nets of different
+/// classes.
+Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
+                          std::int64_t batch, const std::function<void(std::int64_t)>& each = {});
+
+}  // namespace exciton::apps
