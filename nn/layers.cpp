@@ -132,7 +132,7 @@ Var MaxPool::forward(const Var& x) { return ops::max_pool(x, spec); }
 
 Var AvgPool::forward(const Var& x) { return ops::avg_pool(x, spec); }
 
-Var GlobalAvgPool::forward(const Var& x) { return ops::global_avg_pool(x); }
+Var GlobalAvgPool::forward(const Var& x) { return ops::global_avg_pool(tapped(tap, x)); }
 
 void Sequential::visit(Visitor& v) {
   for (std::size_t i = 0; i < modules_.size(); ++i) v(std::to_string(i), *modules_[i]);

@@ -10,6 +10,7 @@
 
 #include "core/random.hpp"
 #include "nn/module.hpp"
+#include "nn/tap.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/conv2d.hpp"
 #include "ops/pooling.hpp"
@@ -142,6 +143,7 @@ class AvgPool final : public Module {
 class GlobalAvgPool final : public Module {
  public:
   std::string_view kind() const override { return "GlobalAvgPool"; }
+  Tap tap;  ///< sees the map before the mean
 
  protected:
   Var forward(const Var& x) override;

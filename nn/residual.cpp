@@ -14,7 +14,7 @@ Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAtten
 Var residual_tail(BatchNorm& bn, ChannelAttention* attention, const Var& y, const Var& shortcut,
                   bool relu) {
   auto* const se = dynamic_cast<SqueezeExcite*>(attention);
-  const bool fuses = !attention || (se && se->squeezes);
+  const bool fuses = !attention || (se && se->squeezes && !se->tap);
   if (bn.fused && fuses) {
     const Tape::Scope scope(se ? static_cast<const Module*>(se) : &bn);
     ops::ResidualTail op{.norm = bn.spec(), .relu = relu};

@@ -11,7 +11,7 @@ Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAtten
 
 /// relu(se(bn(y)) + shortcut) with y [N, H, W, C] the output of the branch's last convolution and
 /// shortcut of the same shape; without the parts that are nullptr, empty or false. One fused
-/// operator, but for NoSqueeze and the kin of SE, which are composed.
+/// operator, but for NoSqueeze, the kin of SE and tapped units, which are composed.
 Var residual_tail(BatchNorm& bn, ChannelAttention* se, const Var& y, const Var& shortcut,
                   bool relu);
 

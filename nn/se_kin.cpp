@@ -7,7 +7,6 @@
 #include "ops/linear.hpp"
 #include "ops/relu.hpp"
 #include "ops/se/channel_conv.hpp"
-#include "ops/se/scale.hpp"
 #include "ops/sigmoid.hpp"
 
 namespace exciton::nn {
@@ -27,11 +26,11 @@ EfficientAttention::EfficientAttention(std::int64_t channels, Generator& init) {
 
 void EfficientAttention::visit(Visitor& v) { v("weight", weight); }
 
-Var EfficientAttention::forward(const Var& x) {
-  return ops::scale(x, ops::sigmoid(ops::channel_conv(ops::squeeze(x), weight)));
+Var EfficientAttention::gates(const Var& x) {
+  return ops::sigmoid(ops::channel_conv(ops::squeeze(x), weight));
 }
 
-Var GatherExcite::forward(const Var& x) { return ops::scale(x, ops::sigmoid(ops::squeeze(x))); }
+Var GatherExcite::gates(const Var& x) { return ops::sigmoid(ops::squeeze(x)); }
 
 EffectiveSqueezeExcite::EffectiveSqueezeExcite(std::int64_t channels, bool with_bias,
                                                Generator& init)
@@ -44,8 +43,8 @@ void EffectiveSqueezeExcite::visit(Visitor& v) {
   v("bias", bias);
 }
 
-Var EffectiveSqueezeExcite::forward(const Var& x) {
-  return ops::scale(x, ops::hard_sigmoid(ops::linear(ops::squeeze(x), weight, bias)));
+Var EffectiveSqueezeExcite::gates(const Var& x) {
+  return ops::hard_sigmoid(ops::linear(ops::squeeze(x), weight, bias));
 }
 
 CbamChannelAttention::CbamChannelAttention(std::int64_t channels, const SESpec& spec,
@@ -69,10 +68,10 @@ Var CbamChannelAttention::mixed(const Var& z) {
                      expand_bias);
 }
 
-Var CbamChannelAttention::forward(const Var& x) {
+Var CbamChannelAttention::gates(const Var& x) {
   const Var average = mixed(ops::squeeze(x, ops::SqueezeKind::avg));
   const Var largest = mixed(ops::squeeze(x, ops::SqueezeKind::max));
-  return ops::scale(x, ops::sigmoid(ops::add(average, largest)));
+  return ops::sigmoid(ops::add(average, largest));
 }
 
 std::unique_ptr<ChannelAttention> make_kin(std::int64_t channels, const SESpec& spec,

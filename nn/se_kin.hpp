@@ -16,10 +16,8 @@ class EfficientAttention final : public ChannelAttention {
   EfficientAttention(std::int64_t channels, Generator& init);
   std::string_view kind() const override { return "EfficientAttention"; }
   void visit(Visitor& v) override;
+  Var gates(const Var& x) override;
   Parameter weight;  ///< [k]
-
- protected:
-  Var forward(const Var& x) override;
 };
 
 /// GE-theta-minus with global extent, without parameters: s = sigmoid(mean x).
@@ -27,9 +25,7 @@ class EfficientAttention final : public ChannelAttention {
 class GatherExcite final : public ChannelAttention {
  public:
   std::string_view kind() const override { return "GatherExcite"; }
-
- protected:
-  Var forward(const Var& x) override;
+  Var gates(const Var& x) override;
 };
 
 /// eSE, SE with a single layer and hence without a bottleneck: s = hard_sigmoid(W mean x + b).
@@ -39,10 +35,8 @@ class EffectiveSqueezeExcite final : public ChannelAttention {
   EffectiveSqueezeExcite(std::int64_t channels, bool bias, Generator& init);
   std::string_view kind() const override { return "EffectiveSqueezeExcite"; }
   void visit(Visitor& v) override;
+  Var gates(const Var& x) override;
   Parameter weight, bias;  ///< [C, C] and [C]; bias may be empty
-
- protected:
-  Var forward(const Var& x) override;
 };
 
 /// The channel part of CBAM: average and maximum through the same two layers,
@@ -54,10 +48,8 @@ class CbamChannelAttention final : public ChannelAttention {
   CbamChannelAttention(std::int64_t channels, const SESpec& spec, Generator& init);
   std::string_view kind() const override { return "CbamChannelAttention"; }
   void visit(Visitor& v) override;
+  Var gates(const Var& x) override;
   Parameter reduce_weight, reduce_bias, expand_weight, expand_bias;
-
- protected:
-  Var forward(const Var& x) override;
 
  private:
   Var mixed(const Var& z);

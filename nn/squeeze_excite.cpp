@@ -94,8 +94,9 @@ Var SqueezeExcite::gates(const Var& x) {
   return gate_of(gate, at_every_pixel(hidden, expand_weight, expand_bias));
 }
 
-Var SqueezeExcite::forward(const Var& x) {
-  return squeezes ? ops::scale(x, gates(x)) : ops::mul(x, gates(x));
+Var ChannelAttention::forward(const Var& x) {
+  const Var s = tapped(tap, gates(x));
+  return s.shape().rank() == 2 ? ops::scale(x, s) : ops::mul(x, s);
 }
 
 std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,

@@ -5,14 +5,25 @@
 
 #include "nn/layers.hpp"
 #include "nn/se_spec.hpp"
+#include "nn/tap.hpp"
 #include "ops/se/excite.hpp"
 #include "ops/se/squeeze.hpp"
 
 namespace exciton::nn {
 
 /// A unit that looks at the whole map x [N, H, W, C] and returns it reweighted, in its shape: SE
-/// and its kin.
-class ChannelAttention : public Module {};
+/// and its kin. y[n,h,w,c] = x[n,h,w,c] s[n,c] with the gates s = tap(gates(x)).
+class ChannelAttention : public Module {
+ public:
+  /// The gates of x: s [N, C], or a map like x where nothing is squeezed.
+  virtual Var gates(const Var& x) = 0;
+  /// Sees the gates, and may put others in their place (nn/gates.hpp has the usual ones). A unit
+  /// with a tap runs by the plain operators; fused and plain give the same gates up to rounding.
+  Tap tap;
+
+ protected:
+  Var forward(const Var& x) final;
+};
 
 /// x [N, H, W, C] -> x scaled by its gates:
 ///   z = squeeze(x),  s = gate(expand relu(reduce z)),  y = x s
@@ -28,16 +39,12 @@ class SqueezeExcite final : public ChannelAttention {
   SqueezeExcite(std::int64_t channels, const SESpec& spec, Generator& init);
   std::string_view kind() const override { return "SqueezeExcite"; }
   void visit(Visitor& v) override;
-  /// The gates of x: s [N, C], or a map like x where nothing is squeezed.
-  Var gates(const Var& x);
+  Var gates(const Var& x) override;
 
   Parameter reduce_weight, reduce_bias, expand_weight, expand_bias;  ///< biases may be empty
   bool squeezes = true;                                              ///< false: NoSqueeze
   ops::SqueezeKind squeeze = ops::SqueezeKind::avg;
   ops::GateKind gate = ops::GateKind::sigmoid;
-
- protected:
-  Var forward(const Var& x) override;
 };
 
 /// The unit `spec` asks for: SE or one of its kin, or nullptr where it is not enabled. For blocks
