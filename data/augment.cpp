@@ -1,6 +1,12 @@
 #include "data/augment.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "data/pixel_ops.hpp"
+#include "data/rand_augment.hpp"
+#include "data/resize.hpp"
 
 namespace exciton::data {
 namespace {
@@ -39,22 +45,241 @@ void place(const Image& in, const Placement& p, const T* table, T* out) {
   }
 }
 
+/// Width and height of a rectangle of `area` pixels, `ratio` = width / height.
+Size rectangle(double area, double ratio) {
+  return {std::llround(std::sqrt(area / ratio)), std::llround(std::sqrt(area * ratio))};
+}
+
+/// The largest middle part of an allowed ratio.
+Box middle_part(const RandomResizedCrop& crop, Size size) {
+  const auto h = static_cast<double>(size.height), w = static_cast<double>(size.width);
+  const double ratio = std::clamp(w / h, crop.ratio_low, crop.ratio_high);
+  const double height = std::min(h, std::max(1.0, std::round(w / ratio)));
+  const double width = std::min(w, std::max(1.0, std::round(h * ratio)));
+  return {std::floor((w - width) / 2), std::floor((h - height) / 2), width, height};
+}
+
+double uniform(Generator& rng, double low, double high) {
+  return low + (high - low) * rng.uniform_double();
+}
+
+/// Inclusive of both ends.
+std::int64_t integer(Generator& rng, std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(high - low + 1)));
+}
+
+Box random_part(const RandomResizedCrop& crop, Size size, Generator& rng) {
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double area = static_cast<double>(size.height * size.width) *
+                        uniform(rng, crop.scale_low, crop.scale_high);
+    const double ratio =
+        std::exp(uniform(rng, std::log(crop.ratio_low), std::log(crop.ratio_high)));
+    const Size part = rectangle(area, ratio);
+    if (part.height < 1 || part.width < 1 || part.height > size.height || part.width > size.width)
+      continue;
+    const std::int64_t top = integer(rng, 0, size.height - part.height);
+    const std::int64_t left = integer(rng, 0, size.width - part.width);
+    return {static_cast<double>(left), static_cast<double>(top), static_cast<double>(part.width),
+            static_cast<double>(part.height)};
+  }
+  return middle_part(crop, size);
+}
+
+/// Factors and hue in a random order.
+void jitter(Image& image, const ColourJitter& j, Generator& rng) {
+  std::array<int, 4> order{0, 1, 2, 3};
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  const auto factor = [&](double x) { return uniform(rng, std::max(0.0, 1 - x), 1 + x); };
+  const double brightness = factor(j.brightness), contrast = factor(j.contrast),
+               saturation = factor(j.saturation), hue = uniform(rng, -j.hue, j.hue);
+  for (const int which : order) {
+    if (which == 0 && j.brightness > 0) change_brightness(image, brightness);
+    if (which == 1 && j.contrast > 0) change_contrast(image, contrast);
+    if (which == 2 && j.saturation > 0) change_saturation(image, saturation);
+    if (which == 3 && j.hue > 0) change_hue(image, hue);
+  }
+}
+
+/// A random sum of the principal components of ImageNet's pixels (Krizhevsky et al. 2012; the
+/// values are those that Facebook's ResNet code published).
+std::array<double, 3> random_light(double deviation, Generator& rng) {
+  constexpr double length[] = {0.2175, 0.0188, 0.0045};  // square roots of the eigenvalues
+  constexpr double direction[3][3] = {
+      {-0.5675, 0.7192, 0.4009}, {-0.5808, -0.0045, -0.8140}, {-0.5836, -0.6948, 0.4203}};
+  std::array<double, 3> light{};
+  for (int k = 0; k < 3; ++k) {
+    const double weight = deviation * rng.normal() * length[k];
+    for (std::size_t c = 0; c < 3; ++c) light[c] += direction[c][k] * weight;
+  }
+  return light;
+}
+
+/// Rows [top, bottom), columns [left, right).
+struct Rectangle {
+  std::int64_t top = 0, left = 0, bottom = 0, right = 0;
+};
+
+template <class T>
+void erase(const Rectangle& r, std::int64_t width, std::int64_t channels, T* out) {
+  for (std::int64_t y = r.top; y < r.bottom; ++y)
+    std::fill(out + (y * width + r.left) * channels, out + (y * width + r.right) * channels, T{});
+}
+
+/// Nothing (an empty rectangle) when it is not erased, or after ten draws that do not fit.
+Rectangle random_erasure(const RandomErasing& erasing, Size size, Generator& rng) {
+  if (rng.uniform_double() >= erasing.probability) return {};
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double area = static_cast<double>(size.height * size.width) * uniform(rng, 0.02, 0.33);
+    const double ratio = std::exp(uniform(rng, std::log(0.3), std::log(3.3)));
+    const Size part = rectangle(area, 1 / ratio);
+    if (part.height >= size.height || part.width >= size.width) continue;
+    const std::int64_t top = integer(rng, 0, size.height - part.height);
+    const std::int64_t left = integer(rng, 0, size.width - part.width);
+    return {top, left, top + part.height, left + part.width};
+  }
+  return {};
+}
+
+/// Gamma(alpha, 1) (Marsaglia and Tsang 2000).
+double gamma(double alpha, Generator& rng) {
+  if (alpha < 1)  // drawn one higher, and corrected
+    return gamma(alpha + 1, rng) * std::pow(1 - rng.uniform_double(), 1 / alpha);
+  const double d = alpha - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  while (true) {
+    const double x = rng.normal(), v = std::pow(1 + c * x, 3);
+    if (v > 0 && std::log(1 - rng.uniform_double()) < 0.5 * x * x + d - d * v + d * std::log(v))
+      return d * v;
+  }
+}
+
+double beta(double alpha, Generator& rng) {
+  const double a = gamma(alpha, rng), b = gamma(alpha, rng);
+  return a + b > 0 ? a / (a + b) : 0.5;
+}
+
+/// Calls f(pixels, other) for image n and image n + 1 as they were, n = 0 to N - 1.
+template <class T, class F>
+void with_next(Tensor& batch, F&& f) {
+  const std::int64_t n = batch.dim(0), values = batch.numel() / n;
+  T* const images = batch.data<T>();
+  const std::vector<T> first(images, images + values);
+  for (std::int64_t i = 0; i < n; ++i)
+    f(images + i * values, i + 1 < n ? images + (i + 1) * values : first.data());
+}
+
+/// The box of cutmix: it covers 1 - weight of the image, its centre is uniform, and what hangs over
+/// the border is cut off.
+Rectangle random_patch(double weight, Size size, Generator& rng) {
+  const double side = std::sqrt(1 - weight);
+  const auto half = [&](std::int64_t extent) {
+    return static_cast<std::int64_t>(side * static_cast<double>(extent)) / 2;
+  };
+  const std::int64_t y = integer(rng, 0, size.height - 1), x = integer(rng, 0, size.width - 1);
+  const std::int64_t h = half(size.height), w = half(size.width);
+  return {std::max<std::int64_t>(0, y - h), std::max<std::int64_t>(0, x - w),
+          std::min(size.height, y + h), std::min(size.width, x + w)};
+}
+
+template <class T>
+Mixing mix_batch(Tensor& batch, const Augment& augment, Generator& rng) {
+  const bool both = augment.mixup > 0 && augment.cutmix > 0;
+  const bool cut = both ? rng.uniform() < 0.5f : augment.cutmix > 0;
+  const double weight = beta(cut ? augment.cutmix : augment.mixup, rng);
+  const std::int64_t h = batch.dim(1), w = batch.dim(2), c = batch.dim(3);
+  if (!cut) {
+    const auto own = static_cast<float>(weight), other = 1 - own;
+    with_next<T>(batch, [&](T* pixels, const T* next) {
+      for (std::int64_t i = 0; i < h * w * c; ++i)
+        pixels[i] = T(own * static_cast<float>(pixels[i]) + other * static_cast<float>(next[i]));
+    });
+    return {weight};
+  }
+  const Rectangle patch = random_patch(weight, {h, w}, rng);
+  with_next<T>(batch, [&](T* pixels, const T* next) {
+    for (std::int64_t y = patch.top; y < patch.bottom; ++y)
+      std::copy(next + (y * w + patch.left) * c, next + (y * w + patch.right) * c,
+                pixels + (y * w + patch.left) * c);
+  });
+  const std::int64_t covered = (patch.bottom - patch.top) * (patch.right - patch.left);
+  return {1 - static_cast<double>(covered) / static_cast<double>(h * w)};
+}
+
+void check_ranges(const Augment& a) {
+  const RandomResizedCrop& crop = a.random_resized_crop;
+  check(a.size >= 0 && a.shorter_side >= 0, "augment: size and shorter_side want at least 0, got ",
+        a.size, " and ", a.shorter_side);
+  check(a.shorter_side == 0 || a.shorter_side >= a.size, "augment: the shorter side of ",
+        a.shorter_side, " is less than the size of ", a.size);
+  check(crop.scale_low >= 0 && crop.scale_low <= crop.scale_high && crop.scale_high <= 1,
+        "augment: random_resized_crop: scale wants 0 < low <= high <= 1, got ", crop.scale_low,
+        " and ", crop.scale_high);
+  check(crop.ratio_low > 0 && crop.ratio_low <= crop.ratio_high,
+        "augment: random_resized_crop: ratio wants 0 < low <= high, got ", crop.ratio_low, " and ",
+        crop.ratio_high);
+  check(crop.scale_low == 0 || a.size > 0, "augment: random_resized_crop wants a size");
+  check(a.pad >= 0, "augment: pad wants at least 0, got ", a.pad);
+  check(a.cutout >= 0, "augment: cutout wants at least 0, got ", a.cutout);
+  const ColourJitter& j = a.jitter;
+  check(j.brightness >= 0 && j.contrast >= 0 && j.saturation >= 0 && j.hue >= 0 && j.hue <= 0.5,
+        "augment: jitter wants 0 or more, hue 0 to 0.5");
+  check(a.rand_augment.operations >= 0 && a.rand_augment.magnitude >= 0 &&
+            a.rand_augment.magnitude <= 30,
+        "augment: rand_augment wants 0 or more operations, magnitude 0 to 30");
+  check(a.erasing.probability >= 0 && a.erasing.probability <= 1,
+        "augment: erasing wants a probability, got ", a.erasing.probability);
+  check(a.rotation >= 0 && a.lighting >= 0 && a.mixup >= 0 && a.cutmix >= 0,
+        "augment: rotation, lighting, mixup and cutmix want at least 0");
+}
+
 }  // namespace
 
 Augmenter::Augmenter(const Augment& augment, std::int64_t channels)
     : augment_(augment), channels_(channels) {
   check(channels >= 1 && channels <= 3, "augment: wants 1 to 3 channels, got ", channels);
-  check(augment.pad >= 0, "augment: pad wants at least 0, got ", augment.pad);
-  check(augment.cutout >= 0, "augment: cutout wants at least 0, got ", augment.cutout);
+  check_ranges(augment);
+  check(augment.lighting == 0 || channels == 3, "augment: lighting is for 3 channels, not ",
+        channels);
   for (std::int64_t c = 0; c < channels; ++c) {
     const double mean = augment.mean[static_cast<std::size_t>(c)];
     const double std = augment.std[static_cast<std::size_t>(c)];
     check(std > 0, "augment: std of channel ", c, " wants a positive number, got ", std);
-    for (int value = 0; value < 256; ++value) {
-      f32_.push_back(static_cast<float>((value / 255.0 - mean) / std));
-      bf16_.emplace_back(f32_.back());
-    }
+    fill_[static_cast<std::size_t>(c)] =
+        static_cast<std::uint8_t>(std::clamp(std::lround(255 * mean), 0L, 255L));
   }
+  f32_ = table_with({});
+  for (const float value : f32_) bf16_.emplace_back(value);
+}
+
+std::vector<float> Augmenter::table_with(const std::array<double, 3>& light) const {
+  std::vector<float> table;
+  for (std::size_t c = 0; c < static_cast<std::size_t>(channels_); ++c) {
+    const double mean = augment_.mean[c], std = augment_.std[c];
+    for (int value = 0; value < 256; ++value)
+      table.push_back(static_cast<float>((value / 255.0 + light[c] - mean) / std));
+  }
+  return table;
+}
+
+View Augmenter::frame(Size size, Generator& rng) const {
+  if (!resizes()) return {whole(size), size};
+  const Size out{augment_.size, augment_.size};
+  if (augment_.random_resized_crop.scale_low > 0)
+    return {random_part(augment_.random_resized_crop, size, rng), out, /*exact=*/false};
+  const std::int64_t shorter = augment_.shorter_side > 0 ? augment_.shorter_side : augment_.size;
+  return {centre_box(size, shorter, augment_.size), out};
+}
+
+bool Augmenter::changes_pixels() const {
+  return augment_.rand_augment.operations > 0 || augment_.rotation > 0 || augment_.jitter.on();
+}
+
+void Augmenter::change_pixels(Image& image, Generator& rng) const {
+  const RandAugment& random = augment_.rand_augment;
+  for (std::int64_t i = 0; i < random.operations; ++i)
+    random_operation(image, random.magnitude / 30, fill_, rng);
+  if (augment_.rotation > 0)
+    rotate(image, uniform(rng, -augment_.rotation, augment_.rotation), fill_);
+  if (augment_.jitter.on()) jitter(image, augment_.jitter, rng);
 }
 
 template <class T>
@@ -64,34 +289,42 @@ void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table
   const std::int64_t h = in.height, w = in.width;
   check(static_cast<std::int64_t>(in.pixels.size()) == h * w * channels_, "augment: image of ", h,
         " x ", w, " x ", channels_, " has ", in.pixels.size(), " bytes");
-  const auto draw = [&](std::int64_t n) {
-    return static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(n)));
-  };
+  Image changed;
+  if (changes_pixels()) change_pixels(changed = in, rng);
   Placement p;
   if (augment_.pad > 0) {
-    p.dy = draw(2 * augment_.pad + 1) - augment_.pad;
-    p.dx = draw(2 * augment_.pad + 1) - augment_.pad;
+    p.dy = integer(rng, -augment_.pad, augment_.pad);
+    p.dx = integer(rng, -augment_.pad, augment_.pad);
   }
   if (augment_.flip) p.mirrored = rng.uniform() < 0.5f;
-  switch (channels_) {
-    case 1:
-      place<1>(in, p, table.data(), out);
-      break;
-    case 2:
-      place<2>(in, p, table.data(), out);
-      break;
-    default:
-      place<3>(in, p, table.data(), out);
+  std::vector<T> lit;
+  if (augment_.lighting > 0) {
+    const std::vector<float> values = table_with(random_light(augment_.lighting, rng));
+    for (const float value : values) lit.emplace_back(value);
   }
+  const Image& image = changes_pixels() ? changed : in;
+  const T* values = lit.empty() ? table.data() : lit.data();
+  if (channels_ == 1)
+    place<1>(image, p, values, out);
+  else if (channels_ == 2)
+    place<2>(image, p, values, out);
+  else
+    place<3>(image, p, values, out);
   if (augment_.cutout > 0) {
-    const std::int64_t top = draw(h) - augment_.cutout / 2;
-    const std::int64_t left = draw(w) - augment_.cutout / 2;
-    const std::int64_t y1 = std::max<std::int64_t>(0, top), y2 = std::min(h, top + augment_.cutout);
-    const std::int64_t x1 = std::max<std::int64_t>(0, left),
-                       x2 = std::min(w, left + augment_.cutout);
-    for (std::int64_t y = y1; y < y2; ++y)
-      std::fill(out + (y * w + x1) * channels_, out + (y * w + x2) * channels_, T{});
+    const std::int64_t top = integer(rng, 0, h - 1) - augment_.cutout / 2;
+    const std::int64_t left = integer(rng, 0, w - 1) - augment_.cutout / 2;
+    erase({std::max<std::int64_t>(0, top), std::max<std::int64_t>(0, left),
+           std::min(h, top + augment_.cutout), std::min(w, left + augment_.cutout)},
+          w, channels_, out);
   }
+  if (augment_.erasing.probability > 0)
+    erase(random_erasure(augment_.erasing, {h, w}, rng), w, channels_, out);
+}
+
+Mixing Augmenter::mix(Tensor& batch, Generator& rng) const {
+  if ((augment_.mixup == 0 && augment_.cutmix == 0) || batch.dim(0) < 2) return {};
+  return batch.dtype() == DType::bf16 ? mix_batch<bf16>(batch, augment_, rng)
+                                      : mix_batch<float>(batch, augment_, rng);
 }
 
 void Augmenter::operator()(const Image& in, Generator& rng, float* out) const {

@@ -6,18 +6,19 @@
 
 #include "data/files.hpp"
 #include "data/formats.hpp"
+#include "data/image.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;
 
 const std::vector<std::string>& dataset_kinds() {
-  static const std::vector<std::string> kinds{"auto",  "cifar10",       "cifar100",
-                                              "mnist", "fashion-mnist", "folder"};
+  static const std::vector<std::string> kinds{
+      "auto", "cifar10", "cifar100", "mnist", "fashion-mnist", "folder", "places365", "webdataset"};
   return kinds;
 }
 
 std::shared_ptr<const Dataset> open_dataset(const std::string& kind, const fs::path& dir,
-                                            const std::string& split) {
+                                            const std::string& split, const OpenOptions& options) {
   check(split == "train" || split == "test", "data: no split \"", split,
         "\"; there are train and test");
   const auto& kinds = dataset_kinds();
@@ -47,9 +48,18 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& kind, const fs::p
     note(looked_for, "train/<class>/*.jpg|png (image folder)");
     if (is_image_folder(dir)) note(found, "folder");
   }
+  if (wants("places365")) {
+    note(looked_for, "places365_train_standard.txt (Places365)");
+    if (is_places365(dir)) note(found, "places365");
+  }
+  if (wants("webdataset")) {
+    note(looked_for, "train*.tar (WebDataset)");
+    if (!find_shards(dir, "train").empty() || !find_shards(dir, "test").empty())
+      note(found, "webdataset");
+  }
+  const bool fetched = kind.starts_with("cifar") || kind.ends_with("mnist");
   check(!found.empty(), "data: no data set in ", dir.string(), "; looked for ", looked_for,
-        "; try: exciton data fetch ", kind == "auto" || kind == "folder" ? "cifar10" : kind,
-        " --dir ", dir.string());
+        "; try: exciton data fetch ", fetched ? kind : "cifar10", " --dir ", dir.string());
   check(found.find(',') == std::string::npos, "data: ", dir.string(), " holds several data sets (",
         found, "); name the one you want");
 
@@ -57,11 +67,25 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& kind, const fs::p
     const CifarFormat format = found == "cifar10" ? cifar10_format() : cifar100_format();
     return open_cifar(format, *find_cifar(format, dir), split);
   }
-  if (found == "folder") return open_folder(dir, split);
+  if (found == "folder") return open_folder(dir, split, options.memory_limit);
+  if (found == "places365") return open_places365(dir, split, options.memory_limit);
+  if (found == "webdataset") return open_webdataset(dir, split);
   return open_idx(found, *find_idx(dir), split);
 }
 
-ChannelStats channel_stats(const Dataset& dataset) {
+void Dataset::read_view(std::int64_t index, const Framing& framing, Image& out) const {
+  Image image;
+  read(index, image);
+  view_of(image, name(index), framing, out);
+}
+
+bool Dataset::fetch(std::int64_t, std::vector<std::uint8_t>&) const { return false; }
+
+std::string Dataset::name(std::int64_t index) const {
+  return "image " + std::to_string(index) + " of " + description();
+}
+
+ChannelStats channel_stats(const Dataset& dataset, std::int64_t at_most) {
   const auto channels = static_cast<std::size_t>(dataset.channels());
   check(channels >= 1 && channels <= 3, "data: channel statistics want 1 to 3 channels, got ",
         channels);
@@ -71,9 +95,17 @@ ChannelStats channel_stats(const Dataset& dataset) {
     std::uint64_t pixels = 0;
   } total;
   std::mutex mutex;
-  for_each_index(dataset.size(), [&](std::int64_t i) {
+  std::string failure;
+  const std::int64_t looks = std::min(dataset.size(), at_most);
+  for_each_index(looks, [&](std::int64_t look) {
     Image image;
-    dataset.read(i, image);
+    try {
+      dataset.read(look * dataset.size() / looks, image);
+    } catch (const Error& error) {
+      const std::lock_guard lock(mutex);
+      failure = error.what();
+      return;
+    }
     Sums sums;
     sums.pixels = image.pixels.size() / channels;
     for (std::size_t p = 0; p < image.pixels.size(); p += channels)
@@ -89,6 +121,8 @@ ChannelStats channel_stats(const Dataset& dataset) {
       total.second[c] += sums.second[c];
     }
   });
+  check(total.pixels > 0, "data: ", dataset.description(),
+        ": not one image can be read: ", failure);
   ChannelStats stats;
   for (std::size_t c = 0; c < channels; ++c) {
     const auto count = static_cast<double>(total.pixels);

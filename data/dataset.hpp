@@ -3,19 +3,15 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/tensor.hpp"
+#include "data/pixels.hpp"
 
 namespace exciton::data {
-
-/// One decoded image, row-major [height, width, channels], 8 bits a channel.
-struct Image {
-  std::int64_t height = 0, width = 0, channels = 0;
-  std::vector<std::uint8_t> pixels;
-};
 
 /// Indexed images with labels. All const members may be called from several threads at once.
 class Dataset {
@@ -29,6 +25,13 @@ class Dataset {
   virtual std::int64_t label(std::int64_t index) const = 0;
   /// Decodes image `index` into `out`, reusing its storage. Errors name the file.
   virtual void read(std::int64_t index, Image& out) const = 0;
+  /// What `framing` wants of image `index`. Errors name the file.
+  virtual void read_view(std::int64_t index, const Framing& framing, Image& out) const;
+  /// For sets of files: the bytes of image `index` into `out`, undecoded. Sets of pixels return
+  /// false. Errors name the file.
+  virtual bool fetch(std::int64_t index, std::vector<std::uint8_t>& out) const;
+  /// The image's file, or what it is called where it has none.
+  virtual std::string name(std::int64_t index) const;
   virtual const std::vector<std::string>& class_names() const = 0;
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names().size()); }
   virtual std::int64_t channels() const = 0;
@@ -38,16 +41,29 @@ class Dataset {
   virtual std::string description() const = 0;
 };
 
+struct OpenOptions {
+  /// Equal images of a folder of together at most so many bytes are decoded when it is opened.
+  std::size_t memory_limit = std::size_t{512} << 20;
+};
+
 /// Opens the data set in `dir`. `split` is "train" or "test". `kind` is one of
 ///   "cifar10", "cifar100"       the official binary files, in `dir` or its usual subfolder
 ///   "mnist", "fashion-mnist"    the four IDX files, plain or gzip, in `dir` or its usual subfolder
-///   "folder"                    train/<class>/*.jpg|png, and test/ or val/ beside it
+///   "folder"                    train/<class>/*.jpg|png, and test/ or val/ beside it; or a flat
+///                               val/ with a list of labels
+///   "places365"                 the file lists of Places365, and the folders they are about
+///   "webdataset"                tar files: train*.tar, val*.tar (or train/*.tar, ...)
 ///   "auto"                      whichever of these is found
-/// Pixels are decoded into memory, except those of folders too large for it, which are decoded when
-/// read. Errors: nothing found (tells what it looked for), several kinds found, bad files.
+/// docs/data.md describes each, and the order of the classes. Small sets of equal images are
+/// decoded into memory at once, others when they are read. Errors: nothing found (tells what it
+/// looked for), several kinds found, bad files.
 std::shared_ptr<const Dataset> open_dataset(const std::string& kind,
                                             const std::filesystem::path& dir,
-                                            const std::string& split);
+                                            const std::string& split, const OpenOptions& = {});
+
+/// Every image file in `dir` and the folders below it, in byte order of their paths, in one class
+/// named after `dir`. For looking at images and for timing them: not a data set to learn from.
+std::shared_ptr<const Dataset> open_images(const std::filesystem::path& dir);
 
 /// The kinds that open_dataset knows, "auto" first.
 const std::vector<std::string>& dataset_kinds();
@@ -59,8 +75,10 @@ struct ChannelStats {
   std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};
 };
 
-/// Reads every image once, on all threads. The sums are exact integers, so the result does not
-/// depend on the thread count.
-ChannelStats channel_stats(const Dataset& dataset);
+/// Reads every image once, on all threads; of a set with more than `at_most` images, so many at
+/// equal distances. Images that cannot be read are left out. The sums are exact integers, so the
+/// result does not depend on the thread count. Errors: not one image can be read.
+ChannelStats channel_stats(const Dataset& dataset,
+                           std::int64_t at_most = std::numeric_limits<std::int64_t>::max());
 
 }  // namespace exciton::data

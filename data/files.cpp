@@ -26,6 +26,8 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   check(in.is_open(), "data: cannot open ", path.string(), ": ", std::strerror(errno));
   const std::streamoff bytes = in.tellg();
+  check(bytes >= 0 && bytes <= max_file_bytes, "data: ", path.string(), " has ", bytes,
+        " bytes, wants at most ", max_file_bytes);
   std::vector<std::uint8_t> out(static_cast<std::size_t>(bytes));
   in.seekg(0);
   in.read(reinterpret_cast<char*>(out.data()), bytes);

@@ -13,7 +13,10 @@
 
 namespace exciton::data {
 
-/// All bytes of a regular file.
+/// Largest file that is read at once.
+inline constexpr std::int64_t max_file_bytes = std::int64_t{1} << 30;
+
+/// All bytes of a regular file. Errors: no such file, no file, larger than max_file_bytes.
 std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
 
 /// All bytes of a file, decompressed when it is gzip. Errors: a damaged or truncated stream, more

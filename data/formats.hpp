@@ -42,14 +42,36 @@ std::string idx_kind(const std::filesystem::path& where);
 std::shared_ptr<const Dataset> open_idx(const std::string& kind, const std::filesystem::path& where,
                                         const std::string& split);
 
-/// True when `dir` has a folder train, test or val with folders in it.
+/// True when `dir` has a folder train, test or val with folders in it, or with a list of labels.
 bool is_image_folder(const std::filesystem::path& dir);
-/// `dir`/<split>/<class>/*.{jpg,jpeg,png} (any case); the split "test" may also be called val.
-/// Classes are the folders of train in byte order of their names (of the split itself, when there
-/// is no train), images are in class order, then in byte order of their names. Grey and CMYK images
-/// become RGB. Equal images of together at most `memory_limit` bytes are decoded once, now.
+/// `dir`/<split>/<class>/*.{jpg,jpeg,png} (any case), also <class>/images/*; the split "test" may
+/// also be called val. Or flat images with a list of labels (data/label_list.hpp) in the split's
+/// folder or beside it. Classes are the folders of train in byte order of their names; without
+/// train, those of the split itself; without any, the lines of synsets.txt, synset_words.txt or
+/// classes.txt, and at last the labels of the list in byte order. Images are in class order, then
+/// in byte order of their names; listed ones in byte order of their names. All images become RGB.
 std::shared_ptr<const Dataset> open_folder(const std::filesystem::path& dir,
                                            const std::string& split,
                                            std::size_t memory_limit = std::size_t{512} << 20);
+
+/// True when `dir` (or its folder filelist_places365-standard) has a file list of Places365.
+bool is_places365(const std::filesystem::path& dir);
+/// Zhou et al., "Places: a 10 million image database for scene recognition" (2017): file lists, the
+/// order of categories_places365.txt, images in data_256, val_256, data_large, val_large.
+std::shared_ptr<const Dataset> open_places365(const std::filesystem::path& dir,
+                                              const std::string& split,
+                                              std::size_t memory_limit = std::size_t{512} << 20);
+
+/// The tar files of a split: DIR/<split>*.tar and DIR/<split>/*.tar in byte order; the split "test"
+/// may also be called val.
+std::vector<std::filesystem::path> find_shards(const std::filesystem::path& dir,
+                                               const std::string& split);
+/// Tar files in the layout of WebDataset, read in place. A sample is the members that share a path
+/// up to the first dot of the name: an image, and a "cls" with the label as text: a class name or
+/// number. Without a cls the name of the image's folder is the class. Class names come from
+/// DIR/classes.txt, one a line; else they are what the labels of train say, in byte order, or, when
+/// all are numbers, 0 to the largest. Images come in the order of the files.
+std::shared_ptr<const Dataset> open_webdataset(const std::filesystem::path& dir,
+                                               const std::string& split);
 
 }  // namespace exciton::data

@@ -1,32 +1,38 @@
 #include "data/image.hpp"
 
 #include <png.h>
-#include <turbojpeg.h>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <memory>
-#include <string_view>
+#include <utility>
 
+#include "data/exif.hpp"
 #include "data/files.hpp"
+#include "data/jpeg.hpp"
+#include "data/resize.hpp"
 
 namespace exciton::data {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
+void check_view(const std::string& name, Size size, const View& view) {
+  check(view.size.height >= 1 && view.size.width >= 1 && view.box.width > 0 &&
+            view.box.height > 0 && view.box.left >= -1e-6 && view.box.top >= -1e-6 &&
+            view.box.left + view.box.width <= static_cast<double>(size.width) + 1e-6 &&
+            view.box.top + view.box.height <= static_cast<double>(size.height) + 1e-6,
+        "image: ", name, ": a view outside of its ", size.height, " x ", size.width, " pixels");
+}
+
 template <std::size_t n>
 bool starts_with(Bytes bytes, const std::array<std::uint8_t, n>& magic) {
   return bytes.size() >= n && std::equal(magic.begin(), magic.end(), bytes.begin());
 }
 
-void check_extent(const std::string& name, std::int64_t width, std::int64_t height) {
-  check(width >= 1 && height >= 1 && width <= max_pixels / height, "image: ", name, " is ", width,
-        " x ", height, " pixels; wants at most ", max_pixels, " pixels");
-}
-
 /// RGB from `stride` values a pixel to out.channels.
-void store(const std::vector<std::uint8_t>& from, std::size_t stride, Image& out) {
+void store(Bytes from, std::size_t stride, Image& out) {
   const std::size_t pixels = from.size() / stride;
   out.pixels.resize(pixels * static_cast<std::size_t>(out.channels));
   for (std::size_t i = 0; i < pixels; ++i) {
@@ -37,65 +43,6 @@ void store(const std::vector<std::uint8_t>& from, std::size_t stride, Image& out
       out.pixels[i] =
           static_cast<std::uint8_t>((299 * p[0] + 587 * p[1] + 114 * p[2] + 500) / 1000);
   }
-}
-
-/// True when the header has Adobe's APP14 marker, whose CMYK values count the light, not the ink.
-bool has_adobe_marker(Bytes jpeg) {
-  std::size_t at = 2;
-  while (at + 4 <= jpeg.size() && jpeg[at] == 0xff) {
-    const std::uint8_t marker = jpeg[at + 1];
-    if (marker == 0xda) return false;  // scan data follows
-    if (marker == 0xff) {              // fill byte
-      ++at;
-      continue;
-    }
-    const std::size_t length = static_cast<std::size_t>(jpeg[at + 2] << 8 | jpeg[at + 3]);
-    constexpr std::string_view adobe = "Adobe";
-    if (marker == 0xee && length >= 2 + adobe.size() && at + 4 + adobe.size() <= jpeg.size() &&
-        std::equal(adobe.begin(), adobe.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at) + 4))
-      return true;
-    at += 2 + length;
-  }
-  return false;
-}
-
-void decode_jpeg(Bytes bytes, const std::string& name, Image& out) {
-  const std::unique_ptr<void, decltype(&tjDestroy)> jpeg(tjInitDecompress(), &tjDestroy);
-  check(jpeg != nullptr, "image: ", name, ": no JPEG decoder: ", tjGetErrorStr2(nullptr));
-  int width = 0, height = 0, subsampling = 0, colours = 0;
-  const int header = tjDecompressHeader3(jpeg.get(), bytes.data(), bytes.size(), &width, &height,
-                                         &subsampling, &colours);
-  const bool known = header == 0 || tjGetErrorCode(jpeg.get()) == TJERR_WARNING;
-  check(known && width >= 1 && height >= 1, "image: ", name,
-        ": damaged or truncated JPEG: ", known ? "no image in it" : tjGetErrorStr2(jpeg.get()));
-  check_extent(name, width, height);
-  out.width = width;
-  out.height = height;
-
-  const auto decompress = [&](int format, std::vector<std::uint8_t>& pixels) {
-    pixels.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
-                  static_cast<std::size_t>(tjPixelSize[format]));
-    if (tjDecompress2(jpeg.get(), bytes.data(), bytes.size(), pixels.data(), width, 0, height,
-                      format, 0) == 0)
-      return;
-    // Warnings about stray bytes leave a good image; one about missing data leaves grey blocks.
-    const std::string_view what = tjGetErrorStr2(jpeg.get());
-    const bool missing = what.find("remature end") != std::string_view::npos;
-    check(tjGetErrorCode(jpeg.get()) == TJERR_WARNING && !missing, "image: ", name,
-          ": damaged or truncated JPEG: ", what);
-  };
-  if (colours != TJCS_CMYK && colours != TJCS_YCCK)
-    return decompress(out.channels == 1 ? TJPF_GRAY : TJPF_RGB, out.pixels);
-
-  std::vector<std::uint8_t> cmyk;
-  decompress(TJPF_CMYK, cmyk);
-  const int ink = has_adobe_marker(bytes) ? 0 : 255;  // value of no light: xor gives light
-  for (std::size_t i = 0; i < cmyk.size(); i += 4) {
-    const int black = cmyk[i + 3] ^ ink;
-    for (std::size_t c = 0; c < 3; ++c)
-      cmyk[i + c] = static_cast<std::uint8_t>(((cmyk[i + c] ^ ink) * black + 127) / 255);
-  }
-  store(cmyk, 4, out);
 }
 
 void decode_png(Bytes bytes, const std::string& name, Image& out) {
@@ -115,16 +62,121 @@ void decode_png(Bytes bytes, const std::string& name, Image& out) {
   store(rgba, 4, out);
 }
 
+enum class Format { jpeg, png };
+
+Format format_of(Bytes bytes, const std::string& name) {
+  check(!bytes.empty(), "image: ", name, " is empty");
+  if (starts_with<3>(bytes, {0xff, 0xd8, 0xff})) return Format::jpeg;
+  if (starts_with<8>(bytes, {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'})) return Format::png;
+  fail("image: ", name, " is neither JPEG nor PNG");
+}
+
+/// The largest shrinking while decoding that leaves the box as large as the result.
+int reduction_of(const Box& box, Size size) {
+  int out = 1;
+  while (out < 8 && box.width >= static_cast<double>(2 * out * size.width) &&
+         box.height >= static_cast<double>(2 * out * size.height))
+    out *= 2;
+  return out;
+}
+
+/// The pixels along an axis of `pixels` that a box and its filter see, with room for the blurred
+/// borders of a partial decode: [first, last).
+std::pair<std::int64_t, std::int64_t> needed(double begin, double extent, std::int64_t outputs,
+                                             std::int64_t pixels) {
+  const double margin = std::max(1.0, extent / static_cast<double>(outputs)) + 3;
+  return {std::max<std::int64_t>(0, static_cast<std::int64_t>(begin - margin)),
+          std::min(pixels, static_cast<std::int64_t>(std::ceil(begin + extent + margin)))};
+}
+
+void decode_jpeg(JpegFile& file, std::int64_t channels, Image& out) {
+  const Size size = file.size();
+  file.decode(1, {0, 0, size.height, size.width}, channels, out);
+  if (file.orientation() != 1) out = turned_upright(out, file.orientation());
+}
+
+void decode_jpeg(JpegFile& file, const std::string& name, std::int64_t channels,
+                 const Framing& framing, Image& out) {
+  const int orientation = file.orientation();
+  const View view = framing(turned(file.size(), orientation));
+  check_view(name, turned(file.size(), orientation), view);
+  const Size size = turned(view.size, orientation);
+  Box box = stored_box(view.box, file.size(), orientation);
+  const int reduction = view.exact ? 1 : reduction_of(box, size);
+  for (double* value : {&box.left, &box.top, &box.width, &box.height}) *value /= reduction;
+  const auto reduced = [&](std::int64_t pixels) { return (pixels + reduction - 1) / reduction; };
+  const auto [top, bottom] = needed(box.top, box.height, size.height, reduced(file.size().height));
+  const auto [left, right] = needed(box.left, box.width, size.width, reduced(file.size().width));
+
+  Image part;
+  const JpegFile::Area got =
+      file.decode(reduction, {top, left, bottom - top, right - left}, channels, part);
+  box.left -= static_cast<double>(got.left);
+  box.top -= static_cast<double>(got.top);
+  resize(part, box, size.height, size.width, out);
+  if (orientation != 1) out = turned_upright(out, orientation);
+}
+
 }  // namespace
+
+void check_extent(const std::string& name, std::int64_t width, std::int64_t height) {
+  check(width >= 1 && height >= 1 && width <= max_pixels / height, "image: ", name, " is ", width,
+        " x ", height, " pixels; wants at most ", max_pixels, " pixels");
+}
+
+void store_cmyk(std::span<std::uint8_t> cmyk, bool counts_light, Image& out) {
+  const int ink = counts_light ? 0 : 255;  // value of no light: xor gives light
+  for (std::size_t i = 0; i + 3 < cmyk.size(); i += 4) {
+    const int black = cmyk[i + 3] ^ ink;
+    for (std::size_t c = 0; c < 3; ++c)
+      cmyk[i + c] = static_cast<std::uint8_t>(((cmyk[i + c] ^ ink) * black + 127) / 255);
+  }
+  store(cmyk, 4, out);
+}
+
+ImageHeader read_image_header(Bytes bytes, const std::string& name) {
+  if (format_of(bytes, name) == Format::jpeg) {
+    const JpegFile file(bytes, name);
+    return {turned(file.size(), file.orientation()), file.channels()};
+  }
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  const std::unique_ptr<png_image, decltype(&png_image_free)> guard(&png, &png_image_free);
+  const bool begun = png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()) != 0;
+  check(begun, "image: ", name, ": damaged PNG: ", png.message);
+  check_extent(name, png.width, png.height);
+  const std::int64_t colours = (png.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
+  return {{png.height, png.width}, colours + ((png.format & PNG_FORMAT_FLAG_ALPHA) != 0 ? 1 : 0)};
+}
 
 void decode_image(Bytes bytes, const std::string& name, std::int64_t channels, Image& out) {
   check(channels == 1 || channels == 3, "image: wants 1 or 3 channels, got ", channels);
-  check(!bytes.empty(), "image: ", name, " is empty");
+  if (format_of(bytes, name) == Format::jpeg) {
+    JpegFile file(bytes, name);
+    return decode_jpeg(file, channels, out);
+  }
   out.channels = channels;
-  if (starts_with<3>(bytes, {0xff, 0xd8, 0xff})) return decode_jpeg(bytes, name, out);
-  if (starts_with<8>(bytes, {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}))
-    return decode_png(bytes, name, out);
-  fail("image: ", name, " is neither JPEG nor PNG");
+  decode_png(bytes, name, out);
+}
+
+void decode_view(Bytes bytes, const std::string& name, std::int64_t channels,
+                 const Framing& framing, Image& out) {
+  check(channels == 1 || channels == 3, "image: wants 1 or 3 channels, got ", channels);
+  if (format_of(bytes, name) == Format::jpeg) {
+    JpegFile file(bytes, name);
+    return decode_jpeg(file, name, channels, framing, out);
+  }
+  Image full;
+  full.channels = channels;
+  decode_png(bytes, name, full);
+  view_of(full, name, framing, out);
+}
+
+void view_of(const Image& image, const std::string& name, const Framing& framing, Image& out) {
+  const Size size{image.height, image.width};
+  const View view = framing(size);
+  check_view(name, size, view);
+  resize(image, view.box, view.size.height, view.size.width, out);
 }
 
 Image decode_image(Bytes bytes, const std::string& name, std::int64_t channels) {

@@ -5,7 +5,8 @@
 #include <span>
 #include <string>
 
-#include "data/dataset.hpp"
+#include "core/error.hpp"
+#include "data/pixels.hpp"
 
 namespace exciton::data {
 
@@ -14,8 +15,8 @@ inline constexpr std::int64_t max_pixels = std::int64_t{1} << 27;
 
 /// Decodes a JPEG (grey, YCbCr, RGB, CMYK, YCCK; baseline or progressive) or PNG (any depth; alpha
 /// is dropped) to `channels` channels: 3 for RGB, 1 for grey (L = 0.299 R + 0.587 G + 0.114 B). The
-/// format is told by the contents, not the name. EXIF rotation is not applied.
-/// Errors name the file: unreadable, empty, neither format, damaged, truncated, too large.
+/// format is told by the contents, not the name. An EXIF orientation is applied: images come
+/// upright. Errors name the file: unreadable, empty, neither format, damaged, truncated, too large.
 Image decode_image(const std::filesystem::path& path, std::int64_t channels = 3);
 
 /// The same from memory; `name` is used in errors.
@@ -25,5 +26,27 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
 /// The same into `out`, reusing its storage.
 void decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
                   std::int64_t channels, Image& out);
+
+/// What a framing wants of an image, without decoding what it does not: the rows and columns of a
+/// JPEG around the box, shrunk by 2, 4 or 8 on the way where the view is not `exact`, then resized
+/// (data/resize.hpp). PNG files are decoded whole.
+void decode_view(std::span<const std::uint8_t> bytes, const std::string& name,
+                 std::int64_t channels, const Framing& framing, Image& out);
+/// The same from pixels.
+void view_of(const Image& image, const std::string& name, const Framing& framing, Image& out);
+
+/// What the header says: the size of the upright image, and channels as stored (2: grey and alpha,
+/// 4: colour and alpha, or CMYK). Errors: as decode_image, as far as they show in the header.
+struct ImageHeader {
+  Size size;
+  std::int64_t channels = 0;
+};
+ImageHeader read_image_header(std::span<const std::uint8_t> bytes, const std::string& name);
+
+/// Errors: an extent below 1, more than max_pixels.
+void check_extent(const std::string& name, std::int64_t width, std::int64_t height);
+/// CMYK values to out.channels, in place on the way; `counts_light`: as Adobe writes them, where
+/// 255 is no ink.
+void store_cmyk(std::span<std::uint8_t> cmyk, bool counts_light, Image& out);
 
 }  // namespace exciton::data

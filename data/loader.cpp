@@ -10,15 +10,18 @@
 #include <thread>
 #include <utility>
 
+#include "core/threads.hpp"
+
 namespace exciton::data {
 namespace {
 
 using Order = std::vector<std::int64_t>;  // image indices in the order of one epoch
 
 /// Streams of the loader have the highest bit set, which leaves the others to the rest of the
-/// program: 1, then 1 for a permutation or 0 for an image, 22 bits of epoch, 40 bits of index.
-std::uint64_t stream_of(bool permutation, std::int64_t epoch, std::int64_t index) {
-  return std::uint64_t{1} << 63 | std::uint64_t{permutation} << 62 |
+/// program: 1, then 0 for an image or 1 for a batch, 22 bits of epoch, 40 bits of index. The
+/// permutation of an epoch has the place of a batch before the first.
+std::uint64_t stream_of(bool of_batch, std::int64_t epoch, std::int64_t index) {
+  return std::uint64_t{1} << 63 | std::uint64_t{of_batch} << 62 |
          (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);
 }
 
@@ -32,6 +35,14 @@ std::shared_ptr<const Order> order_of(std::int64_t size, bool shuffle, std::uint
   for (std::size_t i = order->size(); i > 1; --i)
     std::swap((*order)[i - 1], (*order)[rng.below(i)]);
   return order;
+}
+
+template <class T>
+Tensor first_images(const Tensor& images, std::int64_t count) {
+  const Shape& shape = images.shape();
+  Tensor out({count, shape[1], shape[2], shape[3]}, images.dtype());
+  std::copy_n(images.data<T>(), out.numel(), out.data<T>());
+  return out;
 }
 
 /// A batch, the error that came instead, or neither while it is being made.
@@ -62,14 +73,31 @@ struct Loader::State {
   // Guarded by the mutex. Batches [taken, made) are being made or wait in `queue`, batch b in place
   // b % prefetch; `made` never runs more than `prefetch` ahead.
   std::shared_ptr<const Order> order;  // nothing before the first epoch
-  std::int64_t epoch = 0, taken = 0, made = 0;
+  std::int64_t epoch = 0, entered = 0, taken = 0, made = 0;
   std::uint64_t starts = 0;  // tells a worker that the epoch it works for is gone
   std::vector<Slot> queue;
   double seconds_waited = 0;
+  int active = 0;  // workers that may work
 
   std::vector<std::jthread> workers;  // last, so that they end before what they use
 
   Slot& slot(std::int64_t batch) { return queue[static_cast<std::size_t>(batch) % queue.size()]; }
+
+  /// False: the image cannot be read, and was left out.
+  bool read(std::int64_t index, Generator& rng, Image& image, Batch& out) const {
+    try {
+      if (augmenter.resizes())
+        dataset->read_view(
+            index, [&](Size size) { return augmenter.frame(size, rng); }, image);
+      else
+        dataset->read(index, image);
+      return true;
+    } catch (const Error& error) {
+      if (!options.skip_errors) throw;
+      out.skipped.emplace_back(error.what());
+      return false;
+    }
+  }
 
   template <class T>
   Batch make(const Order& from, std::int64_t at_epoch, std::int64_t batch,
@@ -78,24 +106,34 @@ struct Loader::State {
     const std::int64_t count =
         std::min(options.batch, static_cast<std::int64_t>(from.size()) - first);
     Batch out;
-    out.labels = Tensor({count}, DType::i64);
-    out.indices.assign(from.begin() + first, from.begin() + first + count);
-    auto* labels = out.labels.data<std::int64_t>();
     Image image;
-    for (std::int64_t i = 0; i < count && !stop.stop_requested(); ++i) {
-      const std::int64_t index = out.indices[static_cast<std::size_t>(i)];
-      labels[i] = dataset->label(index);
-      dataset->read(index, image);
-      if (i == 0)
+    std::int64_t kept = 0, values = 0;
+    std::vector<std::int64_t> labels;
+    for (std::int64_t i = first; i < first + count && !stop.stop_requested(); ++i) {
+      const std::int64_t index = from[static_cast<std::size_t>(i)];
+      Generator rng(options.seed, stream_of(false, at_epoch, index));
+      if (!read(index, rng, image, out)) continue;
+      if (kept == 0) {
         out.images = Tensor({count, image.height, image.width, image.channels}, dtype_of<T>);
+        values = image.height * image.width * image.channels;
+      }
       const Shape& shape = out.images.shape();
       check(image.height == shape[1] && image.width == shape[2] && image.channels == shape[3],
-            "loader: image ", index, " of ", dataset->description(), " is [", image.height, ", ",
-            image.width, ", ", image.channels, "], others of its batch ", shape,
-            "; resize the images to one size");
-      Generator rng(options.seed, stream_of(false, at_epoch, index));
-      augmenter(image, rng, out.images.data<T>() + i * image.height * image.width * image.channels);
+            "loader: ", dataset->name(index), " is [", image.height, ", ", image.width, ", ",
+            image.channels, "], others of its batch ", shape,
+            "; set data.image_size to resize the images to one size");
+      augmenter(image, rng, out.images.data<T>() + kept++ * values);
+      labels.push_back(dataset->label(index));
+      out.indices.push_back(index);
     }
+    if (stop.stop_requested()) return out;  // nobody will see it
+    check(kept > 0, "loader: not one image of a batch can be read; the first: ",
+          out.skipped.empty() ? "" : out.skipped.front());
+    if (kept < count) out.images = first_images<T>(out.images, kept);
+    out.labels = Tensor({kept}, DType::i64);
+    std::copy(labels.begin(), labels.end(), out.labels.data<std::int64_t>());
+    Generator rng(options.seed, stream_of(true, at_epoch, batch + 1));
+    out.mixing = augmenter.mix(out.images, rng);
     return out;
   }
 
@@ -111,10 +149,11 @@ struct Loader::State {
     return out;
   }
 
-  void work(const std::stop_token& stop) {
+  void work(int worker, const std::stop_token& stop) {
     std::unique_lock lock(mutex);
     const auto has_room = [&] {
-      return order && made < batches && made - taken < static_cast<std::int64_t>(queue.size());
+      return worker < active && order && made < batches &&
+             made - taken < static_cast<std::int64_t>(queue.size());
     };
     while (room.wait(lock, stop, has_room) && !stop.stop_requested()) {
       const std::shared_ptr<const Order> from = order;
@@ -133,7 +172,8 @@ struct Loader::State {
 Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options) {
   check(dataset != nullptr, "loader: no data set");
   check(options.batch >= 1, "loader: batch wants at least 1, got ", options.batch);
-  check(options.workers >= 0, "loader: workers wants at least 0, got ", options.workers);
+  check(options.workers >= 0 || options.workers == automatic_workers,
+        "loader: workers wants at least 0, got ", options.workers);
   check(options.prefetch >= 1, "loader: prefetch wants at least 1, got ", options.prefetch);
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);
@@ -144,9 +184,12 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
         " images, less than one batch of ", options.batch,
         "; use a smaller batch or drop_last = false");
   state_ = std::make_unique<State>(std::move(dataset), augment, options, batches);
-  for (int i = 0; i < options.workers; ++i)
+  const bool automatic = options.workers == automatic_workers;
+  const int workers = automatic ? num_threads() : options.workers;
+  state_->active = automatic ? 1 : workers;
+  for (int i = 0; i < workers; ++i)
     state_->workers.emplace_back(
-        [state = state_.get()](const std::stop_token& stop) { state->work(stop); });
+        [state = state_.get(), i](const std::stop_token& stop) { state->work(i, stop); });
 }
 
 Loader::~Loader() {
@@ -166,7 +209,7 @@ void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
     const std::lock_guard lock(s.mutex);
     s.order = std::move(order);
     s.epoch = epoch;
-    s.taken = s.made = first;
+    s.entered = s.taken = s.made = first;
     ++s.starts;
     s.queue.swap(dropped);
   }
@@ -184,20 +227,29 @@ std::optional<Batch> Loader::next() {
     slot = s.fill(*s.order, s.epoch, s.taken);
   else
     s.ready.wait(lock, [&] { return slot.ready(); });
-  s.seconds_waited +=
+  const double waited =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  s.seconds_waited += waited;
+  // The first batch of an epoch is always waited for. Below a millisecond it is chance.
+  if (s.options.workers == automatic_workers && s.taken > s.entered && waited > 1e-3)
+    s.active = std::min(s.active + 1, static_cast<int>(s.workers.size()));
   if (slot.error) std::rethrow_exception(slot.error);
   std::optional<Batch> batch = std::exchange(slot, {}).batch;
   ++s.taken;
   if (s.workers.empty()) s.made = s.taken;
   lock.unlock();
-  s.room.notify_one();
+  s.room.notify_all();  // one of them may have been given leave to work just now
   return batch;
 }
 
 Loader::Position Loader::position() const {
   const std::lock_guard lock(state_->mutex);
   return {state_->epoch, state_->taken};
+}
+
+int Loader::workers() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->active;
 }
 
 double Loader::seconds_waited() const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/tensor.hpp"
@@ -16,21 +17,31 @@ struct Batch {
   Tensor images;                      ///< [N, H, W, C], f32 or bf16, normalised
   Tensor labels;                      ///< [N], i64
   std::vector<std::int64_t> indices;  ///< which images of the data set
+  Mixing mixing;                      ///< how labels go together, when images were mixed
+  std::vector<std::string> skipped;   ///< why images are missing, with their paths (skip_errors)
 };
+
+/// As many worker threads as are needed: one, and another each time the step had to wait, up to the
+/// thread count of the program.
+inline constexpr int automatic_workers = -1;
 
 struct LoaderOptions {
   std::int64_t batch = 128;
   bool shuffle = true;    ///< a fresh permutation each epoch, drawn from (seed, epoch)
   bool drop_last = true;  ///< leave out an incomplete last batch
-  int workers = 1;        ///< threads that prepare batches ahead; 0: in next() itself
+  int workers = 1;        ///< threads that prepare batches ahead; 0: in next() itself; or
+                          ///< automatic_workers
   int prefetch = 4;       ///< batches kept ready (bounded queue)
   std::uint64_t seed = 1;
   DType dtype = DType::f32;  ///< of the images: f32 or bf16
+  bool skip_errors = false;  ///< leave images out that cannot be read, and say so in the batch; a
+                             ///< batch of such images alone is an error all the same
 };
 
 class Loader {
  public:
-  /// The augmentation is applied per image with random numbers drawn from (seed, epoch, index).
+  /// The augmentation is applied per image with random numbers drawn from (seed, epoch, index), and
+  /// batches are mixed with numbers drawn from (seed, epoch, batch).
   /// Errors: an option out of range, no images, fewer images than one batch with drop_last.
   Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options);
   /// Stops the workers after the image at hand.
@@ -52,6 +63,8 @@ class Loader {
     std::int64_t epoch = 0, batch = 0;
   };
   Position position() const;
+  /// Threads that prepare batches now; of automatic_workers that grows.
+  int workers() const;
   /// Seconds next() has waited for batches since construction (with no workers: to make them).
   double seconds_waited() const;
 

@@ -8,20 +8,10 @@
 #pragma once
 #include <cstdint>
 
-#include "data/dataset.hpp"
+#include "core/error.hpp"
+#include "data/pixels.hpp"
 
 namespace exciton::data {
-
-/// A rectangle in an image, in pixels; its borders may lie between pixels.
-struct Box {
-  double left = 0, top = 0, width = 0, height = 0;
-};
-
-/// Rows and columns.
-struct Size {
-  std::int64_t height = 0, width = 0;
-  bool operator==(const Size&) const = default;
-};
 
 /// The part of `image` in `box` as height x width pixels. The filter reads over the border of the
 /// box, though not of the image: what comes out is a piece of the whole image resized.

@@ -10,7 +10,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev  # oneDNN, and what its CMake package asks for
   libopenblas-dev
   nlohmann-json3-dev libcli11-dev libxxhash-dev
-  libturbojpeg0-dev libpng-dev zlib1g-dev libarchive-dev
+  libjpeg-dev libturbojpeg0-dev libpng-dev zlib1g-dev libarchive-dev
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev
 )

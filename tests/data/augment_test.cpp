@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include <cmath>
+
 #include "support.hpp"
 
 namespace exciton::data {
@@ -165,6 +167,190 @@ TEST(Augment, refuses_an_image_of_other_channels) {
   Generator rng(1);
   float out[12];
   expect_error([&] { Augmenter({}, 3)(in, rng, out); }, {"1 channels", "wants 3"});
+}
+
+/// Draws `count` frames of an image.
+std::vector<Box> frames(const Augment& augment, Size size, int count) {
+  const Augmenter ready(augment, 3);
+  Generator rng(3);
+  std::vector<Box> out;
+  for (int i = 0; i < count; ++i) {
+    const View view = ready.frame(size, rng);
+    EXPECT_EQ(view.size, (Size{augment.size, augment.size}));
+    out.push_back(view.box);
+  }
+  return out;
+}
+
+TEST(RandomResizedCrop, areas_and_ratios_are_those_that_were_asked_for) {
+  Augment augment;
+  augment.size = 224;
+  augment.random_resized_crop = {0.08, 1, 0.75, 4.0 / 3};
+  double area = 0, log_ratio = 0, smallest = 1;
+  const auto boxes = frames(augment, {375, 500}, 4000);
+  for (const Box& box : boxes) {
+    ASSERT_GE(box.left, 0);
+    ASSERT_GE(box.top, 0);
+    ASSERT_LE(box.left + box.width, 500);
+    ASSERT_LE(box.top + box.height, 375);
+    const double share = box.width * box.height / (375 * 500);
+    area += share / 4000;
+    smallest = std::min(smallest, share);
+    log_ratio += std::log(box.width / box.height) / 4000;
+    ASSERT_GT(box.width / box.height, 0.75 * 0.95);
+    ASSERT_LT(box.width / box.height, 4.0 / 3 * 1.05);
+  }
+  EXPECT_NEAR(smallest, 0.08, 0.01);
+  EXPECT_NEAR(area, 0.43, 0.01) << "as a simulation in Python says";
+  EXPECT_NEAR(log_ratio, 0, 0.05);
+}
+
+TEST(RandomResizedCrop, what_never_fits_is_the_middle) {
+  Augment augment;
+  augment.size = 8;
+  augment.random_resized_crop = {1, 1, 0.75, 4.0 / 3};
+  const Box box = frames(augment, {10, 100}, 1)[0];
+  EXPECT_EQ(box.height, 10);
+  EXPECT_EQ(box.width, 13);
+  EXPECT_EQ(box.left, 43);
+  EXPECT_EQ(frames(augment, {1, 1}, 1)[0].width, 1);
+}
+
+TEST(Augment, evaluation_takes_the_middle) {
+  Augment augment;
+  augment.size = 224;
+  augment.shorter_side = 256;
+  const Box box = frames(augment, {512, 768}, 1)[0];  // scale 2
+  EXPECT_DOUBLE_EQ(box.width, 448);
+  EXPECT_DOUBLE_EQ(box.left, 160);
+  EXPECT_DOUBLE_EQ(box.top, 32);
+}
+
+TEST(Augment, lighting_adds_the_same_to_every_pixel) {
+  Augment plain, lit;
+  plain.std = lit.std = {0.5f, 0.25f, 0.2f};
+  lit.lighting = 0.1;
+  const Image image = noise_image(5, 6, 3, 2);
+  std::vector<float> a(90), b(90);
+  Generator rng(1);
+  plain(image, rng, a.data());
+  lit(image, rng, b.data());
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_NE(a[c], b[c]);
+    for (std::size_t i = c; i < 90; i += 3) EXPECT_NEAR(b[i] - a[i], b[c] - a[c], 1e-5);
+  }
+}
+
+TEST(Augment, erasing_zeroes_one_rectangle_of_2_to_33_percent) {
+  Augment augment;
+  augment.mean = {-1, -1, -1};  // so that only what is erased is 0
+  augment.erasing.probability = 0.5;
+  const Image image = noise_image(40, 50, 3, 2);
+  const Augmenter ready(augment, 3);
+  std::vector<float> out(40 * 50 * 3);
+  Generator rng(5);
+  int erased = 0;
+  for (int i = 0; i < 300; ++i) {
+    ready(image, rng, out.data());
+    std::int64_t count = 0, top = 40, bottom = -1, left = 50, right = -1;
+    for (std::int64_t y = 0; y < 40; ++y)
+      for (std::int64_t x = 0; x < 50; ++x)
+        if (out[static_cast<std::size_t>((y * 50 + x) * 3)] == 0) {
+          ++count;
+          top = std::min(top, y), bottom = std::max(bottom, y);
+          left = std::min(left, x), right = std::max(right, x);
+        }
+    if (count == 0) continue;
+    ++erased;
+    ASSERT_EQ(count, (bottom - top + 1) * (right - left + 1));
+    ASSERT_GT(count, 0.015 * 2000);
+    ASSERT_LT(count, 0.35 * 2000);
+  }
+  EXPECT_NEAR(erased, 150, 30);
+}
+
+/// A batch whose image n is n everywhere.
+Tensor numbered(std::int64_t n, std::int64_t side, DType type = DType::f32) {
+  Tensor out({n, side, side, 1});
+  for (std::int64_t i = 0; i < out.numel(); ++i)
+    out.data<float>()[i] = static_cast<float>(i / (side * side));
+  return out.to(type);
+}
+
+TEST(Mixing, mixup_is_a_weighted_mean_with_the_next_image) {
+  Augment augment;
+  augment.mixup = 0.4;
+  for (const DType type : {DType::f32, DType::bf16}) {
+    Tensor batch = numbered(4, 3, type);
+    Generator rng(2);
+    const Mixing mixing = Augmenter(augment, 1).mix(batch, rng);
+    ASSERT_TRUE(mixing.on());
+    for (std::int64_t i = 0; i < batch.numel(); ++i) {
+      const double own = static_cast<double>(i / 9), next = static_cast<double>((i / 9 + 1) % 4);
+      EXPECT_NEAR(batch.at(i), mixing.weight * own + (1 - mixing.weight) * next, 1e-2);
+    }
+  }
+}
+
+TEST(Mixing, cutmix_weighs_by_what_is_left_of_the_image) {
+  Augment augment;
+  augment.cutmix = 1;
+  const Augmenter ready(augment, 1);
+  Generator rng(2);
+  double sum = 0;
+  for (int round = 0; round < 200; ++round) {
+    Tensor batch = numbered(3, 16);
+    const Mixing mixing = ready.mix(batch, rng);
+    sum += mixing.weight / 200;
+    for (std::int64_t n = 0; n < 3; ++n) {
+      std::int64_t own = 0;
+      for (std::int64_t i = 0; i < 256; ++i) {
+        const double value = batch.at(n * 256 + i);
+        own += value == static_cast<double>(n);
+        ASSERT_TRUE(value == static_cast<double>(n) || value == static_cast<double>((n + 1) % 3));
+      }
+      ASSERT_DOUBLE_EQ(mixing.weight, static_cast<double>(own) / 256);
+    }
+  }
+  EXPECT_GT(sum, 0.5);
+  EXPECT_LT(sum, 0.75) << "patches that hang over the border are smaller";
+}
+
+TEST(Mixing, weights_are_drawn_from_beta) {
+  Augment augment;
+  augment.mixup = 0.4;  // variance of Beta(a, a): 1 / (4 (2 a + 1))
+  const Augmenter ready(augment, 1);
+  Generator rng(8);
+  double sum = 0, squares = 0;
+  for (int i = 0; i < 4000; ++i) {
+    Tensor batch = numbered(2, 1);
+    const double w = ready.mix(batch, rng).weight;
+    sum += w / 4000;
+    squares += (w - 0.5) * (w - 0.5) / 4000;
+  }
+  EXPECT_NEAR(sum, 0.5, 0.02);
+  EXPECT_NEAR(squares, 1 / (4 * 1.8), 0.01);
+  Tensor one = numbered(1, 3);
+  EXPECT_FALSE(ready.mix(one, rng).on()) << "one image has nobody to mix with";
+}
+
+TEST(Augment, refuses_ranges_that_are_none) {
+  const auto refuse = [](auto&& change, std::initializer_list<std::string> parts) {
+    Augment augment;
+    change(augment);
+    expect_error([&] { Augmenter(augment, 3); }, parts);
+  };
+  refuse([](Augment& a) { a.random_resized_crop.scale_low = 0.5; }, {"wants a size"});
+  refuse([](Augment& a) { a.random_resized_crop.scale_low = 2; }, {"scale", "2 and 1"});
+  refuse([](Augment& a) { a.random_resized_crop.ratio_low = 2; }, {"ratio", "2 and 1.3"});
+  refuse([](Augment& a) { a.size = 10, a.shorter_side = 9; }, {"shorter side of 9", "10"});
+  refuse([](Augment& a) { a.erasing.probability = 1.5; }, {"probability", "1.5"});
+  refuse([](Augment& a) { a.jitter.hue = 0.6; }, {"jitter"});
+  refuse([](Augment& a) { a.rand_augment.magnitude = 31; }, {"rand_augment"});
+  refuse([](Augment& a) { a.mixup = -1; }, {"mixup"});
+  Augment lit;
+  lit.lighting = 0.1;
+  expect_error([&] { Augmenter(lit, 1); }, {"lighting", "not 1"});
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "core/threads.hpp"
 #include "support.hpp"
 
 namespace exciton::data {
@@ -227,7 +228,7 @@ TEST(Loader, images_of_different_sizes_in_one_batch) {
   const auto set = std::make_shared<TrickyDataset>(8);
   set->odd_size = 2;
   Loader loader(set, {}, {.batch = 8, .shuffle = false});
-  expect_error([&] { loader.next(); }, {"image 2 of tricky", "[3, 3, 1]", "resize"});
+  expect_error([&] { loader.next(); }, {"image 2 of tricky", "[3, 3, 1]", "data.image_size"});
 }
 
 TEST(Loader, a_batch_of_the_epoch_before_that_comes_late_is_dropped) {
@@ -279,10 +280,97 @@ TEST(Loader, counts_the_time_it_waited) {
   }
 }
 
+/// Everything at once.
+Augment everything() {
+  Augment a = crop_and_flip;
+  a.size = 6;
+  a.random_resized_crop.scale_low = 0.2;
+  a.rotation = 10;
+  a.jitter = {0.4, 0.4, 0.4, 0.1};
+  a.lighting = 0.1;
+  a.rand_augment.operations = 2;
+  a.erasing.probability = 0.5;
+  a.mixup = 0.2;
+  a.cutmix = 1;
+  return a;
+}
+
+TEST(Loader, all_augmentation_is_the_same_for_any_worker_count_and_after_a_resume) {
+  const auto set = noise_dataset(70, 9);
+  Loader alone(set, everything(), {.batch = 8, .workers = 0, .seed = 11});
+  const auto want = epoch_of(alone, 3);
+  for (const int workers : {1, 2, 5, automatic_workers}) {
+    Loader loader(set, everything(), {.batch = 8, .workers = workers, .seed = 11});
+    for (const std::int64_t first : {0, 4}) {
+      const auto got = epoch_of(loader, 3, first);
+      ASSERT_EQ(got.size(), want.size() - static_cast<std::size_t>(first));
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        const Batch& whole = want[i + static_cast<std::size_t>(first)];
+        expect_same(whole, got[i]);
+        EXPECT_EQ(whole.mixing.weight, got[i].mixing.weight);
+      }
+    }
+  }
+}
+
+TEST(Loader, resizes_images_of_all_sizes_to_one) {
+  const auto set = std::make_shared<TrickyDataset>(8);
+  set->odd_size = 2;
+  for (const double scale : {0.0, 0.5}) {
+    Augment augment;
+    augment.size = 5;
+    augment.random_resized_crop.scale_low = scale;
+    Loader loader(set, augment, {.batch = 8, .shuffle = false});
+    EXPECT_EQ(loader.next()->images.shape(), (Shape{8, 5, 5, 1}));
+  }
+}
+
+TEST(Loader, leaves_broken_images_out_on_request) {
+  for (const int workers : {0, 2}) {
+    const auto set = std::make_shared<TrickyDataset>(10, 5);
+    Loader loader(set, {},
+                  {.batch = 4,
+                   .shuffle = false,
+                   .drop_last = false,
+                   .workers = workers,
+                   .skip_errors = true});
+    const auto batches = epoch_of(loader, 0);
+    ASSERT_EQ(batches.size(), 3u);
+    EXPECT_TRUE(batches[0].skipped.empty());
+    EXPECT_EQ(batches[1].indices, (std::vector<std::int64_t>{4, 6, 7}));
+    EXPECT_EQ(batches[1].images.shape(), (Shape{3, 2, 2, 1}));
+    EXPECT_EQ(batches[1].labels.shape(), (Shape{3}));
+    EXPECT_EQ(batches[1].skipped, (std::vector<std::string>{"tricky: image 5 is broken"}));
+  }
+}
+
+TEST(Loader, a_batch_of_broken_images_alone_is_an_error_all_the_same) {
+  const auto set = std::make_shared<TrickyDataset>(4, 2);
+  Loader loader(set, {}, {.batch = 1, .shuffle = false, .skip_errors = true});
+  loader.next();
+  loader.next();
+  expect_error([&] { loader.next(); }, {"not one image of a batch", "tricky: image 2 is broken"});
+}
+
+TEST(Loader, automatic_workers_become_more_when_the_step_waits) {
+  const int threads = num_threads();
+  set_num_threads(3);
+  const auto set = std::make_shared<TrickyDataset>(400);
+  Loader loader(set, {}, {.batch = 2, .workers = automatic_workers});
+  EXPECT_EQ(loader.workers(), 1);
+  loader.next();
+  EXPECT_EQ(loader.workers(), 1) << "nobody can help waiting for the first batch";
+  set->slow = std::chrono::milliseconds(5);
+  loader.start_epoch(1);
+  for (int i = 0; i < 20; ++i) loader.next();
+  EXPECT_EQ(loader.workers(), 3);
+  set_num_threads(threads);
+}
+
 TEST(Loader, refuses_wrong_options) {
   const auto set = noise_dataset(10);
   expect_error([&] { Loader(set, {}, {.batch = 0}); }, {"batch", "got 0"});
-  expect_error([&] { Loader(set, {}, {.batch = 4, .workers = -1}); }, {"workers", "got -1"});
+  expect_error([&] { Loader(set, {}, {.batch = 4, .workers = -2}); }, {"workers", "got -2"});
   expect_error([&] { Loader(set, {}, {.batch = 4, .prefetch = 0}); }, {"prefetch", "got 0"});
   expect_error([&] { Loader(set, {}, {.batch = 4, .dtype = DType::u8}); }, {"f32 or bf16", "u8"});
   expect_error([&] { Loader(set, {}, {.batch = 11}); }, {"10 images", "batch of 11", "drop_last"});

@@ -81,6 +81,27 @@ void expect_near(const Image& got, const Image& want, int tolerance, const std::
     ASSERT_LE(std::abs(got.pixels[i] - want.pixels[i]), tolerance) << what << ", value " << i;
 }
 
+namespace {
+
+Bytes compressed(const Bytes& pixels, const Image& image, int format, int chroma, int quality) {
+  const std::unique_ptr<void, decltype(&tjDestroy)> tj(tjInitCompress(), &tjDestroy);
+  unsigned char* buffer = nullptr;
+  unsigned long bytes = 0;
+  const int code =
+      tjCompress2(tj.get(), pixels.data(), static_cast<int>(image.width), 0,
+                  static_cast<int>(image.height), format, &buffer, &bytes, chroma, quality, 0);
+  check(code == 0, "test: ", tjGetErrorStr2(tj.get()));
+  Bytes out(buffer, buffer + bytes);
+  tjFree(buffer);
+  return out;
+}
+
+}  // namespace
+
+Bytes jpeg_420(const Image& image, int quality) {
+  return compressed(image.pixels, image, TJPF_RGB, TJSAMP_420, quality);
+}
+
 Bytes jpeg(const Image& image, int quality, bool cmyk) {
   Bytes pixels = image.pixels;
   int format = image.channels == 1 ? TJPF_GRAY : TJPF_RGB;
@@ -93,16 +114,7 @@ Bytes jpeg(const Image& image, int quality, bool cmyk) {
       pixels.push_back(255);
     }
   }
-  const std::unique_ptr<void, decltype(&tjDestroy)> tj(tjInitCompress(), &tjDestroy);
-  unsigned char* buffer = nullptr;
-  unsigned long bytes = 0;
-  const int code = tjCompress2(tj.get(), pixels.data(), static_cast<int>(image.width), 0,
-                               static_cast<int>(image.height), format, &buffer, &bytes,
-                               image.channels == 1 ? TJSAMP_GRAY : TJSAMP_444, quality, 0);
-  check(code == 0, "test: ", tjGetErrorStr2(tj.get()));
-  Bytes out(buffer, buffer + bytes);
-  tjFree(buffer);
-  return out;
+  return compressed(pixels, image, format, image.channels == 1 ? TJSAMP_GRAY : TJSAMP_444, quality);
 }
 
 Bytes png(const Image& image) {

@@ -48,6 +48,8 @@ void expect_near(const Image& got, const Image& want, int tolerance, const std::
 
 /// A JPEG of an RGB or grey image, 4:4:4; `cmyk` stores it as YCCK with the Adobe marker.
 Bytes jpeg(const Image& image, int quality = 95, bool cmyk = false);
+/// An RGB image with half the chroma, as cameras write it.
+Bytes jpeg_420(const Image& image, int quality);
 /// A PNG of a grey, RGB or RGBA image.
 Bytes png(const Image& image);
 

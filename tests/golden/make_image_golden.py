@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 
 
 def picture(height, width):
@@ -35,12 +35,51 @@ def resizes(image):
     }
 
 
+def jpegs(folder, image):
+    """JPEG files of all kinds, each beside what Pillow decodes from it, upright and as RGB."""
+    exif = lambda turn: (lambda e: (e.__setitem__(0x0112, turn), e)[1])(Image.Exif())
+    kinds = {"baseline": (image, {}), "progressive": (image, {"progressive": True}),
+             "full_chroma": (image, {"subsampling": 0}), "grey": (image.convert("L"), {}),
+             "cmyk": (image.convert("CMYK"), {"quality": 95})}
+    small = image.crop((0, 0, 21, 13))
+    for turn in range(1, 9):
+        kinds[f"exif{turn}"] = (small, {"exif": exif(turn), "subsampling": 0})
+    for name, (picture, options) in kinds.items():
+        file = folder / f"{name}.jpg"
+        picture.save(file, quality=options.pop("quality", 85), **options)
+        decoded = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
+        decoded.save(folder / f"{name}.png", optimize=True)
+
+
+def operations(image):
+    """Name -> image: one operation on all pixels."""
+    fill = (10, 200, 90)
+    affine = lambda *m: image.transform(image.size, Image.AFFINE, m, Image.BILINEAR, fillcolor=fill)
+    hsv = numpy.array(image.convert("HSV"))
+    hsv[..., 0] += 51  # a fifth of the circle
+    return {
+        "brightness": ImageEnhance.Brightness(image).enhance(1.4),
+        "contrast": ImageEnhance.Contrast(image).enhance(0.6),
+        "saturation": ImageEnhance.Color(image).enhance(1.7),
+        "sharpness": ImageEnhance.Sharpness(image).enhance(1.8),
+        "hue": Image.fromarray(hsv, "HSV").convert("RGB"),
+        "posterize": ImageOps.posterize(image, 3), "solarize": ImageOps.solarize(image, 130),
+        "stretch": ImageOps.autocontrast(ImageEnhance.Contrast(image).enhance(0.5)),
+        "equalize": ImageOps.equalize(image),
+        "rotate": image.rotate(10, Image.BILINEAR, fillcolor=fill),
+        "shear": affine(1, 0.3, 0, 0, 1, 0), "shift": affine(1, 0, 0, 0, 1, -7.25),
+    }
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     image = picture(47, 61)
     image.save(folder / "picture.png", optimize=True)
     for name, result in resizes(image).items():
         result.save(folder / f"resize_{name}.png", optimize=True)
+    jpegs(folder, image)
+    for name, result in operations(image.crop((0, 0, 40, 30))).items():
+        result.save(folder / f"op_{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

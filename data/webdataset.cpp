@@ -1,0 +1,194 @@
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <utility>
+
+#include "data/file_dataset.hpp"
+#include "data/files.hpp"
+#include "data/formats.hpp"
+#include "data/label_list.hpp"
+#include "data/tar.hpp"
+
+namespace exciton::data {
+namespace fs = std::filesystem;
+namespace {
+
+/// Where an image lies.
+struct Place {
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0, shard = 0;
+};
+
+/// Images in tar files.
+class TarDataset final : public FileDataset {
+ public:
+  TarDataset(const fs::path& root, FileIndex index, std::vector<std::string> class_names,
+             const std::string& description, std::vector<OpenFile> shards,
+             std::vector<Place> places)
+      : FileDataset(root, std::move(index), std::move(class_names), description),
+        shards_(std::move(shards)),
+        places_(std::move(places)) {}
+
+  bool fetch(std::int64_t index, std::vector<std::uint8_t>& out) const override {
+    check_index(index);
+    const Place& place = places_[static_cast<std::size_t>(index)];
+    out.resize(place.bytes);
+    shards_[place.shard].read(place.offset, place.bytes, out.data());
+    return true;
+  }
+
+ private:
+  std::vector<OpenFile> shards_;
+  std::vector<Place> places_;
+};
+
+/// One image and its label as it is written.
+struct Sample {
+  std::string name, label;
+  Place place;
+};
+
+/// "a/b.c.jpg" -> "a/b": what the members of a sample share.
+std::string key_of(const std::string& name) {
+  const auto slash = name.rfind('/');
+  const auto dot = name.find('.', slash == std::string::npos ? 0 : slash + 1);
+  return name.substr(0, dot);
+}
+
+std::string folder_of(const std::string& name) {
+  return fs::path(name).parent_path().filename().string();
+}
+
+/// The text of a "cls" member, without line ends.
+std::string label_text(const OpenFile& file, const TarMember& member) {
+  check(member.bytes <= 4096, "webdataset: ", file.path().string(), ": ", member.name, " has ",
+        member.bytes, " bytes, wants a label");
+  std::string text(member.bytes, '\0');
+  file.read(member.offset, member.bytes, reinterpret_cast<std::uint8_t*>(text.data()));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
+    text.pop_back();
+  return text;
+}
+
+/// Appends the samples of a shard. Members of a sample follow one another.
+void add_samples(const OpenFile& file, std::uint32_t shard, std::vector<Sample>& out) {
+  std::string key, label, image_name;
+  Place place;
+  const auto end_sample = [&] {
+    if (!image_name.empty()) {
+      const std::string found = label.empty() ? folder_of(image_name) : label;
+      check(!found.empty(), "webdataset: ", file.path().string(), ": ", image_name,
+            " has no label: neither a .cls beside it nor a folder around it");
+      out.push_back({file.path().filename().string() + '/' + image_name, found, place});
+    }
+    label.clear();
+    image_name.clear();
+  };
+  for_each_member(file, [&](const TarMember& member) {
+    if (fs::path(member.name).filename().string().starts_with('.')) return;
+    if (const std::string its = key_of(member.name); its != key) {
+      end_sample();
+      key = its;
+    }
+    if (member.name.ends_with(".cls")) {
+      label = label_text(file, member);
+    } else if (is_image_name(member.name)) {
+      check(member.bytes <= static_cast<std::uint64_t>(max_file_bytes),
+            "webdataset: ", file.path().string(), ": ", member.name, " has ", member.bytes,
+            " bytes, wants at most ", max_file_bytes);
+      check(image_name.empty(), "webdataset: ", file.path().string(), ": ", image_name, " and ",
+            member.name, " are two images of one sample");
+      image_name = member.name;
+      place = {member.offset, static_cast<std::uint32_t>(member.bytes), shard};
+    }
+  });
+  end_sample();
+}
+
+/// The number that a text is, or -1.
+std::int64_t number_in(const std::string& text) {
+  std::int64_t number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() ? number : -1;
+}
+
+std::vector<std::string> classes_of(const std::vector<Sample>& samples) {
+  std::set<std::string> labels;
+  for (const Sample& sample : samples) labels.insert(sample.label);
+  std::int64_t largest = -1;
+  for (const std::string& label : labels) {
+    const std::int64_t number = number_in(label);
+    if (number < 0 || number >= 1'000'000) return {labels.begin(), labels.end()};
+    largest = std::max(largest, number);
+  }
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i <= largest; ++i) names.push_back(std::to_string(i));
+  return names;
+}
+
+std::vector<Sample> samples_of(const std::vector<OpenFile>& shards) {
+  std::vector<Sample> out;
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    add_samples(shards[i], static_cast<std::uint32_t>(i), out);
+  return out;
+}
+
+std::vector<OpenFile> opened(const std::vector<fs::path>& files) {
+  std::vector<OpenFile> out;
+  for (const fs::path& file : files) out.emplace_back(file);
+  return out;
+}
+
+}  // namespace
+
+std::vector<fs::path> find_shards(const fs::path& dir, const std::string& split) {
+  std::vector<fs::path> found;
+  const auto collect = [&](const fs::path& where, const std::string& prefix) {
+    std::error_code error;
+    for (fs::directory_iterator it(where, error), end; !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      std::error_code none;
+      if (name.starts_with(prefix) && name.ends_with(".tar") && !it->is_directory(none))
+        found.push_back(it->path());
+    }
+  };
+  for (const std::string& name :
+       split == "test" ? std::vector<std::string>{"test", "val"} : std::vector{split}) {
+    collect(dir, name);
+    collect(dir / name, "");
+    if (!found.empty()) break;
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::shared_ptr<const Dataset> open_webdataset(const fs::path& dir, const std::string& split) {
+  const std::vector<fs::path> files = find_shards(dir, split);
+  check(!files.empty(), "webdataset: no ", split, "*.tar in ", dir.string(), " nor *.tar in ",
+        (dir / split).string());
+  std::vector<OpenFile> shards = opened(files);
+  const std::vector<Sample> samples = samples_of(shards);
+
+  std::vector<std::string> classes;
+  const std::vector<fs::path> train = find_shards(dir, "train");
+  if (fs::is_regular_file(dir / "classes.txt"))
+    classes = read_lines(dir / "classes.txt");
+  else
+    classes = classes_of(split == "train" || train.empty() ? samples : samples_of(opened(train)));
+
+  const ClassNumbers numbers(classes);
+  FileIndex index;
+  std::vector<Place> places;
+  for (const Sample& sample : samples) {
+    const std::int64_t number = numbers.of(sample.label);
+    check(number >= 0, "webdataset: ", (dir / sample.name).string(), ": label \"", sample.label,
+          "\" is none of the ", classes.size(), " classes");
+    index.add(sample.name, number);
+    places.push_back(sample.place);
+  }
+  const std::string what = described("WebDataset " + split, index.size(), dir);
+  return std::make_shared<TarDataset>(dir, std::move(index), std::move(classes), what,
+                                      std::move(shards), std::move(places));
+}
+
+}  // namespace exciton::data
