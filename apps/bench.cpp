@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "apps/command.hpp"
 #include "apps/floor.hpp"
@@ -19,7 +20,14 @@ struct BenchArguments {
   std::string mode;
   WorkloadOptions workload;
   int steps = 20, warmup = 3;
+  double lr = 1e-3;
   bool json = false;
+};
+
+/// Of the first and the last of all training steps, each on the same batch: a network that learns
+/// has a lower one at the end.
+struct Losses {
+  double first = 0, last = 0;
 };
 
 struct Timing {
@@ -104,13 +112,17 @@ int run(const BenchArguments& args) {
   nn::Module& net = *w.model.net;
   nn::set_training(net, args.mode == "train");
   Timing timing{};
+  std::optional<Losses> losses;
   if (args.mode == "train") {
     optim::Sgd sgd = make_optimizer(net);
     timing = measure(args.warmup, args.steps, [&] {
       Tape tape;
       const Var loss = ops::cross_entropy(net(w.images), w.labels);
+      const double value = loss.value().item();
+      if (!losses) losses = {value, value};
+      losses->last = value;
       tape.backward(loss);
-      sgd.step(1e-3);
+      sgd.step(args.lr);
     });
   } else {
     timing = measure(args.warmup, args.steps, [&] { net(w.images); });
@@ -124,6 +136,10 @@ int run(const BenchArguments& args) {
     json["ms_per_step"] = timing.ms_per_step;
     json["peak_rss_mib"] = peak;
     json["system_allocations_per_step"] = timing.system_allocations_per_step;
+    if (losses) {
+      json["first_loss"] = losses->first;
+      json["last_loss"] = losses->last;
+    }
     std::cout << json.dump() << std::endl;
     return 0;
   }
@@ -132,6 +148,8 @@ int run(const BenchArguments& args) {
       "%.1f images/s, %.2f ms a step (median of %d), peak memory %.0f MiB, "
       "%.2f allocations from the system a step\n",
       rate, timing.ms_per_step, args.steps, peak, timing.system_allocations_per_step);
+  if (losses)
+    std::printf("loss %.4f at the first step, %.4f at the last\n", losses->first, losses->last);
   return 0;
 }
 
@@ -153,6 +171,9 @@ void add_bench(CLI::App& program, Action& action) {
       ->capture_default_str();
   command->add_option("--warmup", args->warmup, "steps that are not measured")
       ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--lr", args->lr, "learning rate of train")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(

@@ -384,6 +384,10 @@ TEST_F(Program, bench_reports_both_modes) {
     EXPECT_NEAR(b["images_per_second"].get<double>() * b["ms_per_step"].get<double>(), 8000, 1e-6);
     EXPECT_GT(b["peak_rss_mib"].get<double>(), 1);
     EXPECT_EQ(b["system_allocations_per_step"], 0);
+    EXPECT_EQ(b.contains("first_loss"), mode == "train");
+    if (mode == "train") {
+      EXPECT_LT(b["last_loss"].get<double>(), b["first_loss"].get<double>());
+    }
   }
 }
 
