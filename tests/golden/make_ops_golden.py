@@ -181,6 +181,60 @@ residual_tail("avg", True, True, False)
 residual_tail("avg", True, False, False)
 residual_tail("avg", False, False, True)
 
+for n, c, k in ((2, 5, 3), (3, 7, 5), (2, 4, 1), (1, 2, 5)):
+    case("channel_conv",
+         lambda z, w: F.conv1d(z[:, None, :], w[None, None, :], padding=(len(w) - 1) // 2)[:, 0],
+         [draw(n, c), draw(k)])
+
+
+def philox(counter, key):
+    """Philox 4x32-10 (Salmon et al. 2011): four 32-bit words from a 128-bit counter and a key."""
+    words = [(counter >> (32 * i)) & 0xFFFFFFFF for i in range(4)]
+    keys = [key & 0xFFFFFFFF, key >> 32]
+    for _ in range(10):
+        one, two = 0xD2511F53 * words[0], 0xCD9E8D57 * words[2]
+        words = [(two >> 32) ^ words[1] ^ keys[0], two & 0xFFFFFFFF,
+                 (one >> 32) ^ words[3] ^ keys[1], one & 0xFFFFFFFF]
+        keys = [(keys[0] + 0x9E3779B9) & 0xFFFFFFFF, (keys[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return words
+
+
+def uniform(seed, stream, position):
+    """Number `position` of a stream, in [0, 1): the upper 24 bits of its word."""
+    return (philox(position // 4 + (stream << 64), seed)[position % 4] >> 8) / 2.0**24
+
+
+class Shake(torch.autograd.Function):
+    """Mixes two branches with alpha, and their gradients with beta (Gastaldi 2017)."""
+
+    @staticmethod
+    def forward(context, a, b, alpha, beta):
+        context.save_for_backward(beta)
+        return alpha * a + (1 - alpha) * b
+
+    @staticmethod
+    def backward(context, dy):
+        beta, = context.saved_tensors
+        return beta * dy, (1 - beta) * dy, None, None
+
+
+def shake_shake(forward, backward, seed, stream, counter, images=3):
+    numbers = torch.tensor([uniform(seed, stream, counter + i) for i in range(2 * images)],
+                           dtype=torch.float64).reshape(2, images, 1, 1, 1)
+    half = torch.full((images, 1, 1, 1), 0.5, dtype=torch.float64)
+    alpha = numbers[0] if forward == "shake" else half
+    beta = {"shake": numbers[1], "even": half, "keep": alpha}[backward]
+    case("shake_shake", lambda a, b: Shake.apply(a, b, alpha, beta),
+         [draw(images, 2, 3, 2), draw(images, 2, 3, 2)], forward=forward, backward=backward,
+         seed=seed, stream=stream, counter=counter)
+
+
+shake_shake("shake", "shake", 7, 3, 0)
+shake_shake("shake", "keep", 7, 2**33 + 5, 2)
+shake_shake("shake", "even", 2**40 + 9, 1, 2**35 + 3)
+shake_shake("even", "shake", 1, 0, 5)
+shake_shake("even", "even", 1, 0, 0)
+
 json.dump({"made_with": "PyTorch " + torch.__version__.split("+")[0], "cases": cases}, sys.stdout,
           separators=(",", ":"))
 sys.stdout.write("\n")

@@ -38,6 +38,10 @@ SqueezeKind squeeze_kind(const std::string& name) {
   return name == "max" ? SqueezeKind::max : SqueezeKind::avg;
 }
 
+ShakeKind shake_kind(const std::string& name) {
+  return name == "shake" ? ShakeKind::shake : name == "even" ? ShakeKind::even : ShakeKind::keep;
+}
+
 ResidualTail residual_tail(const json& a) {
   return {.relu = a["relu"], .squeeze = squeeze_kind(a["squeeze"])};
 }
@@ -85,6 +89,13 @@ const std::map<std::string, std::function<Var(const Inputs&, const json&)>> call
     {"se_block",
      [](const Inputs& x, const json&) {
        return scale(x[0], excite(squeeze(x[0]), x[1], x[2], x[3], x[4]));
+     }},
+    {"channel_conv", [](const Inputs& x, const json&) { return channel_conv(x[0], x[1]); }},
+    {"shake_shake",
+     [](const Inputs& x, const json& a) {
+       Generator generator(Generator::State{a["seed"], a["stream"], a["counter"]});
+       return shake_shake(x[0], x[1], shake_kind(a["forward"]), shake_kind(a["backward"]),
+                          generator);
      }},
     {"residual_tail",
      [](const Inputs& x, const json& a) {
