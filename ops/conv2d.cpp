@@ -2,6 +2,7 @@
 
 #include "core/threads.hpp"
 #include "ops/onednn/convolution.hpp"
+#include "ops/processor.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
@@ -128,6 +129,18 @@ Tensor plain_backward_weights(const PlainConv& p, const Tensor& x, const Tensor&
 
 bool runs_plain(const Conv2d& op, const Tensor& x) { return op.plain || x.dtype() == DType::f64; }
 
+/// oneDNN multiplies bf16 from AVX-512 on. Older processors run the f32 kernels over rounded
+/// values, which is the same arithmetic: products of bf16 are exact in f32, and sums are kept in
+/// it.
+DType kernel_type(DType maps) {
+  return maps == DType::bf16 && !processor().avx512 ? DType::f32 : maps;
+}
+
+/// The weights as the kernels for `maps` see them.
+Tensor kernel_weights(const Tensor& w, DType maps) {
+  return kernel_type(maps) == maps ? w : w.to(maps).to(DType::f32);
+}
+
 }  // namespace
 
 Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& bias) const {
@@ -144,12 +157,14 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
       return plain_forward<decltype(tag)>(p, x, w, bias, out);
     });
   }
-  Tensor y(out, x.dtype());
-  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, x.dtype(), !bias.empty());
+  const DType type = kernel_type(x.dtype());
+  const Tensor xk = x.to(type), wk = kernel_weights(w, x.dtype());
+  Tensor y(out, type);
+  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, type, !bias.empty());
   PackedWeights own;
-  onednn::forward((packed ? packed : &own)->state().convolution, g, x.dim(0), w, version, x.raw(),
+  onednn::forward((packed ? packed : &own)->state().convolution, g, x.dim(0), wk, version, xk.raw(),
                   bias.empty() ? nullptr : bias.data<float>(), y.raw());
-  return y;
+  return y.to(x.dtype());
 }
 
 Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
@@ -177,15 +192,20 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     });
     return grads;
   }
-  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, x.dtype(), false);
+  const DType type = kernel_type(x.dtype());
+  const Tensor dk = dy.to(type);
+  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, type, false);
   PackedWeights own;
   auto& conv = (packed ? packed : &own)->state().convolution;
   const std::int64_t n = x.dim(0);
   if (needs[0]) {
-    grads[0] = Tensor(x.shape(), x.dtype());
-    onednn::backward_data(conv, g, n, w, version, dy.raw(), grads[0].raw());
+    Tensor dx(x.shape(), type);
+    const Tensor wk = kernel_weights(w, x.dtype());
+    onednn::backward_data(conv, g, n, wk, version, dk.raw(), dx.raw());
+    grads[0] = dx.to(x.dtype());
   }
-  if (needs[1]) grads[1] = onednn::backward_weights(conv, g, n, w.shape(), x.raw(), dy.raw());
+  if (needs[1])
+    grads[1] = onednn::backward_weights(conv, g, n, w.shape(), x.to(type).raw(), dk.raw());
   return grads;
 }
 

@@ -50,8 +50,6 @@ Precision choose_precision(const std::string& dtype) {
     return {DType::f32, "auto: f32, this processor does not multiply bf16 natively"};
   }
   check(dtype == "bf16", "dtype: wants f32, bf16 or auto, got ", dtype);
-  check(p.avx512, "dtype: bf16 needs a processor with AVX-512, and this one (", p.name,
-        ") has none; use f32 or auto");
   if (p.bf16) return {DType::bf16, "bf16, multiplied natively here (" + native + ")"};
   return {DType::bf16, "bf16 is emulated on this processor and slower than f32; try --dtype auto",
           true};

@@ -24,7 +24,7 @@ struct Precision {
   std::string reason;    ///< one line for people; empty for plain f32
   bool warning = false;  ///< the choice is slower than f32 here
 };
-/// Errors: any other word; bf16 on a processor for which oneDNN has no bf16 kernels at all.
+/// Errors: any other word.
 Precision choose_precision(const std::string& dtype);
 
 }  // namespace exciton::ops

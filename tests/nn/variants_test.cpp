@@ -3,7 +3,6 @@
 #include "nn/registry.hpp"
 #include "nn/se_kin.hpp"
 #include "ops/global_avg_pool.hpp"
-#include "ops/processor.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {
@@ -93,11 +92,6 @@ TEST_P(Variants, TrainOnOneBatch) {
 }
 
 TEST_P(Variants, TrainWithBFloat16Activations) {
-  try {
-    ops::choose_precision("bf16");
-  } catch (const Error& e) {
-    GTEST_SKIP() << e.what();
-  }
   Tiny net(GetParam().spec());
   Generator rng(5);
   const Tensor images = Tensor::randn({8, 6, 5, 2}, rng).to(DType::bf16);
