@@ -127,9 +127,8 @@ void BasicBlock::visit(Visitor& v) {
 
 Var BasicBlock::forward(const Var& x) {
   const Var h = conv_norm(conv1, bn1, se.through(Place::pre, x), true, se.at(Place::conv3x3));
-  const Var y = conv2(h);
   const Var s = se.through(Place::identity, shortcut_of(shortcut, x));
-  return se.through(Place::post, residual_tail(bn2, se.at(Place::standard), y, s, true));
+  return se.through(Place::post, conv_norm(conv2, bn2, h, true, se.at(Place::standard), s));
 }
 
 Bottleneck::Bottleneck(const BlockOptions& o, Generator& init)
@@ -155,10 +154,10 @@ void Bottleneck::visit(Visitor& v) {
 }
 
 Var Bottleneck::forward(const Var& x) {
-  const Var h = conv_norm(conv1, bn1, se.through(Place::pre, x), true);
-  const Var y = conv3(conv_norm(conv2, bn2, h, true, se.at(Place::conv3x3)));
+  const Var h1 = conv_norm(conv1, bn1, se.through(Place::pre, x), true);
+  const Var h2 = conv_norm(conv2, bn2, h1, true, se.at(Place::conv3x3));
   const Var s = se.through(Place::identity, shortcut_of(shortcut, x));
-  return se.through(Place::post, residual_tail(bn3, se.at(Place::standard), y, s, true));
+  return se.through(Place::post, conv_norm(conv3, bn3, h2, true, se.at(Place::standard), s));
 }
 
 PreActBasicBlock::PreActBasicBlock(const BlockOptions& o, Generator& init)
@@ -210,7 +209,7 @@ void PreActBottleneck::visit(Visitor& v) {
 
 Var PreActBottleneck::forward(const Var& x) {
   const Var h = norm_relu(bn1, se.through(Place::pre, x));
-  const Var inner = se.through(Place::conv3x3, conv2(norm_relu(bn2, conv1(h))));
+  const Var inner = se.through(Place::conv3x3, conv2(conv_norm(conv1, bn2, h, true)));
   const Var y = se.through(Place::standard, conv3(norm_relu(bn3, inner)));
   const Var s = se.through(Place::identity, shortcut ? (*shortcut)(h) : x);
   return se.through(Place::post, ops::add(y, s));

@@ -13,6 +13,7 @@
 #include "nn/tap.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/conv2d.hpp"
+#include "ops/folded_conv.hpp"
 #include "ops/pooling.hpp"
 
 namespace exciton::nn {
@@ -44,6 +45,7 @@ class Conv2d final : public Module {
   Parameter weight, bias;  ///< bias is empty when switched off
   ops::ConvSpec spec;
   ops::PackedWeights packed;
+  ops::FoldedConv folded;  ///< with the batch norm behind it; see conv_norm in nn/residual.hpp
 
  protected:
   Var forward(const Var& x) override;

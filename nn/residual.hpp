@@ -6,14 +6,13 @@
 
 namespace exciton::nn {
 
-/// relu(se(bn(conv(x)))), without the parts that are nullptr or false.
-Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAttention* se = nullptr);
-
-/// relu(se(bn(y)) + shortcut) with y [N, H, W, C] the output of the branch's last convolution and
-/// shortcut of the same shape; without the parts that are nullptr, empty or false. One fused
-/// operator, but for NoSqueeze, the kin of SE and tapped units, which are composed.
-Var residual_tail(BatchNorm& bn, ChannelAttention* se, const Var& y, const Var& shortcut,
-                  bool relu);
+/// relu(se(bn(conv(x))) + shortcut), shortcut of the result's shape; without the parts that are
+/// nullptr, empty or false. In training, and wherever a tape records, one fused operator does all
+/// behind the convolution (ops/se/residual_tail.hpp), but for NoSqueeze, the kin of SE and tapped
+/// units, which are composed. In evaluation without a tape the norm is folded into the convolution
+/// (ops/folded_conv.hpp). With set_fused(false): the single operators, one after another.
+Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAttention* se = nullptr,
+              const Var& shortcut = {});
 
 /// relu(bn(x)), the start of a pre-activation branch.
 Var norm_relu(BatchNorm& bn, const Var& x);

@@ -86,10 +86,12 @@ void SqueezeExcite::visit(Visitor& v) {
   v("expand.bias", expand_bias);
 }
 
+Var SqueezeExcite::excite(const Var& z) {
+  return ops::excite(z, reduce_weight, reduce_bias, expand_weight, expand_bias, gate);
+}
+
 Var SqueezeExcite::gates(const Var& x) {
-  if (squeezes)
-    return ops::excite(ops::squeeze(x, squeeze), reduce_weight, reduce_bias, expand_weight,
-                       expand_bias, gate);
+  if (squeezes) return excite(ops::squeeze(x, squeeze));
   const Var hidden = ops::relu(at_every_pixel(x, reduce_weight, reduce_bias));
   return gate_of(gate, at_every_pixel(hidden, expand_weight, expand_bias));
 }

@@ -40,6 +40,8 @@ class SqueezeExcite final : public ChannelAttention {
   std::string_view kind() const override { return "SqueezeExcite"; }
   void visit(Visitor& v) override;
   Var gates(const Var& x) override;
+  /// The gates of a squeezed map z [N, C].
+  Var excite(const Var& z);
 
   Parameter reduce_weight, reduce_bias, expand_weight, expand_bias;  ///< biases may be empty
   bool squeezes = true;                                              ///< false: NoSqueeze

@@ -63,15 +63,15 @@ class ResidualInception final : public Module {
 
  protected:
   Var forward(const Var& x) override {
-    const Var y = conv(branches(x));
+    const Var h = branches(x);
     // Multiplying by scale is a batch norm with mean 0, variance 1 and gamma = scale, and as such
     // part of the fused tail.
-    const DType type = acc_type(y.value().dtype());
+    const DType type = acc_type(h.value().dtype());
     factor.weight = Parameter(Tensor::full({spec.channels}, spec.scale, type));
     factor.bias = Parameter(Tensor::full({spec.channels}, 0, type));
     factor.weight.trainable = factor.bias.trainable = false;
     factor.fused = fused;
-    return residual_tail(factor, se.get(), y, x, spec.relu);
+    return conv_norm(conv, factor, h, spec.relu, se.get(), x);
   }
 
  private:

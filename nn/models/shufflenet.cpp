@@ -54,11 +54,11 @@ class ShuffleUnit final : public Module {
  protected:
   Var forward(const Var& x) override {
     const Var h = ops::channel_shuffle(conv_norm(conv1, bn1, x, true), groups);
-    const Var y = conv3(conv_norm(conv2, bn2, h, false));
-    if (stride == 1) return residual_tail(bn3, se.get(), y, x, true);
+    const Var y = conv_norm(conv2, bn2, h, false);
+    if (stride == 1) return conv_norm(conv3, bn3, y, true, se.get(), x);
     // x comes from a ReLU, so its mean needs none.
     const Var mean = ops::avg_pool(x, {.kernel = 3, .stride = 2, .padding = 1});
-    return ops::concat({mean, residual_tail(bn3, se.get(), y, {}, true)});
+    return ops::concat({mean, conv_norm(conv3, bn3, y, true, se.get())});
   }
 
  private:

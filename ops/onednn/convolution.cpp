@@ -99,6 +99,19 @@ struct Convolution::State {
     if (std::string_view(next.impl_info_str()).starts_with("jit")) pd = next;
   }
 
+  static dnnl::memory::desc gates_desc(const ConvGeometry& g) {
+    return {{1, g.o, 1, 1}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::nhwc};
+  }
+
+  /// The epilogue in the order of its formula.
+  static dnnl::post_ops post_ops(const ConvGeometry& g, const ConvDims& d) {
+    dnnl::post_ops ops;
+    if (g.epilogue.gates) ops.append_binary(dnnl::algorithm::binary_mul, gates_desc(g));
+    if (g.epilogue.shortcut) ops.append_binary(dnnl::algorithm::binary_add, d.dst);
+    if (g.epilogue.relu) append_relu(ops);
+    return ops;
+  }
+
   void make(Job& job) {
     const ConvGeometry& g = job.geometry;
     const OmpThreads one_count(job.threads);
@@ -106,6 +119,7 @@ struct Convolution::State {
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const DType w_type = g.dtype;
     ConvDims d = dims(g, job.images, w_type);
+    if (g.epilogue != ConvGeometry::Epilogue{}) attr.set_post_ops(post_ops(g, d));
     auto hint = forward_desc(engine, d, g.bias, dnnl::prop_kind::forward_training, attr);
     skip_batch_reduce(hint, g);
     switch (job.direction) {
@@ -201,8 +215,8 @@ const Job& Convolution::prepare(Direction direction, const ConvGeometry& geometr
   return *job;
 }
 
-void Convolution::run(const Job& job, int slot, const void* first, const void* second,
-                      void* result) {
+void Convolution::run(const Job& job, int slot, const void* first, const void* second, void* result,
+                      const EpilogueInputs& epilogue) {
   const OmpThreads one_count(job.threads);
   const auto s = static_cast<std::size_t>(slot);
   const auto at = [&](const dnnl::memory::desc& d, const void* p) {
@@ -215,6 +229,12 @@ void Convolution::run(const Job& job, int slot, const void* first, const void* s
               {DNNL_ARG_WEIGHTS, job.packed->memory},
               {DNNL_ARG_DST, at(job.dst, result)}};
       if (job.geometry.bias) args.emplace(DNNL_ARG_BIAS, at(job.bias, second));
+      if (epilogue.gates)
+        args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
+                     at(State::gates_desc(job.geometry), epilogue.gates));
+      if (epilogue.shortcut)
+        args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(epilogue.gates ? 1 : 0) | DNNL_ARG_SRC_1,
+                     at(job.dst, epilogue.shortcut));
       break;
     case Direction::backward_data:
       args = {{DNNL_ARG_DIFF_DST, at(job.dst, first)},
@@ -283,16 +303,30 @@ const char* offset(const void* p, std::int64_t elements, DType type) {
 }  // namespace
 
 void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
-             std::uint64_t version, const void* x, const float* bias, void* y) {
-  over_pieces(
-      images,
-      [&](std::int64_t n, int threads) -> const Job& {
-        return conv.prepare(Direction::forward, g, n, threads, weights, version);
-      },
-      [&](const Job& job, int slot, std::int64_t first) {
-        Convolution::run(job, slot, offset(x, first * g.x_image(), g.dtype), bias,
-                         const_cast<char*>(offset(y, first * g.y_image(), g.dtype)));
-      });
+             std::uint64_t version, const void* x, const float* bias, void* y,
+             const EpilogueInputs& epilogue) {
+  const auto run = [&](const Job& job, int slot, std::int64_t first) {
+    const auto at = [&](const void* maps, std::int64_t image) {
+      return const_cast<char*>(offset(maps, first * image, g.dtype));
+    };
+    Convolution::run(job, slot, at(x, g.x_image()), bias, at(y, g.y_image()),
+                     {epilogue.gates ? epilogue.gates + first * g.o : nullptr,
+                      epilogue.shortcut ? at(epilogue.shortcut, g.y_image()) : nullptr});
+  };
+  const auto prepare = [&](std::int64_t n, int threads) -> const Job& {
+    return conv.prepare(Direction::forward, g, n, threads, weights, version);
+  };
+  if (!g.epilogue.gates) return over_pieces(images, prepare, run);
+  // Gates are an image's own, so images run one at a time: side by side, or each on all threads.
+  const bool side_by_side = images >= num_threads();
+  const Job& job = prepare(1, side_by_side ? 1 : num_threads());
+  if (!side_by_side)
+    for (std::int64_t n = 0; n < images; ++n) run(job, 0, n);
+  else
+    parallel([&](int t, int threads) {
+      const Piece p = piece_of(images, t, threads);
+      for (std::int64_t n = p.begin; n < p.end; ++n) run(job, t, n);
+    });
 }
 
 void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,

@@ -20,6 +20,13 @@ struct ConvGeometry {
   ConvSpec spec;
   DType dtype = DType::f32;  ///< of x and y: f32 or bf16; weights and their gradients are f32
   bool bias = false;
+  /// Forward only: y = relu(s y + shortcut), without the parts that are false, as y is written.
+  struct Epilogue {
+    bool gates = false;     ///< s [O] f32; one image a call
+    bool shortcut = false;  ///< like y
+    bool relu = false;
+    bool operator==(const Epilogue&) const = default;
+  } epilogue{};
   bool operator==(const ConvGeometry&) const = default;
 
   std::int64_t x_image() const { return h * w * c; }  ///< elements of one image of x
@@ -34,6 +41,12 @@ enum class Direction { forward, backward_data, backward_weights };
 /// A primitive for a fixed number of images and threads, with its packed weights. Valid until the
 /// next prepare() of its Convolution with another version of the weights.
 class Job;
+
+/// What the epilogue of a forward job reads; null where it has no such part.
+struct EpilogueInputs {
+  const float* gates = nullptr;
+  const void* shortcut = nullptr;
+};
 
 /// Primitives by shape and packed weights by version of one convolution layer.
 class Convolution {
@@ -50,7 +63,8 @@ class Convolution {
   /// forward: (x, bias or null, y); backward_data: (dy, null, dx); backward_weights: (x, dy, dw in
   /// the primitive's own layout of weight_elements(job) f32). Thread-safe for distinct slots
   /// (0 <= slot < num_threads() at prepare).
-  static void run(const Job& job, int slot, const void* first, const void* second, void* result);
+  static void run(const Job& job, int slot, const void* first, const void* second, void* result,
+                  const EpilogueInputs& epilogue = {});
 
   static std::int64_t weight_elements(const Job& job);
   /// dw in the job's layout to plain [O, I/g, kH, kW].
@@ -61,9 +75,11 @@ class Convolution {
   std::unique_ptr<State> state_;
 };
 
-/// y = conv(x) + bias over a whole batch.
+/// y = conv(x) + bias over a whole batch, then the epilogue of `g`: gates [images, O], shortcut
+/// like y.
 void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
-             std::uint64_t version, const void* x, const float* bias, void* y);
+             std::uint64_t version, const void* x, const float* bias, void* y,
+             const EpilogueInputs& epilogue = {});
 /// dx of a whole batch.
 void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
                    const Tensor& weights, std::uint64_t version, const void* dy, void* dx);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/threads.hpp"
+#include "ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops {
 namespace {
@@ -62,7 +63,24 @@ std::string_view name_of(GateKind kind) {
 
 // The two layers are matrix products of [N, C] with [C, C/r]: too small for a library call to pay,
 // and kept as the loops of the formulas. Rows of different images never meet, so images are cut
-// over threads; sums over images run in image order.
+// over threads; sums over images run in image order. Fewer images than threads (a photograph to
+// classify) are cut over the rows of the weights.
+
+namespace {
+
+/// u[j] = b[j] + sum over k of w[j, k] z[k] for all rows j of w, cut over threads.
+template <class A>
+void layer_of_one_image(const Tensor& w, const Tensor& b, const A* z, A* u) {
+  const std::int64_t rows = w.dim(0), columns = w.dim(1);
+  parallel_for(rows, std::max<std::int64_t>(1, (1 << 14) / columns),
+               [&](std::int64_t r0, std::int64_t r1) {
+                 for (std::int64_t r = r0; r < r1; ++r) u[r] = b.empty() ? A{0} : b.data<A>()[r];
+                 simd::channel_kernels<A>().matrix_vector(w.data<A>() + r0 * columns, z, u + r0,
+                                                          r1 - r0, columns);
+               });
+}
+
+}  // namespace
 
 Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Tensor& b1,
                        const Tensor& w2, const Tensor& b2) const {
@@ -79,6 +97,17 @@ Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Te
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
     Tensor h({n, r}, dtype_of<A>), s({n, c}, dtype_of<A>);
+    if (n < num_threads()) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        A *hi = h.data<A>() + i * r, *si = s.data<A>() + i * c;
+        layer_of_one_image(w1, b1, z.data<A>() + i * c, hi);
+        for (std::int64_t j = 0; j < r; ++j) hi[j] = std::max(hi[j], A{0});
+        layer_of_one_image(w2, b2, hi, si);
+        for (std::int64_t k = 0; k < c; ++k) si[k] = gate_value(gate, si[k]);
+      }
+      saved = {z, w1, w2, h, s};
+      return s;
+    }
     Tensor w2t({r, c}, dtype_of<A>);  // so that both inner loops run along memory
     const A *zp = z.data<A>(), *w1p = w1.data<A>(), *w2p = w2.data<A>();
     A *hp = h.data<A>(), *sp = s.data<A>(), *tp = w2t.data<A>();

@@ -285,9 +285,27 @@ void extremes(const T* y, std::int64_t pixels, std::int64_t c, Acc<T>* high, std
     }
 }
 
+template <class A>
+void matrix_vector(const A* w, const A* x, A* out, std::int64_t rows, std::int64_t c) {
+  constexpr int L = Vec<A>::lanes;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const A* row = w + r * c;
+    typename Vec<A>::V sum[4] = {};
+    std::int64_t k = 0;
+    for (; k + 4 * L <= c; k += 4 * L)
+      for (int u = 0; u < 4; ++u) sum[u] += load(row + k + u * L) * load(x + k + u * L);
+    for (; k + L <= c; k += L) sum[0] += load(row + k) * load(x + k);
+    sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    A total = 0;
+    for (int i = 0; i < L; ++i) total += sum[0][i];
+    for (; k < c; ++k) total += row[k] * x[k];
+    out[r] += total;
+  }
+}
+
 template <class T>
-constexpr ChannelKernels<T> table{sums<T>, apply<T>, backward_sums<T>, backward_apply<T>,
-                                  extremes<T>};
+constexpr ChannelKernels<T> table{sums<T>,           apply<T>,    backward_sums<T>,
+                                  backward_apply<T>, extremes<T>, matrix_vector<Acc<T>>};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-/// The five passes over channels-last feature maps from which batch norm, the SE operators and the
+/// The passes over channels-last feature maps from which batch norm, the SE operators and the
 /// fused residual tail are made. Each works on `pixels` consecutive pixels of C channels, on the
 /// calling thread; callers cut the work. Built once an instruction set and chosen at run time.
 ///
@@ -43,6 +43,9 @@ struct ChannelKernels {
   /// For max squeeze: high/low[c] = extreme values of y with their first pixel index.
   void (*extremes)(const T* y, std::int64_t pixels, std::int64_t c, A* high, std::int64_t* high_at,
                    A* low, std::int64_t* low_at);
+
+  /// out[r] += sum over c of w[r, c] x[c], w [rows, c]: a layer of one image.
+  void (*matrix_vector)(const A* w, const A* x, A* out, std::int64_t rows, std::int64_t c);
 };
 
 /// The kernels of the best instruction set this processor has, for T float, bf16 or double.
