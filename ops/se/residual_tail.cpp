@@ -1,7 +1,7 @@
 #include "ops/se/residual_tail.hpp"
 
-#include "ops/relu.hpp"
 #include "ops/add.hpp"
+#include "ops/relu.hpp"
 #include "ops/se/scale.hpp"
 #include "ops/simd/passes.hpp"
 
