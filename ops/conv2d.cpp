@@ -225,6 +225,11 @@ std::vector<Example<Conv2d>> Conv2d::examples() {
       of({.stride = 2}, {{1, 5, 6, 4}, {3, 4, 1, 1}, absent}),
       of({.padding = 2, .dilation = 2}, {{1, 6, 7, 3}, {2, 3, 3, 3}, absent}),
       of({.padding = 1, .groups = 2}, {{2, 4, 5, 6}, {4, 3, 3, 3}, {4}}),
+      // Narrow groups, which oneDNN sees joined: by two, by four, all, and an odd number of them.
+      of({.padding = 1, .groups = 4}, {{2, 5, 4, 16}, {16, 4, 3, 3}, {16}}),
+      of({.stride = 2, .padding = 1, .groups = 8}, {{2, 5, 6, 16}, {8, 2, 3, 3}, absent}),
+      of({.padding = 1, .groups = 2}, {{2, 4, 3, 4}, {6, 2, 3, 3}, {6}}),
+      of({.groups = 3}, {{2, 3, 3, 6}, {9, 2, 2, 2}, absent}),
       of({.stride = 2, .padding = 1, .groups = 6}, {{2, 5, 5, 6}, {6, 1, 3, 3}, absent}),
       of({.stride = 2, .padding = 3}, {{1, 9, 11, 3}, {5, 3, 7, 7}, absent}),
       of({}, {{1, 1, 1, 1}, {1, 1, 1, 1}, absent}),

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 
@@ -30,6 +31,38 @@ class OmpThreads {
 
 dnnl::memory::data_type type_of(DType t) {
   return t == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+/// Copies between weights [O, C/groups, kH, kW] and those of joined groups [O, joined C/groups, kH,
+/// kW], where output o reads the channels of its own group: f(row of the former, its place in the
+/// latter, elements).
+template <class F>
+void each_own_row(const ConvGeometry& g, F&& f) {
+  const std::int64_t join = g.joined(), row = g.c / g.spec.groups * g.kh * g.kw;
+  for (std::int64_t o = 0; o < g.o; ++o) {
+    const std::int64_t group = o / (g.o / g.spec.groups);
+    f(o * row, (o * join + group % join) * row, row);
+  }
+}
+
+Tensor join_groups(const Tensor& weights, const ConvGeometry& g) {
+  if (g.joined() == 1) return weights;
+  const Shape& w = weights.shape();
+  Tensor wide = Tensor::zeros({w[0], w[1] * g.joined(), w[2], w[3]});
+  each_own_row(g, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
+    std::copy_n(weights.data<float>() + from, n, wide.data<float>() + to);
+  });
+  return wide;
+}
+
+Tensor part_groups(const Tensor& wide, const ConvGeometry& g) {
+  if (g.joined() == 1) return wide;
+  const Shape& w = wide.shape();
+  Tensor weights({w[0], w[1] / g.joined(), w[2], w[3]});
+  each_own_row(g, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
+    std::copy_n(wide.data<float>() + from, n, weights.data<float>() + to);
+  });
+  return weights;
 }
 
 struct Packed {
@@ -66,9 +99,10 @@ struct Convolution::State {
     using dnnl::memory;
     using tag = memory::format_tag;
     const ConvSpec& s = g.spec;
-    const memory::dims w = s.groups == 1
+    const std::int64_t groups = s.groups / g.joined();
+    const memory::dims w = groups == 1
                                ? memory::dims{g.o, g.c, g.kh, g.kw}
-                               : memory::dims{s.groups, g.o / s.groups, g.c / s.groups, g.kh, g.kw};
+                               : memory::dims{groups, g.o / groups, g.c / groups, g.kh, g.kw};
     ConvDims d;
     d.src = memory::desc({images, g.c, g.h, g.w}, type_of(g.dtype), tag::nhwc);
     d.dst = memory::desc({images, g.o, g.oh, g.ow}, type_of(g.dtype), tag::nhwc);
@@ -84,7 +118,7 @@ struct Convolution::State {
     using tag = dnnl::memory::format_tag;
     const ConvDims d = dims(g, 1, DType::f32);
     return {d.weights.dims(), dnnl::memory::data_type::f32,
-            g.spec.groups == 1 ? tag::oihw : tag::goihw};
+            g.spec.groups == g.joined() ? tag::oihw : tag::goihw};
   }
 
   /// oneDNN offers its kernels in an order that fits wide layers. For few channels in bf16 without
@@ -168,7 +202,8 @@ struct Convolution::State {
       found->version = version + 1;  // anything else
     }
     if (found->version != version) {
-      dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(weights.raw()));
+      const Tensor joined = join_groups(weights, job.geometry);
+      dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(joined.raw()));
       dnnl::reorder(plain, found->memory).execute(streams[0], plain, found->memory);
       streams[0].wait();
       found->version = version;
@@ -259,12 +294,13 @@ std::int64_t Convolution::weight_elements(const Job& job) {
 
 Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const Shape& shape) {
   State& s = *state_;
-  Tensor plain(shape);
+  const ConvGeometry& g = job.geometry;
+  Tensor plain({shape[0], shape[1] * g.joined(), shape[2], shape[3]});
   dnnl::memory from(job.weights, s.engine, const_cast<float*>(packed));
-  dnnl::memory to(s.plain_weights(job.geometry), s.engine, plain.raw());
+  dnnl::memory to(s.plain_weights(g), s.engine, plain.raw());
   dnnl::reorder(from, to).execute(s.streams[0], from, to);
   s.streams[0].wait();
-  return plain;
+  return part_groups(plain, g);
 }
 
 ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
