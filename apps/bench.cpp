@@ -163,9 +163,10 @@ void add_bench(CLI::App& program, Action& action) {
       ->add_option("MODE", args->mode,
                    "train (forward, loss, backward, optimiser step), infer (forward), or floor "
                    "(the convolution primitives of a training step alone)")
-      ->required()
       ->check(CLI::IsMember({"train", "infer", "floor"}));
   add_workload_options(*command, args->workload);
+  command->get_option("MODEL")->required(false);  // not in `exciton bench data`
+  add_bench_data(*command, action);
   command->add_option("--steps", args->steps, "measured steps, after the warm-up")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -178,8 +179,14 @@ void add_bench(CLI::App& program, Action& action) {
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton bench train se_resnet20 --batch 128 --threads 2 --steps 30 --json\n"
-      "  exciton bench floor se_resnet20 --batch 128 --dtype bf16 --threads 2");
-  command->callback([args, &action] { action = [args] { return run(*args); }; });
+      "  exciton bench floor se_resnet20 --batch 128 --dtype bf16 --threads 2\n"
+      "  exciton bench data data-cache/imagenet");
+  command->callback([args, command, &action] {
+    if (!command->get_subcommands().empty()) return;
+    if (args->mode.empty()) throw CLI::RequiredError("MODE");
+    if (args->workload.model.empty()) throw CLI::RequiredError("MODEL");
+    action = [args] { return run(*args); };
+  });
 }
 
 }  // namespace exciton::apps

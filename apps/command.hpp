@@ -18,6 +18,8 @@ void add_eval(CLI::App& program, Action& action);
 void add_predict(CLI::App& program, Action& action);
 void add_summary(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
+/// `exciton bench data`
+void add_bench_data(CLI::App& bench, Action& action);
 void add_profile(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_recipes(CLI::App& program, Action& action);

@@ -1,12 +1,18 @@
 /// exciton data fetch, exciton data info
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "apps/command.hpp"
+#include "apps/json.hpp"
 #include "apps/progress.hpp"
+#include "core/error.hpp"
 #include "data/dataset.hpp"
 #include "data/fetch.hpp"
+#include "data/survey.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -16,6 +22,7 @@ struct FetchArguments {
 };
 struct InfoArguments {
   std::string dir, kind = "auto";
+  bool decode = false, json = false;
 };
 
 int fetch(const FetchArguments& args) {
@@ -41,32 +48,140 @@ int fetch(const FetchArguments& args) {
   return 0;
 }
 
-int info(const InfoArguments& args) {
+/// What is told about one split.
+struct SplitReport {
+  std::string split;
+  std::shared_ptr<const data::Dataset> set;
+  double seconds_to_open = 0;
+  std::vector<std::int64_t> counts;  ///< images of each class
+  data::Survey survey;
+  std::optional<data::ChannelStats> stats;
+};
+
+SplitReport report_on(const std::string& split, std::shared_ptr<const data::Dataset> set,
+                      double seconds_to_open, bool decode) {
+  SplitReport out{split, std::move(set), seconds_to_open, {}, {}, {}};
+  out.counts.resize(static_cast<std::size_t>(out.set->classes()));
+  for (std::int64_t i = 0; i < out.set->size(); ++i)
+    ++out.counts[static_cast<std::size_t>(out.set->label(i))];
+  Progress progress(out.set->size());
+  out.survey = data::survey(*out.set, decode, [&](std::int64_t images) {
+    if (progress.due()) progress.update(images, split, std::to_string(images) + " images");
+  });
+  progress.clear();
+  const bool in_memory = out.survey.bytes == 0;
+  if ((decode || in_memory) && out.survey.images > 0) out.stats = data::channel_stats(*out.set);
+  return out;
+}
+
+/// Both splits; what has neither may still be a folder of images.
+std::vector<SplitReport> reports_on(const InfoArguments& args) {
+  std::vector<SplitReport> out;
+  std::string reason;
   for (const std::string split : {"train", "test"}) {
-    const auto set = data::open_dataset(args.kind, args.dir, split);
-    const data::ChannelStats stats = data::channel_stats(*set);
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(set->classes()), 0);
-    for (std::int64_t i = 0; i < set->size(); ++i)
-      ++counts[static_cast<std::size_t>(set->label(i))];
-    std::printf("%s\n  images %lld, classes %lld, channels %lld, size ", set->description().c_str(),
-                static_cast<long long>(set->size()), static_cast<long long>(set->classes()),
-                static_cast<long long>(set->channels()));
-    if (set->image_size() > 0)
-      std::printf("%lld x %lld\n", static_cast<long long>(set->image_size()),
-                  static_cast<long long>(set->image_size()));
-    else
-      std::printf("various\n");
+    const auto start = std::chrono::steady_clock::now();
+    std::shared_ptr<const data::Dataset> set;
+    try {
+      set = data::open_dataset(args.kind, args.dir, split, {.memory_limit = 0});
+    } catch (const Error& error) {
+      if (reason.empty()) reason = error.what();
+      continue;
+    }
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    out.push_back(report_on(split, set, seconds.count(), args.decode));
+  }
+  if (!out.empty() || args.kind != "auto") {
+    check(!out.empty(), reason);
+    return out;
+  }
+  std::shared_ptr<const data::Dataset> images;
+  try {
+    images = data::open_images(args.dir);
+  } catch (const Error&) {
+    fail(reason);
+  }
+  out.push_back(report_on("images", images, 0, args.decode));
+  return out;
+}
+
+std::string sizes_of(const data::Survey& survey) {
+  const auto text = [](data::Size size) {
+    return std::to_string(size.height) + " x " + std::to_string(size.width);
+  };
+  if (survey.one_size()) return text(survey.smallest);
+  return "from " + text(survey.smallest) + " to " + text(survey.largest);
+}
+
+void print(const SplitReport& report) {
+  const data::Survey& survey = report.survey;
+  const data::Dataset& set = *report.set;
+  std::printf("%s\n  images %lld, classes %lld, channels %lld, size %s\n",
+              set.description().c_str(), static_cast<long long>(set.size()),
+              static_cast<long long>(set.classes()), static_cast<long long>(set.channels()),
+              sizes_of(survey).c_str());
+  if (survey.bytes > 0) {
+    std::printf("  files %s, found in %.2f s; stored with",
+                bytes_for_people(static_cast<double>(survey.bytes)).c_str(),
+                report.seconds_to_open);
+    for (const auto& [channels, count] : survey.channels)
+      std::printf(" %lld channel%s: %lld", static_cast<long long>(channels),
+                  channels == 1 ? "" : "s", static_cast<long long>(count));
+    std::printf("\n");
+  }
+  constexpr std::size_t named = 20;
+  if (!survey.unreadable.empty())
+    std::printf("  %zu cannot be read%s\n", survey.unreadable.size(),
+                survey.unreadable.size() > named ? "; the first of them" : "");
+  for (std::size_t i = 0; i < std::min(named, survey.unreadable.size()); ++i)
+    std::printf("    %s\n", survey.unreadable[i].c_str());
+  if (report.stats)
     for (const char* what : {"mean", "std"}) {
       std::printf("  %-4s", what);
-      const auto& values = what[0] == 'm' ? stats.mean : stats.std;
-      for (std::int64_t c = 0; c < set->channels(); ++c)
+      const auto& values = what[0] == 'm' ? report.stats->mean : report.stats->std;
+      for (std::int64_t c = 0; c < set.channels(); ++c)
         std::printf(" %.4f", static_cast<double>(values[static_cast<std::size_t>(c)]));
       std::printf("\n");
     }
-    for (std::size_t c = 0; c < counts.size(); ++c)
-      std::printf("  %6lld  %s\n", static_cast<long long>(counts[c]),
-                  set->class_names()[c].c_str());
+  for (std::size_t c = 0; c < report.counts.size(); ++c)
+    std::printf("  %6lld  %s\n", static_cast<long long>(report.counts[c]),
+                set.class_names()[c].c_str());
+}
+
+Json to_json(const SplitReport& report) {
+  const data::Survey& survey = report.survey;
+  Json classes = Json::array(), stored = Json::object();
+  for (std::size_t c = 0; c < report.counts.size(); ++c)
+    classes.push_back({{"class", report.set->class_names()[c]}, {"images", report.counts[c]}});
+  for (const auto& [channels, count] : survey.channels) stored[std::to_string(channels)] = count;
+  Json out = {{"split", report.split},
+              {"description", report.set->description()},
+              {"images", report.set->size()},
+              {"channels", report.set->channels()},
+              {"stored_channels", stored},
+              {"smallest", {survey.smallest.height, survey.smallest.width}},
+              {"largest", {survey.largest.height, survey.largest.width}},
+              {"bytes", survey.bytes},
+              {"seconds_to_open", report.seconds_to_open},
+              {"unreadable", survey.unreadable},
+              {"classes", classes}};
+  if (report.stats) {
+    const auto channels = static_cast<std::ptrdiff_t>(report.set->channels());
+    const auto& [mean, std] = *report.stats;
+    out["mean"] = std::vector<float>(mean.begin(), mean.begin() + channels);
+    out["std"] = std::vector<float>(std.begin(), std.begin() + channels);
   }
+  return out;
+}
+
+int info(const InfoArguments& args) {
+  const std::vector<SplitReport> reports = reports_on(args);
+  if (!args.json) {
+    for (const SplitReport& report : reports) print(report);
+    return 0;
+  }
+  Json splits = Json::array();
+  for (const SplitReport& report : reports) splits.push_back(to_json(report));
+  std::cout << Json{{"dir", args.dir}, {"splits", splits}}.dump() << std::endl;
   return 0;
 }
 
@@ -96,11 +211,15 @@ void add_data(CLI::App& program, Action& action) {
       [fetch_args, &action] { action = [fetch_args] { return fetch(*fetch_args); }; });
 
   auto info_args = std::make_shared<InfoArguments>();
-  CLI::App* telling = command->add_subcommand("info", "Sizes, classes, mean and deviation");
+  CLI::App* telling =
+      command->add_subcommand("info", "Classes, counts, sizes, channels, and what cannot be read");
   telling->add_option("DIR", info_args->dir, "folder of the data set")->required();
   telling->add_option("--kind", info_args->kind, "which format it is")
       ->check(CLI::IsMember(data::dataset_kinds()))
       ->capture_default_str();
+  telling->add_flag("--decode", info_args->decode,
+                    "decode every image, to find damaged pixels, and the mean and deviation");
+  telling->add_flag("--json", info_args->json, "print one JSON object");
   telling->footer("Example:\n  exciton data info /usr/share/datasets/fashion-mnist");
   telling->callback([info_args, &action] { action = [info_args] { return info(*info_args); }; });
 }

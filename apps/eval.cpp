@@ -58,7 +58,8 @@ Evaluation evaluate_plain(const TrainedModel& trained, std::shared_ptr<const dat
   options.shuffle = options.drop_last = false;
   options.workers = static_cast<int>(trained.recipe.data.workers);
   options.dtype = activation_dtype(trained.recipe.dtype);
-  data::Loader loader(set, trained.facts.normalization(), options);
+  options.skip_errors = trained.recipe.data.skip_errors;
+  data::Loader loader(set, trained.facts.evaluation(), options);
   return evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
     each(images);
     return true;
@@ -73,7 +74,7 @@ Evaluation evaluate_ensemble(const std::vector<TrainedModel>& models, const data
   for (const TrainedModel& m : models) {
     members.push_back({.net = m.model.net.get(),
                        .views = views_of(m, args),
-                       .normalization = m.facts.normalization(),
+                       .normalization = m.facts.evaluation(),
                        .dtype = activation_dtype(m.recipe.dtype)});
     batch = std::min(batch, batch_of(m, args));
   }

@@ -73,6 +73,7 @@ Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
     out.add(net(batch->images).value(), batch->labels);
+    out.skip(batch->skipped.size());
     if (each && !each(out.images())) break;
   }
   nn::set_training(net, was_training);

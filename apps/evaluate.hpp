@@ -20,7 +20,11 @@ class Evaluation {
   /// a broken model scores 0. Errors: shapes, a label that is no class.
   void add(const Tensor& logits, const Tensor& labels);
 
+  /// Counts images that could not be read.
+  void skip(std::size_t images) { skipped_ += static_cast<std::int64_t>(images); }
+
   std::int64_t images() const { return images_; }
+  std::int64_t skipped() const { return skipped_; }
   double loss() const { return mean(loss_sum_); }  ///< mean cross entropy, no label smoothing
   double top1() const { return mean(static_cast<double>(top1_)); }  ///< a fraction
   double top5() const { return mean(static_cast<double>(top5_)); }
@@ -35,7 +39,7 @@ class Evaluation {
 
  private:
   double mean(double sum) const { return images_ ? sum / static_cast<double>(images_) : 0; }
-  std::int64_t images_ = 0, top1_ = 0, top5_ = 0;
+  std::int64_t images_ = 0, skipped_ = 0, top1_ = 0, top5_ = 0;
   double loss_sum_ = 0;
   std::vector<Class> classes_;
 };

@@ -10,6 +10,7 @@
 #include "apps/command.hpp"
 #include "apps/evaluate.hpp"
 #include "apps/run_state.hpp"
+#include "data/files.hpp"
 #include "data/image.hpp"
 #include "data/resize.hpp"
 
@@ -50,13 +51,27 @@ std::vector<Guess> top(const std::vector<double>& probabilities,
   return out;
 }
 
+/// The image as the model knows images: its middle, or, when it was trained on images as they come,
+/// all of it.
+data::Image input_of(const DataFacts& facts, const std::string& path) {
+  const data::Size size{facts.image_size, facts.image_size};
+  const auto framing = [&](data::Size own) {
+    return data::View{facts.shorter_side > 0
+                          ? data::centre_box(own, facts.shorter_side, facts.image_size)
+                          : data::whole(own),
+                      size};
+  };
+  data::Image image;
+  data::decode_view(data::read_file(path), path, facts.channels, framing, image);
+  return image;
+}
+
 std::vector<Guess> predict(const TrainedModel& trained, const std::string& path) {
   const DataFacts& facts = trained.facts;
-  const data::Image image =
-      data::resize(data::decode_image(path, facts.channels), facts.image_size, facts.image_size);
+  const data::Image image = input_of(facts, path);
   Tensor input({1, facts.image_size, facts.image_size, facts.channels});
   Generator unused;
-  facts.normalization()(image, unused, input.data<float>());
+  facts.evaluation()(image, unused, input.data<float>());
   const Var logits = (*trained.model.net)(input.to(activation_dtype(trained.recipe.dtype)));
   const Tensor values = logits.value().to(DType::f32);
   return top(softmax(values.span<float>()), facts.class_names, 5);

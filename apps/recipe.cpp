@@ -108,6 +108,37 @@ class Reader {
     }
     fail("recipe: ", path_of(key), ": wants one of ", listed, "; got ", shown(*value));
   }
+  /// An integer, or "auto" for `automatic`.
+  void field(const char* key, std::int64_t& to, Range<std::int64_t> range, std::int64_t automatic) {
+    const Json* value = take(key);
+    if (!value) return;
+    if (*value == "auto") {
+      to = automatic;
+      return;
+    }
+    if (!value->is_number_integer()) wrong(key, "an integer or \"auto\"", *value);
+    field(key, to, range);
+  }
+  /// One of two words.
+  void field(const char* key, bool& to, const char* word_false, const char* word_true) {
+    std::string word = to ? word_true : word_false;
+    field(key, word, std::vector<std::string>{word_false, word_true});
+    to = word == word_true;
+  }
+  /// null (none), or {"scale": [low, high], "ratio": [low, high]}.
+  void field(const char* key, data::RandomResizedCrop& to) {
+    const Json* value = take(key);
+    if (!value) return;
+    to = {};
+    if (value->is_null()) return;
+    if (!value->is_object())
+      wrong(key, "null or {\"scale\": [low, high], \"ratio\": [low, high]}", *value);
+    to.scale_low = 0.08;
+    open(path_of(key), *value);
+    pair("scale", to.scale_low, to.scale_high, Range<double>{1e-3, 1});
+    pair("ratio", to.ratio_low, to.ratio_high, Range<double>{0.01, 100});
+    close();
+  }
   void field(const char* key, NormalizeRecipe& to) {
     const Json* value = take(key);
     if (!value) return;
@@ -137,6 +168,16 @@ class Reader {
     const Json* json;
     std::vector<std::string> known;
   };
+
+  /// Two numbers in ascending order.
+  void pair(const char* key, double& low, double& high, Range<double> range) {
+    std::vector<double> both{low, high};
+    field(key, both, range);
+    check(both.size() == 2 && both[0] <= both[1], "recipe: ", path_of(key),
+          ": wants two numbers in ascending order");
+    low = both[0];
+    high = both[1];
+  }
 
   void open(const std::string& path, const Json& json) {
     if (!json.is_object())
@@ -223,6 +264,23 @@ class Writer {
   void field(const char* key, std::optional<PaperRecipe>& value) {
     if (value) object(key, [&] { visit_paper(*this, *value); });
   }
+  void field(const char* key, const std::int64_t& value, Range<std::int64_t>,
+             std::int64_t automatic) {
+    if (value == automatic)
+      field(key, "auto");
+    else
+      field(key, value);
+  }
+  void field(const char* key, const bool& value, const char* word_false, const char* word_true) {
+    field(key, value ? word_true : word_false);
+  }
+  void field(const char* key, const data::RandomResizedCrop& value) {
+    if (value.scale_low == 0)
+      field(key, Json());
+    else
+      field(key, Json{{"scale", {value.scale_low, value.scale_high}},
+                      {"ratio", {value.ratio_low, value.ratio_high}}});
+  }
   void field(const char* key, const NormalizeRecipe& value) {
     if (value.from_dataset)
       (*levels_.back())[key] = "dataset";
@@ -259,6 +317,30 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   });
 }
 
+template <class Visitor>
+void visit_augment(Visitor& v, data::Augment& a) {
+  const Range<double> factor{0, 10}, alpha{0, 100};
+  v.field("random_resized_crop", a.random_resized_crop);
+  v.object("rand_augment", [&] {
+    v.field("operations", a.rand_augment.operations, Range<std::int64_t>{0, 14});
+    v.field("magnitude", a.rand_augment.magnitude, Range<double>{0, 30});
+  });
+  v.field("rotation", a.rotation, Range<double>{0, 180});
+  v.object("jitter", [&] {
+    v.field("brightness", a.jitter.brightness, factor);
+    v.field("contrast", a.jitter.contrast, factor);
+    v.field("saturation", a.jitter.saturation, factor);
+    v.field("hue", a.jitter.hue, Range<double>{0, 0.5});
+  });
+  v.field("pad_crop", a.pad, Range<std::int64_t>{0, 1024});
+  v.field("flip", a.flip);
+  v.field("lighting", a.lighting, Range<double>{0, 10});
+  v.field("cutout", a.cutout, Range<std::int64_t>{0, 4096});
+  v.field("erasing", a.erasing.probability, Range<double>{0, 1});
+  v.field("mixup", a.mixup, alpha);
+  v.field("cutmix", a.cutmix, alpha);
+}
+
 /// The one description of a recipe.
 template <class Visitor>
 void visit(Visitor& v, Recipe& r) {
@@ -268,13 +350,13 @@ void visit(Visitor& v, Recipe& r) {
     DataRecipe& d = r.data;
     v.field("kind", d.kind, data::dataset_kinds());
     v.field("dir", d.dir, std::vector<std::string>{});
-    v.object("augment", [&] {
-      v.field("pad_crop", d.augment.pad_crop, Range<std::int64_t>{0, 1024});
-      v.field("flip", d.augment.flip);
-      v.field("cutout", d.augment.cutout, Range<std::int64_t>{0, 4096});
-    });
+    v.field("image_size", d.image_size, Range<std::int64_t>{0, 4096});
+    v.object("augment", [&] { visit_augment(v, d.augment); });
+    v.object("eval", [&] { v.field("resize", d.eval_resize, Range<std::int64_t>{0, 8192}); });
     v.field("normalize", d.normalize);
-    v.field("workers", d.workers, Range<std::int64_t>{0, 256});
+    v.field("workers", d.workers, Range<std::int64_t>{0, 256},
+            std::int64_t{data::automatic_workers});
+    v.field("on_error", d.skip_errors, "fail", "skip");
     v.field("batch", d.batch, Range<std::int64_t>{1, 65536});
   });
   v.object("optimizer", [&] {
@@ -389,6 +471,13 @@ Recipe Recipe::from_json(const Json& json) {
   check(recipe.schedule.warmup_epochs <= static_cast<double>(recipe.epochs),
         "recipe: schedule.warmup_epochs: ", recipe.schedule.warmup_epochs, " is more than epochs, ",
         recipe.epochs);
+  const DataRecipe& d = recipe.data;
+  check(
+      d.image_size > 0 || d.augment.random_resized_crop.scale_low == 0,
+      "recipe: data.augment.random_resized_crop wants data.image_size, the side of what comes out");
+  check(d.eval_resize == 0 || (d.image_size > 0 && d.eval_resize >= d.image_size),
+        "recipe: data.eval.resize: wants data.image_size, ", d.image_size, ", or more, got ",
+        d.eval_resize);
   check(recipe.freeze_norm_epochs < recipe.epochs,
         "recipe: freeze_norm_epochs: ", recipe.freeze_norm_epochs, " leaves no epoch of ",
         recipe.epochs, " in which batch norms learn their statistics");

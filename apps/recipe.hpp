@@ -14,6 +14,8 @@
 
 #include "apps/json.hpp"
 #include "core/dtype.hpp"
+#include "data/augment.hpp"
+#include "data/loader.hpp"
 #include "nn/registry.hpp"
 
 namespace exciton::apps {
@@ -21,12 +23,6 @@ namespace exciton::apps {
 struct ModelRecipe {
   std::string name;
   nn::ModelOptions options;  ///< image_channels is the data's, never the recipe's
-};
-
-struct AugmentRecipe {
-  std::int64_t pad_crop = 0;  ///< zero-pad each side and crop back at random
-  bool flip = false;
-  std::int64_t cutout = 0;  ///< side of the square
 };
 
 /// How pixels are normalised: by the train set's own mean and deviation a channel, or by given
@@ -39,9 +35,14 @@ struct NormalizeRecipe {
 struct DataRecipe {
   std::string kind = "auto";  ///< "auto" looks at the files in `dir`
   std::string dir;
-  AugmentRecipe augment;
+  std::int64_t image_size = 0;  ///< side to which images are brought; 0: they have one size already
+  data::Augment augment;        ///< all but its sizes, mean and deviation, which are found below
+  std::int64_t eval_resize = 0;  ///< `eval.resize`: shorter side before the middle is taken; 0: as
+                                 ///< image_size
   NormalizeRecipe normalize;
-  std::int64_t workers = 1;  ///< threads that prepare batches ahead of the step
+  std::int64_t workers = data::automatic_workers;  ///< threads that prepare batches; or "auto"
+  bool skip_errors =
+      false;  ///< `on_error`: "skip", leave out images that cannot be read; or "fail"
   std::int64_t batch = 128;
 };
 

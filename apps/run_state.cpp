@@ -11,6 +11,7 @@ namespace fs = std::filesystem;
 Json DataFacts::to_json() const {
   return {{"class_names", class_names},
           {"image_size", image_size},
+          {"shorter_side", shorter_side},
           {"channels", channels},
           {"mean", mean},
           {"std", std}};
@@ -21,10 +22,13 @@ DataFacts DataFacts::from_json(const Json& json, const fs::path& path) {
     DataFacts out;
     out.class_names = json.at("class_names").get<std::vector<std::string>>();
     out.image_size = json.at("image_size").get<std::int64_t>();
+    out.shorter_side = json.value("shorter_side", std::int64_t{0});
     out.channels = json.at("channels").get<std::int64_t>();
     out.mean = json.at("mean").get<std::array<float, 3>>();
     out.std = json.at("std").get<std::array<float, 3>>();
     check(!out.class_names.empty() && out.image_size > 0 && out.image_size <= 65536 &&
+              (out.shorter_side == 0 ||
+               (out.shorter_side >= out.image_size && out.shorter_side <= 65536)) &&
               (out.channels == 1 || out.channels == 3),
           "checkpoint: ", path.string(), ": no usable description of its data");
     return out;
@@ -33,21 +37,29 @@ DataFacts DataFacts::from_json(const Json& json, const fs::path& path) {
   }
 }
 
-data::Augment DataFacts::normalization() const {
+data::Augment DataFacts::evaluation() const {
   data::Augment out;
+  if (shorter_side > 0) {
+    out.size = image_size;
+    out.shorter_side = shorter_side;
+  }
   out.mean = mean;
   out.std = std;
   return out;
 }
 
-DataFacts facts_of(const data::Dataset& train, const NormalizeRecipe& normalize) {
+DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe) {
+  constexpr std::int64_t images_for_statistics = 10'000;
+  const NormalizeRecipe& normalize = recipe.normalize;
   DataFacts out;
   out.class_names = train.class_names();
-  out.image_size = train.image_size();
+  out.image_size = recipe.image_size > 0 ? recipe.image_size : train.image_size();
+  if (recipe.image_size > 0) out.shorter_side = std::max(recipe.image_size, recipe.eval_resize);
   out.channels = train.channels();
-  check(out.image_size > 0, "train: ", train.description(), ": wants square images of one size");
+  check(out.image_size > 0, "train: ", train.description(),
+        ": wants square images of one size; set data.image_size to resize them");
   if (normalize.from_dataset) {
-    const data::ChannelStats stats = data::channel_stats(train);
+    const data::ChannelStats stats = data::channel_stats(train, images_for_statistics);
     out.mean = stats.mean;
     out.std = stats.std;
   } else {

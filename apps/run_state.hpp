@@ -18,17 +18,20 @@ namespace exciton::apps {
 struct DataFacts {
   std::vector<std::string> class_names;
   std::int64_t image_size = 0, channels = 0;
+  std::int64_t shorter_side = 0;  ///< to which images are resized before the middle is taken; 0:
+                                  ///< they come as they are
   std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};
 
   Json to_json() const;
   static DataFacts from_json(const Json& json, const std::filesystem::path& path);
-  /// Normalisation only.
-  data::Augment normalization() const;
+  /// How images become input in evaluation: the middle at its size, and normalisation.
+  data::Augment evaluation() const;
 };
 
-/// The facts of a train set under a recipe; computes mean and deviation when the recipe says so.
-/// Errors: images of several sizes, means for another number of channels.
-DataFacts facts_of(const data::Dataset& train, const NormalizeRecipe& normalize);
+/// The facts of a train set under a recipe; computes mean and deviation when the recipe says so, of
+/// at most 10,000 images. Errors: images of several sizes and no data.image_size, means for another
+/// number of channels.
+DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe);
 
 /// The model of a recipe for such data, initialised from the recipe's seed. Errors: model.classes
 /// differs from the data's.

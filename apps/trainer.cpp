@@ -1,5 +1,6 @@
 #include "apps/trainer.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -16,7 +17,9 @@
 #include "core/threads.hpp"
 #include "data/loader.hpp"
 #include "nn/layers.hpp"
+#include "ops/add.hpp"
 #include "ops/cross_entropy.hpp"
+#include "ops/mul.hpp"
 #include "ops/processor.hpp"
 #include "optim/adamw.hpp"
 #include "optim/ema.hpp"
@@ -78,22 +81,49 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerRecipe& o,
   return std::make_unique<optim::Sgd>(std::move(parameters), options);
 }
 
+/// labels[n + 1], and labels[0] at last: what images are mixed with.
+Tensor labels_of_next(const Tensor& labels) {
+  Tensor out(labels.shape(), labels.dtype());
+  const auto from = labels.span<std::int64_t>();
+  std::rotate_copy(from.begin(), from.begin() + 1, from.end(), out.data<std::int64_t>());
+  return out;
+}
+
+/// Cross-entropy; of mixed images w CE(labels) + (1 - w) CE(labels of the next).
+Var loss_of(const Var& logits, const data::Batch& batch, double smoothing) {
+  const Var own = ops::cross_entropy(logits, batch.labels, smoothing);
+  if (!batch.mixing.on()) return own;
+  const Var next = ops::cross_entropy(logits, labels_of_next(batch.labels), smoothing);
+  const auto times = [](const Var& loss, double weight) {
+    Tensor factor(loss.value().shape(), loss.value().dtype());
+    factor.fill(weight);
+    return ops::mul(loss, Var(factor));
+  };
+  return ops::add(times(own, batch.mixing.weight), times(next, 1 - batch.mixing.weight));
+}
+
+std::string describe_workers(std::int64_t workers) {
+  if (workers == 0) return "Images are prepared by the step itself";
+  if (workers != data::automatic_workers)
+    return "Images are prepared by " + std::to_string(workers) + " threads beside the step";
+  return "Images are prepared by 1 thread beside the step, by up to " +
+         std::to_string(num_threads()) + " when it waits";
+}
+
 /// Running totals of the epoch under way; part of checkpoints within an epoch.
 struct EpochTotals {
   double loss_sum = 0, seconds = 0, waited = 0;
-  std::int64_t correct = 0, images = 0;
+  std::int64_t correct = 0, images = 0, skipped = 0;
 
   double loss() const { return images ? loss_sum / static_cast<double>(images) : 0; }
   double top1() const {
     return images ? static_cast<double>(correct) / static_cast<double>(images) : 0;
   }
+  double wait_share() const { return seconds > 0 ? waited / seconds : 0; }
   double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
   Json to_json() const {
-    return {{"loss_sum", loss_sum},
-            {"seconds", seconds},
-            {"waited", waited},
-            {"correct", correct},
-            {"images", images}};
+    return {{"loss_sum", loss_sum}, {"seconds", seconds}, {"waited", waited},
+            {"correct", correct},   {"images", images},   {"skipped", skipped}};
   }
   static EpochTotals from_json(const Json& json) {
     EpochTotals out;
@@ -102,6 +132,7 @@ struct EpochTotals {
     out.waited = json.at("waited").get<double>();
     out.correct = json.at("correct").get<std::int64_t>();
     out.images = json.at("images").get<std::int64_t>();
+    out.skipped = json.value("skipped", std::int64_t{0});
     return out;
   }
 };
@@ -155,23 +186,25 @@ class Trainer {
               test_set_->channels() == train_set_->channels(),
           "train: ", train_set_->description(), " and ", test_set_->description(),
           " are of different kinds");
-    facts_ = facts_of(*train_set_, recipe_.data.normalize);
+    facts_ = facts_of(*train_set_, recipe_.data);
     recipe_.model.options.classes = recipe_.model.options.classes == 0
                                         ? static_cast<std::int64_t>(facts_.class_names.size())
                                         : recipe_.model.options.classes;
 
-    data::Augment augment = facts_.normalization();
-    augment.pad = recipe_.data.augment.pad_crop;
-    augment.flip = recipe_.data.augment.flip;
-    augment.cutout = recipe_.data.augment.cutout;
+    const data::Augment evaluation = facts_.evaluation();
+    data::Augment augment = recipe_.data.augment;
+    augment.mean = evaluation.mean;
+    augment.std = evaluation.std;
+    augment.size = recipe_.data.image_size;
     data::LoaderOptions load;
     load.batch = recipe_.data.batch;
     load.workers = static_cast<int>(recipe_.data.workers);
+    load.skip_errors = recipe_.data.skip_errors;
     load.seed = recipe_.seed;
     load.dtype = activation_dtype(recipe_.dtype);
     train_ = std::make_unique<data::Loader>(train_set_, augment, load);
     load.shuffle = load.drop_last = false;
-    test_ = std::make_unique<data::Loader>(test_set_, facts_.normalization(), load);
+    test_ = std::make_unique<data::Loader>(test_set_, evaluation, load);
     batches_ = train_->batches();
   }
 
@@ -209,7 +242,8 @@ class Trainer {
               << model_.name << ", " << nn::parameter_count(*model_.net) << " parameters, "
               << activation_dtype(recipe_.dtype) << ", " << recipe_.threads << " threads, seed "
               << recipe_.seed << "; " << recipe_.epochs << " epochs of " << batches_
-              << " steps, batch " << recipe_.data.batch << "\nRun folder "
+              << " steps, batch " << recipe_.data.batch << '\n'
+              << describe_workers(recipe_.data.workers) << "\nRun folder "
               << folder_.path().string() << std::endl;
   }
 
@@ -224,6 +258,7 @@ class Trainer {
         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(totals_.seconds));
     while (const std::optional<data::Batch> batch = train_->next()) {
       train_step(*batch);
+      report_skipped(*batch, progress);
       ++position_.batch;
       totals_.seconds = seconds_since(start);
       totals_.waited = train_->seconds_waited() - waited_before;
@@ -244,7 +279,7 @@ class Trainer {
     lr_ = schedule_->lr(step());
     Tape tape;
     const Var logits = (*model_.net)(batch.images);
-    const Var loss = ops::cross_entropy(logits, batch.labels, recipe_.label_smoothing);
+    const Var loss = loss_of(logits, batch, recipe_.label_smoothing);
     const double value = loss.value().item();
     if (!std::isfinite(value)) give_up("training", value);
     tape.backward(loss);
@@ -252,8 +287,18 @@ class Trainer {
     if (ema_) ema_->update();
     const std::int64_t images = batch.labels.dim(0);
     totals_.loss_sum += value * static_cast<double>(images);
-    totals_.correct += count_top1(logits.value(), batch.labels);
+    totals_.correct += count_top1(
+        logits.value(), batch.mixing.weight < 0.5 ? labels_of_next(batch.labels) : batch.labels);
     totals_.images += images;
+  }
+
+  /// Names the first few images that could not be read, and counts them all.
+  void report_skipped(const data::Batch& batch, Progress& progress) {
+    constexpr std::int64_t named = 10;
+    for (const std::string& reason : batch.skipped) {
+      if (totals_.skipped++ < named) progress.line("warning: left out: " + reason);
+      if (totals_.skipped == named) progress.line("warning: further ones are only counted");
+    }
   }
 
   /// Nothing: interrupted.
@@ -267,7 +312,7 @@ class Trainer {
           return !interrupt.requested();
         });
     if (ema_) ema_->swap();
-    if (test.images() < test_set_->size()) return std::nullopt;
+    if (test.images() + test.skipped() < test_set_->size()) return std::nullopt;
     if (!std::isfinite(test.loss())) give_up("test", test.loss());
     return test;
   }
@@ -290,21 +335,30 @@ class Trainer {
                         {"seconds", totals_.seconds},
                         {"test_seconds", test_seconds},
                         {"data_wait_seconds", totals_.waited},
+                        {"data_wait_share", totals_.wait_share()},
+                        {"data_workers", train_->workers()},
+                        {"skipped_images", totals_.skipped},
+                        {"test_skipped_images", test.skipped()},
                         {"peak_rss_mib", peak},
                         {"system_allocations", system_allocations}});
     progress.line(
         format("epoch %*lld/%lld  train loss %.4f top-1 %.2f %%  test loss %.4f top-1 "
-               "%.2f %%  %.0f images/s  %s%s",
+               "%.2f %%  %.0f images/s, waited %.1f %%  %s%s",
                static_cast<int>(std::to_string(recipe_.epochs).size()),
                static_cast<long long>(position_.epoch), static_cast<long long>(recipe_.epochs),
                totals_.loss(), 100 * totals_.top1(), test.loss(), 100 * test.top1(), totals_.rate(),
-               for_people(totals_.seconds + test_seconds).c_str(), best ? "  *" : ""));
+               100 * totals_.wait_share(), for_people(totals_.seconds + test_seconds).c_str(),
+               best ? "  *" : ""));
+    if (totals_.skipped + test.skipped() > 0)
+      progress.line(format("  %lld train and %lld test images could not be read and were left out",
+                           static_cast<long long>(totals_.skipped),
+                           static_cast<long long>(test.skipped())));
     if (options_.verbose)
       progress.line(format(
           "  peak memory %.0f MiB, pool %s in use at most; memory taken from the "
-          "system in this epoch: %llu times; waited for data %.2f s",
+          "system in this epoch: %llu times; waited for data %.2f s; %d data threads",
           peak, bytes_for_people(static_cast<double>(memory_stats().peak_bytes_in_use)).c_str(),
-          static_cast<unsigned long long>(system_allocations), totals_.waited));
+          static_cast<unsigned long long>(system_allocations), totals_.waited, train_->workers()));
     last_ = test;
     totals_ = {};
     const bool due =
@@ -436,6 +490,7 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   like.paper = stored.paper;
   like.data.dir = stored.data.dir;
   like.data.workers = stored.data.workers;
+  like.data.skip_errors = stored.data.skip_errors;
   like.threads = stored.threads;
   like.epochs = stored.epochs;
   like.checkpoint = stored.checkpoint;

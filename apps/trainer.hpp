@@ -25,7 +25,7 @@ Outcome train(Recipe recipe, const TrainOptions& options);
 
 /// What of `given` and `stored` (the run folder's recipe) goes on: the given one with what only the
 /// first start could find out (data kind, classes, threads) taken from the stored one. Errors: they
-/// differ in anything but data.dir, data.workers, threads, epochs or checkpoint.
+/// differ in anything but data.dir, data.workers, data.on_error, threads, epochs or checkpoint.
 Recipe resumed_recipe(Recipe given, const Recipe& stored);
 
 }  // namespace exciton::apps

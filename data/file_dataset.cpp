@@ -48,7 +48,7 @@ std::string FileDataset::name(std::int64_t index) const {
 }
 
 bool FileDataset::fetch(std::int64_t index, std::vector<std::uint8_t>& out) const {
-  out = read_file(name(index));
+  read_file(name(index), out);
   return true;
 }
 

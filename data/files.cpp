@@ -1,11 +1,15 @@
 #include "data/files.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -21,18 +25,50 @@ void check_regular(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
+OpenFile::OpenFile(std::filesystem::path path) : path_(std::move(path)) {
+  struct stat facts {};
+  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  check(descriptor_ >= 0, "data: cannot open ", path_.string(), ": ", std::strerror(errno));
+  if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    ::close(descriptor_);
+    fail("data: ", path_.string(), " is not a file");
+  }
+  bytes_ = static_cast<std::uint64_t>(facts.st_size);
+}
+
+OpenFile::~OpenFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+OpenFile::OpenFile(OpenFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      bytes_(other.bytes_) {}
+
+void OpenFile::read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out) const {
+  while (count > 0) {
+    const ::ssize_t got = ::pread(descriptor_, out, count, static_cast<::off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, "data: ", path_.string(), ": cannot read: ", std::strerror(errno));
+    check(got > 0, "data: ", path_.string(), " ends at byte ", offset, ", wants ", count, " more");
+    offset += static_cast<std::uint64_t>(got);
+    out += got;
+    count -= static_cast<std::uint64_t>(got);
+  }
+}
+
+void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out) {
   check_regular(path);
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  check(in.is_open(), "data: cannot open ", path.string(), ": ", std::strerror(errno));
-  const std::streamoff bytes = in.tellg();
-  check(bytes >= 0 && bytes <= max_file_bytes, "data: ", path.string(), " has ", bytes,
+  const OpenFile file(path);
+  check(file.bytes() <= max_file_bytes, "data: ", path.string(), " has ", file.bytes(),
         " bytes, wants at most ", max_file_bytes);
-  std::vector<std::uint8_t> out(static_cast<std::size_t>(bytes));
-  in.seekg(0);
-  in.read(reinterpret_cast<char*>(out.data()), bytes);
-  check(in.gcount() == bytes, "data: ", path.string(), ": read ", in.gcount(), " of ", bytes,
-        " bytes");
+  out.resize(file.bytes());
+  file.read(0, out.size(), out.data());
+}
+
+std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
+  std::vector<std::uint8_t> out;
+  read_file(path, out);
   return out;
 }
 

@@ -13,11 +13,35 @@
 
 namespace exciton::data {
 
+/// A file that stays open and is read at any place, by several threads.
+class OpenFile {
+ public:
+  /// Errors: cannot be opened, is no regular file.
+  explicit OpenFile(std::filesystem::path path);
+  ~OpenFile();
+  OpenFile(OpenFile&& other) noexcept;
+  OpenFile& operator=(OpenFile&&) = delete;
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t bytes() const { return bytes_; }
+  /// Errors: the file ends before.
+  void read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out) const;
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t bytes_ = 0;
+};
+
 /// Largest file that is read at once.
-inline constexpr std::int64_t max_file_bytes = std::int64_t{1} << 30;
+inline constexpr std::uint64_t max_file_bytes = std::uint64_t{1} << 30;
 
 /// All bytes of a regular file. Errors: no such file, no file, larger than max_file_bytes.
 std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
+/// The same into `out`, reusing its storage.
+void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out);
 
 /// All bytes of a file, decompressed when it is gzip. Errors: a damaged or truncated stream, more
 /// than `limit` bytes.

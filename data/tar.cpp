@@ -1,16 +1,9 @@
 #include "data/tar.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <string_view>
-#include <utility>
 
 #include "core/error.hpp"
 
@@ -81,38 +74,6 @@ std::string pax_value(std::string_view records, std::string_view key) {
 }
 
 }  // namespace
-
-OpenFile::OpenFile(std::filesystem::path path) : path_(std::move(path)) {
-  struct stat facts {};
-  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  check(descriptor_ >= 0, "data: cannot open ", path_.string(), ": ", std::strerror(errno));
-  if (::fstat(descriptor_, &facts) != 0 || !S_ISREG(facts.st_mode)) {
-    ::close(descriptor_);
-    fail("data: ", path_.string(), " is not a file");
-  }
-  bytes_ = static_cast<std::uint64_t>(facts.st_size);
-}
-
-OpenFile::~OpenFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-OpenFile::OpenFile(OpenFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      bytes_(other.bytes_) {}
-
-void OpenFile::read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out) const {
-  while (count > 0) {
-    const ::ssize_t got = ::pread(descriptor_, out, count, static_cast<::off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, "data: ", path_.string(), ": cannot read: ", std::strerror(errno));
-    check(got > 0, "data: ", path_.string(), " ends at byte ", offset, ", wants ", count, " more");
-    offset += static_cast<std::uint64_t>(got);
-    out += got;
-    count -= static_cast<std::uint64_t>(got);
-  }
-}
 
 void for_each_member(const OpenFile& file, const std::function<void(TarMember)>& each) {
   const std::string who = "tar: " + file.path().string() + ", byte ";

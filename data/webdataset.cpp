@@ -93,9 +93,8 @@ void add_samples(const OpenFile& file, std::uint32_t shard, std::vector<Sample>&
     if (member.name.ends_with(".cls")) {
       label = label_text(file, member);
     } else if (is_image_name(member.name)) {
-      check(member.bytes <= static_cast<std::uint64_t>(max_file_bytes),
-            "webdataset: ", file.path().string(), ": ", member.name, " has ", member.bytes,
-            " bytes, wants at most ", max_file_bytes);
+      check(member.bytes <= max_file_bytes, "webdataset: ", file.path().string(), ": ", member.name,
+            " has ", member.bytes, " bytes, wants at most ", max_file_bytes);
       check(image_name.empty(), "webdataset: ", file.path().string(), ": ", image_name, " and ",
             member.name, " are two images of one sample");
       image_name = member.name;

@@ -1,0 +1,209 @@
+/// exciton bench data
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include "apps/command.hpp"
+#include "apps/json.hpp"
+#include "apps/recipe.hpp"
+#include "core/error.hpp"
+#include "core/threads.hpp"
+#include "data/image.hpp"
+#include "data/loader.hpp"
+
+namespace exciton::apps {
+namespace {
+
+struct BenchDataArguments {
+  std::string dir, kind = "auto", recipe;
+  std::int64_t images = 1000, batch = 64, size = 224;
+  int threads = 0;
+  std::string dtype = "f32";
+  bool json = false;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::shared_ptr<const data::Dataset> open_any(const BenchDataArguments& args) {
+  try {
+    return data::open_dataset(args.kind, args.dir, "train", {.memory_limit = 0});
+  } catch (const Error&) {
+    if (args.kind != "auto") throw;
+    return data::open_images(args.dir);
+  }
+}
+
+/// The recipe's, or what ImageNet is trained with.
+data::Augment augment_of(const BenchDataArguments& args) {
+  data::Augment augment;
+  augment.flip = true;
+  augment.random_resized_crop.scale_low = 0.08;
+  augment.size = args.size;
+  if (!args.recipe.empty()) {
+    const DataRecipe recipe = Recipe::from_json(read_json(args.recipe)).data;
+    augment = recipe.augment;
+    augment.size = recipe.image_size;
+  }
+  augment.mean = {0.485f, 0.456f, 0.406f};
+  augment.std = {0.229f, 0.224f, 0.225f};
+  return augment;
+}
+
+/// Seconds that one core spends in each stage, over all images.
+struct Stages {
+  double read = 0, decode = 0, augment = 0, collate = 0;
+  std::int64_t images = 0;
+  double total() const { return read + decode + augment + collate; }
+};
+
+/// Makes batches as the loader does, on this thread, with a clock between the stages.
+Stages time_stages(const data::Dataset& set, const data::Augmenter& augmenter,
+                   const BenchDataArguments& args) {
+  Stages out;
+  const DType type = activation_dtype(args.dtype);
+  std::vector<std::uint8_t> bytes;
+  data::Image image;
+  Tensor batch;
+  const std::int64_t count = std::min(args.images, set.size());
+  auto lap = [start = Clock::now()](double& to) mutable {
+    const Clock::time_point now = Clock::now();
+    to += std::chrono::duration<double>(now - start).count();
+    start = now;
+  };
+  double outside = 0;
+  lap(outside);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t index = i * set.size() / count, place = i % args.batch;
+    Generator rng(1, static_cast<std::uint64_t>(index));
+    const auto framing = [&](data::Size size) { return augmenter.frame(size, rng); };
+    if (set.fetch(index, bytes)) {
+      lap(out.read);
+      data::decode_view(bytes, set.name(index), set.channels(), framing, image);
+    } else {
+      set.read_view(index, framing, image);
+    }
+    lap(out.decode);
+    const std::int64_t values = image.height * image.width * image.channels;
+    if (place == 0)
+      batch = Tensor({std::min(args.batch, count - i), image.height, image.width, image.channels},
+                     type);
+    lap(out.collate);
+    if (type == DType::bf16)
+      augmenter(image, rng, batch.data<bf16>() + place * values);
+    else
+      augmenter(image, rng, batch.data<float>() + place * values);
+    lap(out.augment);
+    if (place + 1 == batch.dim(0)) augmenter.mix(batch, rng);
+    lap(out.collate);
+  }
+  out.images = count;
+  return out;
+}
+
+/// Images per second of the loader itself, with as many workers as threads.
+double time_loader(std::shared_ptr<const data::Dataset> set, const data::Augment& augment,
+                   const BenchDataArguments& args) {
+  data::LoaderOptions options;
+  options.batch = std::min(args.batch, set->size());
+  options.workers = num_threads();
+  options.dtype = activation_dtype(args.dtype);
+  data::Loader loader(std::move(set), augment, options);
+  std::int64_t images = 0;
+  const Clock::time_point start = Clock::now();
+  for (std::int64_t epoch = 0; images < args.images; ++epoch) {
+    loader.start_epoch(epoch);
+    while (images < args.images) {
+      const auto batch = loader.next();
+      if (!batch) break;
+      images += batch->labels.dim(0);
+    }
+  }
+  return static_cast<double>(images) / seconds_since(start);
+}
+
+int run(const BenchDataArguments& args) {
+  if (args.threads > 0) set_num_threads(args.threads);
+  const auto set = open_any(args);
+  const data::Augment augment = augment_of(args);
+  const data::Augmenter augmenter(augment, set->channels());
+  check(augmenter.resizes() || set->image_size() > 0, "bench data: ", args.recipe,
+        " has no data.image_size, and images of ", set->description(), " may have several sizes");
+  BenchDataArguments first = args;  // files into the system's cache
+  first.images = std::min<std::int64_t>(args.images, 100);
+  time_stages(*set, augmenter, first);
+  const Stages stages = time_stages(*set, augmenter, args);
+  const double loader = time_loader(set, augment, args);
+
+  const auto n = static_cast<double>(stages.images);
+  const std::pair<const char*, double> rows[] = {{"read", stages.read},
+                                                 {"decode", stages.decode},
+                                                 {"augment", stages.augment},
+                                                 {"collate", stages.collate},
+                                                 {"all", stages.total()}};
+  if (args.json) {
+    Json json = {{"data", set->description()},
+                 {"images", stages.images},
+                 {"batch", args.batch},
+                 {"size", augment.size},
+                 {"dtype", args.dtype},
+                 {"loader_workers", num_threads()},
+                 {"loader_images_per_second", loader}};
+    for (const auto& [name, seconds] : rows)
+      json["stages"][name] = {{"ms_per_image", 1e3 * seconds / n},
+                              {"images_per_second_per_core", seconds > 0 ? n / seconds : 0}};
+    std::cout << json.dump() << std::endl;
+    return 0;
+  }
+  std::printf("%s\n%lld images to %lld x %lld, batch %lld, %s\n\n", set->description().c_str(),
+              static_cast<long long>(stages.images), static_cast<long long>(augment.size),
+              static_cast<long long>(augment.size), static_cast<long long>(args.batch),
+              args.dtype.c_str());
+  std::printf("%-8s %12s %18s\n", "stage", "ms an image", "images/s a core");
+  for (const auto& [name, seconds] : rows)
+    std::printf("%-8s %12.3f %18.0f\n", name, 1e3 * seconds / n, seconds > 0 ? n / seconds : 0);
+  std::printf("\nloader with %d workers: %.0f images/s\n", num_threads(), loader);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_data(CLI::App& bench, Action& action) {
+  auto args = std::make_shared<BenchDataArguments>();
+  CLI::App* command = bench.add_subcommand(
+      "data",
+      "Images per second of the input: read, decode (crop and resize too), augment, collate");
+  command->add_option("DIR", args->dir, "a data set, or any folder of images")->required();
+  command->add_option("--kind", args->kind, "which format it is")
+      ->check(CLI::IsMember(data::dataset_kinds()))
+      ->capture_default_str();
+  command->add_option("--recipe", args->recipe,
+                      "take data.augment and data.image_size from this recipe (default: random "
+                      "resized crop and flip)");
+  command->add_option("--size", args->size, "side of the crops, without a recipe")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--images", args->images, "how many images")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  command->add_option("--batch", args->batch, "images a batch")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command->add_option("--dtype", args->dtype, "f32, bf16 or auto")
+      ->check(CLI::IsMember({"f32", "bf16", "auto"}))
+      ->capture_default_str();
+  command->add_option("--threads", args->threads, "workers of the loader (default: all processors)")
+      ->check(CLI::Range(1, 4096));
+  command->add_flag("--json", args->json, "print one JSON object");
+  command->footer(
+      "Example:\n  exciton bench data data-cache/imagenet --images 2000\n"
+      "  exciton bench data photos --size 64 --json");
+  command->callback([args, &action] { action = [args] { return run(*args); }; });
+}
+
+}  // namespace exciton::apps

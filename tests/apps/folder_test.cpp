@@ -1,0 +1,155 @@
+/// Training on a folder of photographs of several sizes, as a user does.
+#include <gtest/gtest.h>
+
+#include "apps/recipe.hpp"
+#include "tests/apps/support.hpp"
+
+namespace exciton::apps::testing {
+namespace {
+namespace fs = std::filesystem;
+
+/// Two classes of 61 x 47 and smaller pictures, turned, grey and CMYK ones among them.
+class Folder : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const fs::path golden = fs::path(EXCITON_GOLDEN_DIR) / "images";
+    const std::pair<const char*, std::vector<const char*>> classes[] = {
+        {"cat", {"baseline.jpg", "grey.jpg", "exif6.jpg", "exif3.jpg"}},
+        {"dog", {"progressive.jpg", "cmyk.jpg", "exif8.jpg", "full_chroma.jpg"}}};
+    for (const char* split : {"train", "val"})
+      for (const auto& [name, files] : classes) {
+        fs::create_directories(dir_ / ("data/" + std::string(split) + '/' + name));
+        for (const char* file : files)
+          fs::copy_file(golden / file,
+                        dir_ / ("data/" + std::string(split) + '/' + name + '/' + file));
+      }
+    write_file(dir_ / "recipe.json", R"({
+      "model": {"name": "se_resnet20"},
+      "data": {"dir": ")" + (dir_ / "data").string() +
+                                         R"(", "batch": 3, "image_size": 16,
+               "eval": {"resize": 18},
+               "augment": {"random_resized_crop": {"scale": [0.2, 1]}, "flip": true,
+                           "jitter": {"brightness": 0.4}, "lighting": 0.1, "erasing": 0.3,
+                           "mixup": 0.2, "cutmix": 1}},
+      "schedule": {"name": "constant", "lr": 0.01}, "epochs": 2, "threads": 1})");
+  }
+  std::string path(const std::string& name) const { return (dir_ / name).string(); }
+  std::vector<std::string> train(const std::string& run, std::vector<std::string> more = {}) const {
+    std::vector<std::string> out{"train", path("recipe.json"), "--out", path(run)};
+    out.insert(out.end(), more.begin(), more.end());
+    return out;
+  }
+  /// Cuts a train image in the middle of its data.
+  void damage() const {
+    const fs::path file = dir_ / "data/train/dog/progressive.jpg";
+    fs::resize_file(file, fs::file_size(file) / 3);
+  }
+
+  TempDir dir_;
+};
+
+TEST_F(Folder, trains_evaluates_and_predicts) {
+  const Result result = succeed(train("run"));
+  EXPECT_NE(result.out.find("by 1 thread beside the step"), std::string::npos) << result.out;
+  const auto log = read_log(path("run"));
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[1]["skipped_images"], 0);
+  EXPECT_GE(log[1]["data_wait_share"], 0.0);
+  EXPECT_LE(log[1]["data_wait_share"], 1.0);
+  EXPECT_EQ(log[1]["data_workers"], 1);
+  const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  EXPECT_EQ(eval["images"], 8);
+  EXPECT_NEAR(eval["loss"].get<double>(), log[1]["test_loss"].get<double>(), 1e-5);
+  const Json resolved = read_json(path("run/recipe.json"));
+  EXPECT_EQ(resolved["data"]["workers"], "auto");
+  EXPECT_EQ(resolved["data"]["augment"]["random_resized_crop"]["scale"], Json({0.2, 1.0}));
+  EXPECT_EQ(Recipe::from_json(resolved).to_json(), resolved);
+  const std::string image = path("data/val/cat/exif6.jpg");
+  EXPECT_NE(succeed({"predict", path("run"), image}).out.find("cat"), std::string::npos);
+}
+
+TEST_F(Folder, same_bits_whatever_the_workers_and_across_a_resume) {
+  succeed(train("a", {"--set", "data.workers=0"}));
+  for (const char* workers : {"1", "2", "5", "auto"}) {
+    const std::string run = std::string("w") + workers;
+    succeed(train(run, {"--set", std::string("data.workers=") + workers}));
+    expect_same_tensors(path("a/checkpoints/epoch-0002.ckpt"),
+                        path(run + "/checkpoints/epoch-0002.ckpt"));
+  }
+  succeed(train("r", {"--set", "checkpoint.every_steps=1", "--set", "checkpoint.keep_last=100"}));
+  const fs::path checkpoints = dir_ / "r/checkpoints";  // as if killed after a step of epoch 2
+  ASSERT_TRUE(fs::exists(checkpoints / "epoch-0001-batch-000001.ckpt"));
+  fs::remove(checkpoints / "epoch-0002.ckpt");
+  fs::remove(checkpoints / "best.ckpt");
+  succeed({"train", path("r"), "--resume"});
+  expect_same_tensors(path("a/checkpoints/epoch-0002.ckpt"), path("r/checkpoints/epoch-0002.ckpt"));
+}
+
+TEST_F(Folder, a_damaged_image_ends_the_run_or_is_left_out) {
+  damage();
+  expect_failure(train("fail", {"--set", "data.batch=4"}),
+                 {"data/train/dog/progressive.jpg", "truncated"});
+  const Result result =
+      succeed(train("skip", {"--set", "data.batch=4", "--set", "data.on_error=skip"}));
+  EXPECT_NE(result.out.find("left out: image: "), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("1 train and 0 test images could not be read"), std::string::npos);
+  EXPECT_EQ(read_log(path("skip"))[0]["skipped_images"], 1);
+}
+
+TEST_F(Folder, images_of_several_sizes_want_a_size) {
+  expect_failure(train("run", {"--set", "data.image_size=0", "--set", "data.eval.resize=0", "--set",
+                               "data.augment.random_resized_crop=null"}),
+                 {"data.image_size"});
+  expect_failure(train("run", {"--set", "data.image_size=0"}),
+                 {"random_resized_crop wants data.image_size"});
+  expect_failure(train("run", {"--set", "data.eval.resize=10"}),
+                 {"data.eval.resize", "16", "got 10"});
+  expect_failure(train("run", {"--set", "data.augment.random_resized_crop.scale=[0.5,0.2]"}),
+                 {"random_resized_crop.scale", "ascending"});
+  expect_failure(train("run", {"--set", "data.augment.random_resized_crop=3"}),
+                 {"random_resized_crop", "wants null or"});
+  expect_failure(train("run", {"--set", "data.workers=many"}), {"data.workers", "\"auto\""});
+  expect_failure(train("run", {"--set", "data.on_error=ignore"}), {"fail, skip", "ignore"});
+}
+
+TEST_F(Folder, data_info_tells_what_is_there) {
+  damage();
+  write_file(dir_ / "data/val/cat/empty.jpg", "");
+  const Json info = Json::parse(succeed({"data", "info", path("data"), "--json"}).out);
+  ASSERT_EQ(info["splits"].size(), 2u);
+  const Json &train = info["splits"][0], &test = info["splits"][1];
+  EXPECT_EQ(train["images"], 8);
+  EXPECT_EQ(train["classes"],
+            Json::parse(R"([{"class":"cat","images":4},{"class":"dog","images":4}])"));
+  EXPECT_EQ(train["smallest"], Json({13, 13}));
+  EXPECT_EQ(train["largest"], Json({47, 61}));
+  EXPECT_EQ(train["stored_channels"], Json::parse(R"({"1":1,"3":6,"4":1})"));
+  EXPECT_TRUE(train["unreadable"].empty()) << "its header is good";
+  EXPECT_NE(test["unreadable"][0].get<std::string>().find("empty.jpg is empty"), std::string::npos);
+  const Json deep = Json::parse(succeed({"data", "info", path("data"), "--decode", "--json"}).out);
+  ASSERT_EQ(deep["splits"][0]["unreadable"].size(), 1u);
+  EXPECT_EQ(deep["splits"][0]["mean"].size(), 3u);
+  const Result text = succeed({"data", "info", path("data")});
+  for (const char* part : {"size from 13 x 13 to 47 x 61", "1 cannot be read", "4  dog"})
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << " in " << text.out;
+  EXPECT_NE(succeed({"data", "info", path("data/val/dog")}).out.find("images 4, classes 1"),
+            std::string::npos);
+}
+
+TEST_F(Folder, bench_data_reports_every_stage) {
+  const std::vector<std::string> bench{"bench", "data",   path("data"), "--images",
+                                       "8",     "--size", "20",         "--json"};
+  const Json result = Json::parse(succeed(bench).out);
+  EXPECT_EQ(result["images"], 8);
+  EXPECT_GT(result["loader_images_per_second"], 0.0);
+  for (const char* stage : {"read", "decode", "augment", "collate", "all"})
+    EXPECT_GT(result["stages"][stage]["ms_per_image"], 0.0) << stage;
+  const Result text =
+      succeed({"bench", "data", path("data"), "--images", "4", "--recipe", path("recipe.json")});
+  EXPECT_NE(text.out.find("to 16 x 16"), std::string::npos) << text.out;
+  expect_failure({"bench", "data", path("nowhere")}, {"no folder"});
+  expect_failure({"bench", "train"}, {"MODEL"}, 2);
+}
+
+}  // namespace
+}  // namespace exciton::apps::testing
