@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <memory>
 
@@ -55,11 +56,42 @@ data::Augment augment_of(const BenchDataArguments& args) {
   return augment;
 }
 
-/// Seconds that one core spends in each stage, over all images.
+/// Time by the clock, and of the processor, which other programs do not lengthen.
+struct Spent {
+  double seconds = 0, processor = 0;
+  Spent& operator+=(const Spent& other) {
+    seconds += other.seconds;
+    processor += other.processor;
+    return *this;
+  }
+};
+
+/// Adds the time since its last call to something.
+class Stopwatch {
+ public:
+  void lap(Spent& to) {
+    const Clock::time_point now = Clock::now();
+    const std::clock_t used = std::clock();
+    to += {std::chrono::duration<double>(now - at_).count(),
+           static_cast<double>(used - used_) / CLOCKS_PER_SEC};
+    at_ = now;
+    used_ = used;
+  }
+
+ private:
+  Clock::time_point at_ = Clock::now();
+  std::clock_t used_ = std::clock();
+};
+
+/// What one thread spends in each stage, over all images.
 struct Stages {
-  double read = 0, decode = 0, augment = 0, collate = 0;
+  Spent read, decode, augment, collate;
   std::int64_t images = 0;
-  double total() const { return read + decode + augment + collate; }
+  Spent total() const {
+    Spent out;
+    for (const Spent& stage : {read, decode, augment, collate}) out += stage;
+    return out;
+  }
 };
 
 /// Makes batches as the loader does, on this thread, with a clock between the stages.
@@ -71,36 +103,30 @@ Stages time_stages(const data::Dataset& set, const data::Augmenter& augmenter,
   data::Image image;
   Tensor batch;
   const std::int64_t count = std::min(args.images, set.size());
-  auto lap = [start = Clock::now()](double& to) mutable {
-    const Clock::time_point now = Clock::now();
-    to += std::chrono::duration<double>(now - start).count();
-    start = now;
-  };
-  double outside = 0;
-  lap(outside);
+  Stopwatch watch;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t index = i * set.size() / count, place = i % args.batch;
     Generator rng(1, static_cast<std::uint64_t>(index));
     const auto framing = [&](data::Size size) { return augmenter.frame(size, rng); };
     if (set.fetch(index, bytes)) {
-      lap(out.read);
+      watch.lap(out.read);
       data::decode_view(bytes, set.name(index), set.channels(), framing, image);
     } else {
       set.read_view(index, framing, image);
     }
-    lap(out.decode);
+    watch.lap(out.decode);
     const std::int64_t values = image.height * image.width * image.channels;
     if (place == 0)
       batch = Tensor({std::min(args.batch, count - i), image.height, image.width, image.channels},
                      type);
-    lap(out.collate);
+    watch.lap(out.collate);
     if (type == DType::bf16)
       augmenter(image, rng, batch.data<bf16>() + place * values);
     else
       augmenter(image, rng, batch.data<float>() + place * values);
-    lap(out.augment);
+    watch.lap(out.augment);
     if (place + 1 == batch.dim(0)) augmenter.mix(batch, rng);
-    lap(out.collate);
+    watch.lap(out.collate);
   }
   out.images = count;
   return out;
@@ -127,6 +153,8 @@ double time_loader(std::shared_ptr<const data::Dataset> set, const data::Augment
   return static_cast<double>(images) / seconds_since(start);
 }
 
+double per_second(double images, double seconds) { return seconds > 0 ? images / seconds : 0; }
+
 int run(const BenchDataArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
   const auto set = open_any(args);
@@ -141,11 +169,11 @@ int run(const BenchDataArguments& args) {
   const double loader = time_loader(set, augment, args);
 
   const auto n = static_cast<double>(stages.images);
-  const std::pair<const char*, double> rows[] = {{"read", stages.read},
-                                                 {"decode", stages.decode},
-                                                 {"augment", stages.augment},
-                                                 {"collate", stages.collate},
-                                                 {"all", stages.total()}};
+  const std::pair<const char*, Spent> rows[] = {{"read", stages.read},
+                                                {"decode", stages.decode},
+                                                {"augment", stages.augment},
+                                                {"collate", stages.collate},
+                                                {"all", stages.total()}};
   if (args.json) {
     Json json = {{"data", set->description()},
                  {"images", stages.images},
@@ -154,9 +182,10 @@ int run(const BenchDataArguments& args) {
                  {"dtype", args.dtype},
                  {"loader_workers", num_threads()},
                  {"loader_images_per_second", loader}};
-    for (const auto& [name, seconds] : rows)
-      json["stages"][name] = {{"ms_per_image", 1e3 * seconds / n},
-                              {"images_per_second_per_core", seconds > 0 ? n / seconds : 0}};
+    for (const auto& [name, spent] : rows)
+      json["stages"][name] = {{"ms_per_image", 1e3 * spent.seconds / n},
+                              {"cpu_ms_per_image", 1e3 * spent.processor / n},
+                              {"images_per_second_per_core", per_second(n, spent.seconds)}};
     std::cout << json.dump() << std::endl;
     return 0;
   }
@@ -164,9 +193,10 @@ int run(const BenchDataArguments& args) {
               static_cast<long long>(stages.images), static_cast<long long>(augment.size),
               static_cast<long long>(augment.size), static_cast<long long>(args.batch),
               args.dtype.c_str());
-  std::printf("%-8s %12s %18s\n", "stage", "ms an image", "images/s a core");
-  for (const auto& [name, seconds] : rows)
-    std::printf("%-8s %12.3f %18.0f\n", name, 1e3 * seconds / n, seconds > 0 ? n / seconds : 0);
+  std::printf("%-8s %12s %14s %18s\n", "stage", "ms an image", "of processor", "images/s a core");
+  for (const auto& [name, spent] : rows)
+    std::printf("%-8s %12.3f %14.3f %18.0f\n", name, 1e3 * spent.seconds / n,
+                1e3 * spent.processor / n, per_second(n, spent.seconds));
   std::printf("\nloader with %d workers: %.0f images/s\n", num_threads(), loader);
   return 0;
 }
