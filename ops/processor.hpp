@@ -7,11 +7,11 @@
 namespace exciton::ops {
 
 struct Processor {
-  std::string name;       ///< as the system prints it: "AMD EPYC ..."
-  bool avx2 = false;      ///< with FMA
-  bool avx512 = false;    ///< F, BW, DQ and VL
-  bool bf16 = false;      ///< multiplies bf16 natively (AVX512_BF16; every AMX processor has it)
-  bool amx = false;       ///< AMX tiles for bf16
+  std::string name;     ///< as the system prints it: "AMD EPYC ..."
+  bool avx2 = false;    ///< with FMA
+  bool avx512 = false;  ///< F, BW, DQ and VL
+  bool bf16 = false;    ///< multiplies bf16 natively (AVX512_BF16; every AMX processor has it)
+  bool amx = false;     ///< AMX tiles for bf16
 };
 
 /// Read once from the processor itself.
