@@ -11,6 +11,7 @@
 #include "apps/workload.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
+#include "nn/recompute.hpp"
 #include "ops/cross_entropy.hpp"
 
 namespace exciton::apps {
@@ -21,6 +22,7 @@ struct BenchArguments {
   WorkloadOptions workload;
   int steps = 20, warmup = 3;
   double lr = 1e-3;
+  std::string recompute = "none";
   bool json = false;
 };
 
@@ -114,6 +116,7 @@ int run(const BenchArguments& args) {
   Timing timing{};
   std::optional<Losses> losses;
   if (args.mode == "train") {
+    nn::set_recompute(net, nn::parse_recompute(args.recompute));
     optim::Sgd sgd = make_optimizer(net);
     timing = measure(args.warmup, args.steps, [&] {
       Tape tape;
@@ -134,6 +137,7 @@ int run(const BenchArguments& args) {
     Json json = description(args, w);
     json["images_per_second"] = rate;
     json["ms_per_step"] = timing.ms_per_step;
+    json["recompute"] = args.recompute;
     json["peak_rss_mib"] = peak;
     json["system_allocations_per_step"] = timing.system_allocations_per_step;
     if (losses) {
@@ -172,6 +176,11 @@ void add_bench(CLI::App& program, Action& action) {
       ->capture_default_str();
   command->add_option("--warmup", args->warmup, "steps that are not measured")
       ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  command
+      ->add_option("--recompute", args->recompute,
+                   "what a training step forgets and computes again: none, tail or block")
+      ->check(CLI::IsMember({"none", "tail", "block"}))
       ->capture_default_str();
   command->add_option("--lr", args->lr, "learning rate of train")
       ->check(CLI::NonNegativeNumber)

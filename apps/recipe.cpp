@@ -393,6 +393,7 @@ void visit(Visitor& v, Recipe& r) {
   v.field("seed", r.seed);
   v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
   v.field("dtype", r.dtype, std::vector<std::string>{"f32", "bf16", "auto"});
+  v.field("recompute", r.recompute, std::vector<std::string>{"none", "tail", "block"});
   v.object("checkpoint", [&] {
     CheckpointRecipe& c = r.checkpoint;
     v.field("every_epochs", c.every_epochs, Range<std::int64_t>{1, many});

@@ -17,6 +17,7 @@
 #include "core/threads.hpp"
 #include "data/loader.hpp"
 #include "nn/layers.hpp"
+#include "nn/recompute.hpp"
 #include "ops/add.hpp"
 #include "ops/cross_entropy.hpp"
 #include "ops/mul.hpp"
@@ -211,6 +212,7 @@ class Trainer {
   void build() {
     model_ = make_model(recipe_, facts_);
     nn::set_training(*model_.net, true);
+    nn::set_recompute(*model_.net, nn::parse_recompute(recipe_.recompute));
     optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),

@@ -126,9 +126,14 @@ void BasicBlock::visit(Visitor& v) {
 }
 
 Var BasicBlock::forward(const Var& x) {
-  const Var h = conv_norm(conv1, bn1, se.through(Place::pre, x), true, se.at(Place::conv3x3));
-  const Var s = se.through(Place::identity, shortcut_of(shortcut, x));
-  return se.through(Place::post, conv_norm(conv2, bn2, h, true, se.at(Place::standard), s));
+  const Var in = se.through(Place::pre, x);
+  const auto around = [&] { return se.through(Place::identity, shortcut_of(shortcut, x)); };
+  if (forgets_tails(*this)) {
+    const Var y = norm_relu_conv(bn1, se.at(Place::conv3x3), conv1(in), conv2);
+    return se.through(Place::post, residual_tail(bn2, se.at(Place::standard), y, around(), true));
+  }
+  const Var h = conv_norm(conv1, bn1, in, true, se.at(Place::conv3x3));
+  return se.through(Place::post, conv_norm(conv2, bn2, h, true, se.at(Place::standard), around()));
 }
 
 Bottleneck::Bottleneck(const BlockOptions& o, Generator& init)
@@ -154,10 +159,16 @@ void Bottleneck::visit(Visitor& v) {
 }
 
 Var Bottleneck::forward(const Var& x) {
-  const Var h1 = conv_norm(conv1, bn1, se.through(Place::pre, x), true);
+  const Var in = se.through(Place::pre, x);
+  const auto around = [&] { return se.through(Place::identity, shortcut_of(shortcut, x)); };
+  if (forgets_tails(*this)) {
+    const Var y2 = norm_relu_conv(bn1, nullptr, conv1(in), conv2);
+    const Var y3 = norm_relu_conv(bn2, se.at(Place::conv3x3), y2, conv3);
+    return se.through(Place::post, residual_tail(bn3, se.at(Place::standard), y3, around(), true));
+  }
+  const Var h1 = conv_norm(conv1, bn1, in, true);
   const Var h2 = conv_norm(conv2, bn2, h1, true, se.at(Place::conv3x3));
-  const Var s = se.through(Place::identity, shortcut_of(shortcut, x));
-  return se.through(Place::post, conv_norm(conv3, bn3, h2, true, se.at(Place::standard), s));
+  return se.through(Place::post, conv_norm(conv3, bn3, h2, true, se.at(Place::standard), around()));
 }
 
 PreActBasicBlock::PreActBasicBlock(const BlockOptions& o, Generator& init)

@@ -71,6 +71,7 @@ class BasicBlock final : public Module {
   static constexpr std::int64_t expansion = 1;
   BasicBlock(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "BasicBlock"; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   Conv2d conv1;
@@ -92,6 +93,7 @@ class Bottleneck final : public Module {
   static constexpr std::int64_t expansion = 4;
   Bottleneck(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "Bottleneck"; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   Conv2d conv1;
@@ -118,6 +120,7 @@ class PreActBasicBlock final : public Module {
   static constexpr std::int64_t expansion = 1;
   PreActBasicBlock(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "PreActBasicBlock"; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   BatchNorm bn1;
@@ -138,6 +141,7 @@ class PreActBottleneck final : public Module {
   static constexpr std::int64_t expansion = 4;
   PreActBottleneck(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "PreActBottleneck"; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   BatchNorm bn1;

@@ -1,8 +1,15 @@
 #include "nn/module.hpp"
 
+#include "nn/recompute.hpp"
+
 #include <functional>
 
 namespace exciton::nn {
+
+Var Module::operator()(const Var& x) {
+  const bool again = recompute == Recompute::block && training && repeats() && Tape::active();
+  return again && x.id() >= 0 ? recomputed(*this, x) : run(x);
+}
 
 std::string Visitor::joined(std::string_view name) const {
   return prefix_.empty() ? std::string(name) : prefix_ + '.' + std::string(name);

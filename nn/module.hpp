@@ -12,6 +12,9 @@ namespace exciton::nn {
 
 class Visitor;
 
+/// What a training step computes twice to save memory; see nn/recompute.hpp.
+enum class Recompute { none, tail, block };
+
 /// Something with parameters that maps a Var to a Var.
 class Module {
  public:
@@ -25,7 +28,9 @@ class Module {
   /// The class, for summaries: "Conv2d".
   virtual std::string_view kind() const = 0;
   /// Runs forward, naming this module on the active tape's description.
-  Var operator()(const Var& x) {
+  Var operator()(const Var& x);
+  /// The same, whatever `recompute` says.
+  Var run(const Var& x) {
     const Tape::Scope scope(this);
     return forward(x);
   }
@@ -36,6 +41,11 @@ class Module {
   bool training = true;
   /// Fused operators where the form allows, or their plain twins; see set_fused().
   bool fused = true;
+  /// See set_recompute().
+  Recompute recompute = Recompute::none;
+  /// Whether networks are made of many of these, one behind the other: what Recompute::block runs
+  /// twice.
+  virtual bool repeats() const { return false; }
 
  protected:
   virtual Var forward(const Var& x) = 0;

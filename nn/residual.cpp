@@ -1,6 +1,7 @@
 #include "nn/residual.hpp"
 
 #include "ops/add.hpp"
+#include "ops/norm_relu_conv.hpp"
 #include "ops/relu.hpp"
 #include "ops/se/residual_tail.hpp"
 
@@ -20,15 +21,28 @@ SqueezeExcite* squeezing(ChannelAttention* attention) {
   return se && se->squeezes && !se->tap ? se : nullptr;
 }
 
-Var residual_tail(BatchNorm& bn, SqueezeExcite* se, const Var& y, const Var& shortcut, bool relu) {
-  const Tape::Scope scope(se ? static_cast<const Module*>(se) : &bn);
-  ops::ResidualTail op{.norm = bn.spec(), .relu = relu};
-  const Var none;
-  if (!se) return apply(op, y, Var(bn.weight), Var(bn.bias), shortcut, none, none, none, none);
-  op.squeeze = se->squeeze;
-  op.gate = se->gate;
-  return apply(op, y, Var(bn.weight), Var(bn.bias), shortcut, Var(se->reduce_weight),
-               Var(se->reduce_bias), Var(se->expand_weight), Var(se->expand_bias));
+/// What the fused operators are given of SE.
+struct Excitation {
+  ops::ResidualTail op;
+  Var w1, b1, w2, b2;
+
+  Excitation(BatchNorm& bn, SqueezeExcite* se, bool relu) : op{.norm = bn.spec(), .relu = relu} {
+    if (!se) return;
+    op.squeeze = se->squeeze;
+    op.gate = se->gate;
+    w1 = Var(se->reduce_weight);
+    b1 = Var(se->reduce_bias);
+    w2 = Var(se->expand_weight);
+    b2 = Var(se->expand_bias);
+  }
+};
+
+const Module* scope_of(const BatchNorm& bn, const SqueezeExcite* se) {
+  return se ? static_cast<const Module*>(se) : &bn;
+}
+
+bool fuses(const BatchNorm& bn, ChannelAttention* attention) {
+  return bn.fused && (!attention || squeezing(attention));
 }
 
 /// Nobody will ask for what lies between convolution and norm.
@@ -60,14 +74,35 @@ Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAtten
               const Var& shortcut) {
   if (folds(bn, x)) return folded(conv, bn, attention, x, shortcut, relu);
   const Var y = conv(x);
-  SqueezeExcite* const se = squeezing(attention);
   const bool more = relu || attention || !shortcut.empty();
-  if (bn.fused && more && (!attention || se)) return residual_tail(bn, se, y, shortcut, relu);
-  return composed_tail(attention, bn(y), shortcut, relu);
+  return more ? residual_tail(bn, attention, y, shortcut, relu) : bn(y);
 }
 
-Var norm_relu(BatchNorm& bn, const Var& x) {
-  return bn.fused ? residual_tail(bn, nullptr, x, {}, true) : ops::relu(bn(x));
+Var residual_tail(BatchNorm& bn, ChannelAttention* attention, const Var& y, const Var& shortcut,
+                  bool relu) {
+  if (!fuses(bn, attention)) return composed_tail(attention, bn(y), shortcut, relu);
+  SqueezeExcite* const se = squeezing(attention);
+  const Tape::Scope scope(scope_of(bn, se));
+  const Excitation e(bn, se, relu);
+  return apply(e.op, y, Var(bn.weight), Var(bn.bias), shortcut, e.w1, e.b1, e.w2, e.b2);
 }
+
+Var norm_relu_conv(BatchNorm& bn, ChannelAttention* attention, const Var& y, Conv2d& conv) {
+  if (!fuses(bn, attention) || !conv.bias.empty())
+    return conv(residual_tail(bn, attention, y, {}, true));
+  SqueezeExcite* const se = squeezing(attention);
+  const Tape::Scope scope(&conv);
+  const Excitation e(bn, se, true);
+  const ops::NormReluConv op{
+      .tail = e.op,
+      .conv = {.spec = conv.spec, .packed = &conv.packed, .version = conv.weight.version()}};
+  return apply(op, y, Var(bn.weight), Var(bn.bias), e.w1, e.b1, e.w2, e.b2, Var(conv.weight));
+}
+
+bool forgets_tails(const Module& block) {
+  return block.recompute == Recompute::tail && block.training && Tape::active();
+}
+
+Var norm_relu(BatchNorm& bn, const Var& x) { return residual_tail(bn, nullptr, x, {}, true); }
 
 }  // namespace exciton::nn

@@ -15,6 +15,7 @@
 #include "ops/linear.hpp"
 #include "ops/max_pool.hpp"
 #include "ops/mul.hpp"
+#include "ops/norm_relu_conv.hpp"
 #include "ops/relu.hpp"
 #include "ops/reshape.hpp"
 #include "ops/se/channel_conv.hpp"
@@ -43,10 +44,10 @@ struct OpList {
   using as = Into<Ops...>;
 };
 
-using AllOps =
-    OpList<Conv2d, BatchNorm, Squeeze, Excite, Scale, ResidualTail, Linear, Relu, Sigmoid, Tanh,
-           HardSigmoid, Add, Mul, MaxPool, AvgPool, GlobalAvgPool, Reshape, CrossEntropy, Dropout,
-           Concat, SliceChannels, ChannelShuffle, ShortcutPad, Cast, ChannelConv, ShakeShake>;
+using AllOps = OpList<Conv2d, BatchNorm, Squeeze, Excite, Scale, ResidualTail, NormReluConv, Linear,
+                      Relu, Sigmoid, Tanh, HardSigmoid, Add, Mul, MaxPool, AvgPool, GlobalAvgPool,
+                      Reshape, CrossEntropy, Dropout, Concat, SliceChannels, ChannelShuffle,
+                      ShortcutPad, Cast, ChannelConv, ShakeShake>;
 
 /// f.template operator()<Op>() for every operator of the list.
 template <class... Ops, class F>

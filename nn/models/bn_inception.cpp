@@ -67,6 +67,7 @@ class Inception final : public Module {
   }
 
   std::string_view kind() const override { return "Inception"; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override {
     v("branches", branches);
     if (se) v("se", *se);

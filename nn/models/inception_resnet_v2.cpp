@@ -55,6 +55,7 @@ class ResidualInception final : public Module {
   }
 
   std::string_view kind() const override { return "ResidualInception"; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override {
     v("branches", branches);
     v("conv", conv);

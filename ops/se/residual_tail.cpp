@@ -114,6 +114,25 @@ Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma,
   });
 }
 
+Tensor ResidualTail::again(const Saved& saved) const {
+  check(!saved.shortcut, name, ": cannot be computed again without its shortcut");
+  Tensor out(saved.y.shape(), saved.y.dtype());
+  dispatch_float(out.dtype(), name, [&](auto tag) {
+    using T = decltype(tag);
+    using A = Acc<T>;
+    const simd::MapCut cut = simd::MapCut::of(out.shape());
+    const Tensor fa = image_factors<A>(saved.a, saved.gates);
+    const Tensor fb = image_factors<A>(saved.b, saved.gates);
+    const std::int64_t row = saved.gates.empty() ? 0 : cut.c;
+    cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
+      simd::channel_kernels<T>().apply(saved.y.data<T>() + at, fa.data<A>() + i * row,
+                                       fb.data<A>() + i * row, nullptr, relu, out.data<T>() + at,
+                                       count, cut.c);
+    });
+  });
+  return out;
+}
+
 Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Needs<8> needs) const {
   return dispatch_float(dout.dtype(), name, [&](auto tag) {
     using T = decltype(tag);

@@ -52,6 +52,8 @@ struct ResidualTail {
   Tensor forward(Saved& saved, const Tensor& y, const Tensor& gamma, const Tensor& beta,
                  const Tensor& shortcut, const Tensor& w1, const Tensor& b1, const Tensor& w2,
                  const Tensor& b2) const;
+  /// The output once more, from what is saved; only without a shortcut.
+  Tensor again(const Saved& saved) const;
   Grads<8> backward(Saved& saved, Tensor dout, Needs<8> needs) const {
     return backward_sum(saved, std::move(dout), {}, needs);
   }

@@ -1,0 +1,67 @@
+#include "nn/recompute.hpp"
+
+namespace exciton::nn {
+namespace {
+
+/// Values of a module's buffers.
+std::vector<Tensor> copies(const std::vector<NamedBuffer>& buffers) {
+  std::vector<Tensor> out;
+  for (const NamedBuffer& b : buffers) out.push_back(b.tensor->clone());
+  return out;
+}
+
+void put_back(const std::vector<NamedBuffer>& buffers, const std::vector<Tensor>& values) {
+  for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i].tensor->copy_from(values[i]);
+}
+
+/// A whole block as one operator. Its parameters are none of the operator's inputs: the second run
+/// has a tape of its own, which adds to their gradients.
+struct RecomputedBlock {
+  static constexpr std::string_view name = "recomputed_block";
+  Module* block;
+  struct Saved {
+    Tensor x;
+    std::vector<Tensor> buffers;
+  };
+
+  Tensor forward(Saved& saved, const Tensor& x) const {
+    saved = {x, copies(buffers(*block))};
+    return block->run(x).value();
+  }
+
+  Grads<1> backward(Saved& saved, Tensor dy, Needs<1>) const {
+    const auto places = buffers(*block);
+    const std::vector<Tensor> now = copies(places);
+    put_back(places, saved.buffers);
+    Tape tape;
+    const Var x = tape.watch(saved.x);
+    saved = {};
+    const Var y = block->run(x);
+    put_back(places, now);
+    tape.backward(y, std::move(dy));
+    return {tape.gradient(x)};
+  }
+};
+
+struct RecomputeVisitor final : Visitor {
+  explicit RecomputeVisitor(Recompute r) : recompute(r) {}
+  Recompute recompute;
+  void enter(const std::string&, Module& m) override { m.recompute = recompute; }
+};
+
+}  // namespace
+
+Recompute parse_recompute(std::string_view text) {
+  if (text == "none") return Recompute::none;
+  if (text == "tail") return Recompute::tail;
+  check(text == "block", "recompute: wants none, tail or block, got ", text);
+  return Recompute::block;
+}
+
+void set_recompute(Module& module, Recompute recompute) {
+  RecomputeVisitor(recompute).walk(module);
+}
+
+Var recomputed(Module& block, const Var& x) { return apply(RecomputedBlock{&block}, x); }
+
+}  // namespace exciton::nn

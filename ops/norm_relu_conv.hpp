@@ -1,0 +1,36 @@
+/// Batch norm, SE, ReLU and the next convolution as one operator that forgets the map between them.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "ops/conv2d.hpp"
+#include "ops/se/residual_tail.hpp"
+
+namespace exciton::ops {
+
+/// out = conv(h),  h = relu(excite(squeeze(bn(y))) bn(y)): a residual_tail without a shortcut and
+/// the conv2d behind it. Both keep their input for backward, and h is a function of y; here only y
+/// is kept, and backward writes h again in one pass, for the weight gradient alone. Half of the
+/// maps within a residual block need not be stored (nn/recompute.hpp, "tail"). Inputs: y [N, H, W,
+/// C], gamma [C], beta [C], the excitation's w1, b1, w2, b2 as residual_tail, weight [O, C/groups,
+/// kH, kW]. Errors: as residual_tail and conv2d.
+struct NormReluConv {
+  static constexpr std::string_view name = "norm_relu_conv";
+  ResidualTail tail;
+  Conv2d conv;
+
+  struct Saved {
+    ResidualTail::Saved tail;
+    Tensor weight;
+  };
+  Tensor forward(Saved& saved, const Tensor& y, const Tensor& gamma, const Tensor& beta,
+                 const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
+                 const Tensor& weight) const;
+  Grads<8> backward(Saved& saved, Tensor dout, Needs<8> needs) const;
+  std::int64_t multiply_adds(const Tensor& out, const Tensor& y, const Tensor& gamma,
+                             const Tensor& beta, const Tensor& w1, const Tensor& b1,
+                             const Tensor& w2, const Tensor& b2, const Tensor& weight) const;
+  static std::vector<Example<NormReluConv>> examples();
+};
+
+}  // namespace exciton::ops
