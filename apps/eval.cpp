@@ -38,7 +38,8 @@ void check_same_classes(const TrainedModel& trained, const data::Dataset& set) {
 }
 
 ViewSpec views_of(const TrainedModel& trained, const EvalArguments& args) {
-  return {.scales = args.resize,
+  const std::int64_t own = trained.facts.shorter_side;
+  return {.scales = args.resize.empty() && own > 0 ? std::vector{own} : args.resize,
           .crop = args.crop > 0 ? args.crop : trained.facts.image_size,
           .ten = args.crops == 10};
 }
@@ -174,7 +175,7 @@ void add_eval(CLI::App& program, Action& action) {
   command
       ->add_option("--resize", args->resize,
                    "resize the shorter side to this before cropping; several, as in 224,256,288: "
-                   "the mean over these scales (default: images as they come)")
+                   "the mean over these scales (default: as the run's tests)")
       ->check(CLI::Range(1, 8192))
       ->delimiter(',')
       ->allow_extra_args(false);

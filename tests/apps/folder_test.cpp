@@ -60,6 +60,15 @@ TEST_F(Folder, trains_evaluates_and_predicts) {
   const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
   EXPECT_EQ(eval["images"], 8);
   EXPECT_NEAR(eval["loss"].get<double>(), log[1]["test_loss"].get<double>(), 1e-5);
+  // An ensemble takes the run's own test view; told apart by how far JPEGs are decoded.
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{path("run")}, {"--resize", "18"}}) {
+    std::vector<std::string> arguments{"eval", path("run"), "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Json views = Json::parse(succeed(arguments).out);
+    EXPECT_EQ(views["models"][0]["views"], Json::parse(R"({"resize":[18],"crop":16,"crops":1})"));
+    EXPECT_NEAR(views["loss"].get<double>(), eval["loss"].get<double>(), 0.02);
+  }
   const Json resolved = read_json(path("run/recipe.json"));
   EXPECT_EQ(resolved["data"]["workers"], "auto");
   EXPECT_EQ(resolved["data"]["augment"]["random_resized_crop"]["scale"], Json({0.2, 1.0}));
