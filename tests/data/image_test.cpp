@@ -127,6 +127,30 @@ TEST(Image, header_of_a_gigantic_image) {
   expect_error([&] { decode(bytes, 3); }, {"test image", "60138 x 60138", "at most"});
 }
 
+TEST(Image, no_memory_is_taken_for_a_gigantic_header) {
+  Bytes bytes = jpeg(colour);
+  for (std::size_t i = 0; i + 9 < bytes.size(); ++i)
+    if (bytes[i] == 0xff && bytes[i + 1] == 0xc0) {
+      bytes[i + 5] = bytes[i + 7] = 30000 >> 8;
+      bytes[i + 6] = bytes[i + 8] = 30000 & 0xff;
+      break;
+    }
+  Image out;
+  expect_error([&] { read_image_header(bytes, "huge.jpg"); }, {"huge.jpg", "30000 x 30000"});
+  expect_error([&] { decode_image(bytes, "huge.jpg", 3, out); }, {"huge.jpg", "30000 x 30000"});
+  expect_error(
+      [&] {
+        decode_view(
+            bytes, "huge.jpg", 3,
+            [](Size s) {
+              return View{whole(s), {8, 8}};
+            },
+            out);
+      },
+      {"huge.jpg", "30000 x 30000"});
+  EXPECT_EQ(out.pixels.capacity(), 0u);
+}
+
 TEST(Image, channels_wanted) {
   expect_error([] { decode(jpeg(colour), 2); }, {"1 or 3 channels", "got 2"});
 }

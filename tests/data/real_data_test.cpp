@@ -1,9 +1,12 @@
 // Real images, where they are installed (Debian's package dataset-fashion-mnist).
+#include <array>
+#include <cstdlib>
 #include <numeric>
 
 #include "data/dataset.hpp"
 #include "data/formats.hpp"
 #include "data/loader.hpp"
+#include "data/survey.hpp"
 #include "support.hpp"
 
 namespace exciton::data {
@@ -39,6 +42,40 @@ TEST(FashionMnist, debian_package) {
     sum += std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   }
   EXPECT_LT(std::abs(sum / 20), 0.15) << "normalised, but for the black border";
+}
+
+// EXCITON_TINY_IMAGENET and EXCITON_IMAGENET_SAMPLE name folders with 50 classes of Tiny-ImageNet
+// and with 300 originals of ImageNet.
+TEST(RealData, all_of_tiny_imagenet_loads) {
+  const char* dir = std::getenv("EXCITON_TINY_IMAGENET");
+  if (!dir) GTEST_SKIP() << "EXCITON_TINY_IMAGENET is not set";
+  const std::pair<const char*, std::array<std::int64_t, 2>> splits[] = {{"train", {25000, 499}},
+                                                                        {"test", {2500, 44}}};
+  for (const auto& [split, counts] : splits) {
+    const Survey found = survey(*open_dataset("auto", dir, split, {.memory_limit = 0}), true);
+    EXPECT_TRUE(found.unreadable.empty()) << found.unreadable.front();
+    EXPECT_EQ(found.images, counts[0]);
+    EXPECT_EQ(found.channels.at(1), counts[1]) << "grey ones";
+    EXPECT_EQ(found.smallest, (Size{64, 64}));
+    EXPECT_TRUE(found.one_size());
+  }
+}
+
+TEST(RealData, all_of_the_imagenet_sample_loads) {
+  const char* dir = std::getenv("EXCITON_IMAGENET_SAMPLE");
+  if (!dir) GTEST_SKIP() << "EXCITON_IMAGENET_SAMPLE is not set";
+  const auto set = open_images(dir);
+  const Survey found = survey(*set, true);
+  EXPECT_TRUE(found.unreadable.empty()) << found.unreadable.front();
+  EXPECT_EQ(found.images, 300);
+  EXPECT_EQ(found.channels.at(1), 6);
+  EXPECT_EQ(found.largest, (Size{1377, 1836}));
+  Augment augment;
+  augment.size = 224;
+  augment.random_resized_crop.scale_low = 0.08;
+  Loader loader(set, augment, {.batch = 30, .workers = 2});
+  while (const auto batch = loader.next())
+    EXPECT_EQ(batch->images.shape(), (Shape{30, 224, 224, 3}));
 }
 
 }  // namespace
