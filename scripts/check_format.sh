@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 mapfile -t sources < <(git ls-files '*.cpp' '*.hpp')
-mapfile -t scripts < <(git ls-files 'scripts/*.sh' .ci/run)
+mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 clang-format --dry-run --Werror "${sources[@]}"
 shellcheck "${scripts[@]}"
 echo "${#sources[@]} C++ files and ${#scripts[@]} scripts are in order."

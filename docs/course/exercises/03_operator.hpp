@@ -1,0 +1,35 @@
+/// Exercise 3: an operator of your own, softplus.
+#pragma once
+#include <algorithm>
+#include <cmath>
+
+#include "core/tape.hpp"
+#include "ops/elementwise.hpp"
+
+namespace course {
+
+using exciton::fail, exciton::Tensor;
+
+/// x of any shape -> y = log(1 + exp(x)). Backward: dx = dy / (1 + exp(-x)).
+/// exp(1000) is infinite, and log(1 + exp(1000)) is 1000 all the same. This form never overflows:
+///   log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)),   std::log1p(t) being log(1 + t)
+struct Softplus {
+  static constexpr std::string_view name = "softplus";
+  struct Saved {
+    Tensor x;  // all that backward keeps alive
+  };
+
+  Tensor forward(Saved& saved, const Tensor& x) const {
+    fail("exercise 3: forward() is not written yet");
+  }
+  exciton::Grads<1> backward(Saved& saved, Tensor dy, exciton::Needs<1>) const {
+    fail("exercise 3: backward() is not written yet");
+  }
+  static std::vector<exciton::Example<Softplus>> examples() {
+    return {{{}, {{2, 3, 5, 7}}}, {{}, {{1, 1, 1, 1}}}, {{}, {{4, 9}}}};
+  }
+};
+
+inline exciton::Var softplus(const exciton::Var& x) { return exciton::apply(Softplus{}, x); }
+
+}  // namespace course
