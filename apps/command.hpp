@@ -16,6 +16,11 @@ inline constexpr int exit_error = 1, exit_usage = 2, exit_interrupted = 130;
 void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_predict(CLI::App& program, Action& action);
+void add_inspect(CLI::App& program, Action& action);
+void add_report(CLI::App& program, Action& action);
+void add_study(CLI::App& program, Action& action);
+void add_prune(CLI::App& program, Action& action);
+void add_trace(CLI::App& program, Action& action);
 void add_summary(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 /// `exciton bench data`

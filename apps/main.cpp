@@ -30,8 +30,9 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", std::string("exciton ") + EXCITON_VERSION);
   program.require_subcommand(1);
   Action action;
-  for (const auto add : {add_train, add_eval, add_predict, add_summary, add_bench, add_profile,
-                         add_data, add_recipes})
+  for (const auto add :
+       {add_train, add_eval, add_predict, add_inspect, add_report, add_study, add_prune, add_trace,
+        add_summary, add_bench, add_profile, add_data, add_recipes})
     add(program, action);
   try {
     program.parse(argc, argv);

@@ -304,6 +304,7 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   v.field("stem", o.stem, std::vector<std::string>{"", "7x7", "3x3"});
   v.field("dropout", o.dropout, Range<double>{-1, 0.99});
   v.field("blocks", o.blocks, Range<std::int64_t>{1, 10'000});
+  v.field("widths", o.widths, Range<std::int64_t>{1, 65536});
   v.object("se", [&] {
     v.field("kind", o.se.kind, std::vector<std::string>{"se", "eca", "ge", "ese", "cbam"});
     v.field("reduction", o.se.reduction, o.se.stage_reductions, Range<std::int64_t>{1, 65536});
@@ -394,6 +395,7 @@ void visit(Visitor& v, Recipe& r) {
   v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
   v.field("dtype", r.dtype, std::vector<std::string>{"f32", "bf16", "auto"});
   v.field("recompute", r.recompute, std::vector<std::string>{"none", "tail", "block"});
+  v.object("log", [&] { v.field("gates", r.log.gates); });
   v.object("checkpoint", [&] {
     CheckpointRecipe& c = r.checkpoint;
     v.field("every_epochs", c.every_epochs, Range<std::int64_t>{1, many});

@@ -87,6 +87,10 @@ struct PaperRecipe {
   std::int64_t parameters = 0;            ///< the exact count, known by arithmetic
 };
 
+struct LogRecipe {
+  bool gates = false;  ///< count dead, saturated and stuck gates after every epoch
+};
+
 struct Recipe {
   std::optional<PaperRecipe> paper;
   ModelRecipe model;
@@ -104,6 +108,7 @@ struct Recipe {
   std::string dtype = "f32";  ///< "f32", "bf16" or "auto"
   std::string recompute = "none";  ///< "none", "tail" or "block": see nn/recompute.hpp
   CheckpointRecipe checkpoint;
+  LogRecipe log;
 
   /// Errors: see above.
   static Recipe from_json(const Json& json);

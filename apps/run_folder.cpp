@@ -100,15 +100,22 @@ void RunFolder::append_log(const Json& line) const {
         "; what was saved before is intact: make room and go on with --resume");
 }
 
-void RunFolder::truncate_log(std::int64_t epochs) const {
+std::vector<Json> RunFolder::read_log() const {
   std::ifstream in(log());
-  std::string kept;
+  std::vector<Json> out;
   for (std::string line; std::getline(in, line);) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object() || !json.contains("epoch") || !json["epoch"].is_number_integer() ||
-        json["epoch"].get<std::int64_t>() > epochs)
-      break;
-    kept += line + '\n';
+    Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || !json.contains("epoch") || !json["epoch"].is_number_integer()) break;
+    out.push_back(std::move(json));
+  }
+  return out;
+}
+
+void RunFolder::truncate_log(std::int64_t epochs) const {
+  std::string kept;
+  for (const Json& line : read_log()) {
+    if (line["epoch"].get<std::int64_t>() > epochs) break;
+    kept += line.dump() + '\n';
   }
   write_text_atomically(log(), kept);
 }

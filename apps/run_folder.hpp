@@ -59,6 +59,8 @@ class RunFolder {
 
   /// Errors: a full disk or a read-only folder.
   void append_log(const Json& line) const;
+  /// Its lines up to the first that is no epoch; none where there is no log.
+  std::vector<Json> read_log() const;
   /// Leaves only the lines of the first `epochs` epochs.
   void truncate_log(std::int64_t epochs) const;
 

@@ -16,7 +16,7 @@ struct TrainArguments {
   std::vector<std::string> set;
   std::optional<std::int64_t> epochs, threads;
   std::optional<std::uint64_t> seed;
-  bool resume = false, verbose = false;
+  bool resume = false, verbose = false, tensorboard = false;
 };
 
 int run(const TrainArguments& args) {
@@ -41,6 +41,7 @@ int run(const TrainArguments& args) {
                                   : fs::path("runs") / fs::path(args.recipe).stem();
   options.resume = args.resume;
   options.verbose = args.verbose;
+  options.tensorboard = args.tensorboard;
   return train(std::move(recipe), options) == Outcome::finished ? 0 : exit_interrupted;
 }
 
@@ -62,6 +63,8 @@ void add_train(CLI::App& program, Action& action) {
       ->type_name("N");
   command->add_flag("--resume", args->resume, "go on where the run folder's last checkpoint is");
   command->add_flag("--verbose", args->verbose, "tell about memory after each epoch");
+  command->add_flag("--tensorboard", args->tensorboard,
+                    "write event files for TensorBoard into RUN/tensorboard");
   command->footer(
       "Example:\n  exciton train recipes/cifar10_se_resnet20_fast.json --data data-cache/cifar10 "
       "--out runs/first --set model.se.reduction=8\n  exciton train runs/first --resume");

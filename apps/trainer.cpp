@@ -9,10 +9,12 @@
 #include <optional>
 
 #include "apps/evaluate.hpp"
+#include "apps/gate_stats.hpp"
 #include "apps/interrupt.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_folder.hpp"
 #include "apps/run_state.hpp"
+#include "apps/tensorboard.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
@@ -138,6 +140,13 @@ struct EpochTotals {
   }
 };
 
+/// For a line of the log: of the whole network, and of each block.
+Json gate_counts(const GateStats& gates) {
+  Json out = gates.counts().to_json();
+  for (const UnitStats& unit : gates.units()) out["blocks"][unit.name()] = unit.counts().to_json();
+  return out;
+}
+
 struct Best {
   std::int64_t epoch = 0;
   double top1 = -1;
@@ -233,6 +242,7 @@ class Trainer {
       folder_.truncate_log(position_.epoch);
     }
     write_text_atomically(folder_.recipe(), recipe_.to_json().dump(2) + '\n');
+    if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
   }
 
   void announce() const {
@@ -306,8 +316,13 @@ class Trainer {
   /// Nothing: interrupted.
   std::optional<Evaluation> test_now(const Interrupt& interrupt, Progress& progress) {
     if (ema_) ema_->swap();
+    std::optional<nn::GateRecorder> recorder;
+    if (recipe_.log.gates) recorder.emplace(*model_.net);
+    GateStats gates(1);
     Evaluation test =
         evaluate(*model_.net, *test_, recipe_.model.options.classes, [&](std::int64_t images) {
+          if (recorder && !recorder->units().empty())
+            gates.add(*recorder, Tensor::zeros({recorder->gates(0).dim(0)}, DType::i64));
           if (progress.due())
             progress.update(step(), title(),
                             format("testing, %lld images", static_cast<long long>(images)));
@@ -316,6 +331,7 @@ class Trainer {
     if (ema_) ema_->swap();
     if (test.images() + test.skipped() < test_set_->size()) return std::nullopt;
     if (!std::isfinite(test.loss())) give_up("test", test.loss());
+    if (recorder) gates_ = gate_counts(gates);
     return test;
   }
 
@@ -326,23 +342,26 @@ class Trainer {
     const bool best = test.top1() > best_.top1;
     if (best) best_ = {position_.epoch, test.top1()};
     // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
-    folder_.append_log({{"epoch", position_.epoch},
-                        {"train_loss", totals_.loss()},
-                        {"train_top1", totals_.top1()},
-                        {"test_loss", test.loss()},
-                        {"test_top1", test.top1()},
-                        {"test_top5", test.top5()},
-                        {"lr", lr_},
-                        {"images_per_second", totals_.rate()},
-                        {"seconds", totals_.seconds},
-                        {"test_seconds", test_seconds},
-                        {"data_wait_seconds", totals_.waited},
-                        {"data_wait_share", totals_.wait_share()},
-                        {"data_workers", train_->workers()},
-                        {"skipped_images", totals_.skipped},
-                        {"test_skipped_images", test.skipped()},
-                        {"peak_rss_mib", peak},
-                        {"system_allocations", system_allocations}});
+    Json line{{"epoch", position_.epoch},
+              {"train_loss", totals_.loss()},
+              {"train_top1", totals_.top1()},
+              {"test_loss", test.loss()},
+              {"test_top1", test.top1()},
+              {"test_top5", test.top5()},
+              {"lr", lr_},
+              {"images_per_second", totals_.rate()},
+              {"seconds", totals_.seconds},
+              {"test_seconds", test_seconds},
+              {"data_wait_seconds", totals_.waited},
+              {"data_wait_share", totals_.wait_share()},
+              {"data_workers", train_->workers()},
+              {"skipped_images", totals_.skipped},
+              {"test_skipped_images", test.skipped()},
+              {"peak_rss_mib", peak},
+              {"system_allocations", system_allocations}};
+    if (recipe_.log.gates) line["gates"] = gates_;
+    folder_.append_log(line);
+    if (events_) events_->add(line);
     progress.line(
         format("epoch %*lld/%lld  train loss %.4f top-1 %.2f %%  test loss %.4f top-1 "
                "%.2f %%  %.0f images/s, waited %.1f %%  %s%s",
@@ -479,6 +498,8 @@ class Trainer {
   Best best_;
   std::optional<Evaluation> last_;
   double lr_ = 0;
+  Json gates_;  ///< counts of the last evaluation, when the recipe wants them
+  std::optional<EventFile> events_;
 };
 
 }  // namespace
@@ -496,6 +517,7 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   like.threads = stored.threads;
   like.epochs = stored.epochs;
   like.checkpoint = stored.checkpoint;
+  like.log = stored.log;
   const Json a = like.to_json(), b = stored.to_json();
   const std::string path = first_difference(a, b);
   if (!path.empty()) {
@@ -507,6 +529,24 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
          "; go on with the same recipe, or start another run with another --out");
   }
   return given;
+}
+
+Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Module& net) {
+  Checkpoint out;
+  out.meta = {{"recipe", recipe.to_json()},
+              {"data", facts.to_json()},
+              {"position", {{"epoch", 0}, {"batch", 0}}},
+              {"step", 0},
+              {"best", {{"epoch", 0}, {"top1", -1.0}}},
+              {"totals", EpochTotals{}.to_json()},
+              {"lr", 0.0}};
+  save_model(net, out);
+  const auto optimizer = make_optimizer(recipe.optimizer, nn::parameters(net));
+  save_tensors(optimizer->state(), "optimizer", out);
+  if (recipe.ema_decay > 0)
+    save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), recipe.ema_decay).state(),
+                 "average", out);
+  return out;
 }
 
 Outcome train(Recipe recipe, const TrainOptions& options) {

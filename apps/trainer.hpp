@@ -2,7 +2,9 @@
 #pragma once
 #include <filesystem>
 
+#include "apps/checkpoint.hpp"
 #include "apps/recipe.hpp"
+#include "apps/run_state.hpp"
 
 namespace exciton::apps {
 
@@ -10,6 +12,7 @@ struct TrainOptions {
   std::filesystem::path out;  ///< the run folder
   bool resume = false;        ///< go on with what is in it
   bool verbose = false;       ///< tell about memory, too
+  bool tensorboard = false;   ///< write event files, too
 };
 
 enum class Outcome {
@@ -23,9 +26,14 @@ enum class Outcome {
 /// cannot be used, a loss that is no number. What was saved before stays intact.
 Outcome train(Recipe recipe, const TrainOptions& options);
 
+/// The checkpoint of a run of `recipe` before its first step that begins with the weights of `net`:
+/// written into a run folder, train() with resume goes on from it.
+Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Module& net);
+
 /// What of `given` and `stored` (the run folder's recipe) goes on: the given one with what only the
 /// first start could find out (data kind, classes, threads) taken from the stored one. Errors: they
-/// differ in anything but data.dir, data.workers, data.on_error, threads, epochs or checkpoint.
+/// differ in anything but data.dir, data.workers, data.on_error, threads, epochs, checkpoint or
+/// log.
 Recipe resumed_recipe(Recipe given, const Recipe& stored);
 
 }  // namespace exciton::apps

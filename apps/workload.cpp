@@ -1,15 +1,32 @@
 #include "apps/workload.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "apps/recipe.hpp"
+#include "apps/run_state.hpp"
 #include "core/threads.hpp"
 
 namespace exciton::apps {
+namespace {
+
+nn::Model workload_model(const WorkloadOptions& options) {
+  if (std::filesystem::exists(options.model)) {
+    check(options.set.empty() && options.classes == 0 && options.image == 0,
+          "bench: ", options.model, " is a trained model; leave out --set, --classes and --image");
+    return load_trained(options.model).model;
+  }
+  const ModelRecipe recipe = model_recipe(options.model, options.classes, options.set);
+  nn::ModelOptions model = recipe.options;
+  model.image_size = options.image;
+  return nn::make_model(recipe.name, model);
+}
+
+}  // namespace
 
 void add_workload_options(CLI::App& command, WorkloadOptions& to) {
-  command.add_option("MODEL", to.model, "its name, e.g. se_resnet20")->required();
+  command.add_option("MODEL", to.model, "its name, e.g. se_resnet20, or a run folder")->required();
   command.add_option("--batch", to.batch, "images a step")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
@@ -29,10 +46,7 @@ Workload make_workload(const WorkloadOptions& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   Workload w;
   w.precision = ops::choose_precision(options.dtype);
-  const ModelRecipe recipe = model_recipe(options.model, options.classes, options.set);
-  nn::ModelOptions model = recipe.options;
-  model.image_size = options.image;
-  w.model = nn::make_model(recipe.name, model);
+  w.model = workload_model(options);
   w.side = w.model.image_size;
   Generator rng(1);
   const std::int64_t channels = w.model.options.image_channels;

@@ -75,6 +75,11 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   for (const std::int64_t count : options.blocks)
     check(count >= 1, name, ": every stage wants a block, got ", count);
   options.se.enabled = entry->se;
+  check(options.widths.empty() ||
+            (entry->widths && static_cast<std::int64_t>(options.widths.size()) == entry->stages),
+        name, ": ", entry->widths ? "widths wants one value a stage, " : "takes no widths, it has ",
+        entry->widths ? std::to_string(entry->stages) : std::string("its own"), ", got ",
+        options.widths.size());
   if (options.classes == 0) options.classes = entry->classes;
   check(options.image_size >= 0, name, ": image_size must be positive, got ", options.image_size);
   if (options.image_size == 0) options.image_size = entry->image_size;

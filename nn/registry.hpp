@@ -29,6 +29,9 @@ struct ModelOptions {
   double dropout = -1;    ///< before the classifier; negative: the family's own
   /// Residual blocks of each stage, for a smaller or larger relative; empty: the family's own.
   std::vector<std::int64_t> blocks = {};
+  /// Channels of each stage, for narrower networks (what `exciton prune` writes); empty: the
+  /// family's own.
+  std::vector<std::int64_t> widths = {};
 };
 
 /// A made model and what its images look like.
@@ -49,6 +52,7 @@ class Registry {
     bool se;               ///< has SE blocks: the name says so, or it is senet154
     Factory make;
     std::int64_t stages = 0;  ///< of residual blocks, as many as the option `blocks` wants
+    bool widths = false;      ///< reads the option `widths`, one for each stage
   };
   /// For families of any size: the entry of a name such as "wrn40_4", or nothing.
   using Pattern = std::function<std::optional<Entry>(const std::string& name)>;

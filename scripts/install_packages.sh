@@ -11,6 +11,7 @@ packages=(
   libopenblas-dev
   nlohmann-json3-dev libcli11-dev libxxhash-dev
   libjpeg-dev libturbojpeg0-dev libpng-dev zlib1g-dev libarchive-dev
+  libjs-chart.js  # charts of the pages that the program writes
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev
 )

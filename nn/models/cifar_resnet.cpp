@@ -3,7 +3,8 @@
 /// depth = 6 n + 2: resnet20, 32, 44, 56, 110; and resnet164, n = 18 bottlenecks a stage
 /// (depth = 9 n + 2) that return four times those channels. Stages 2 and 3 start with stride 2.
 /// stage1 to stage3 are 2 to 4 in se.stages, counted as in the paper with conv1 as the first.
-/// Options: classes (10), image_channels, se, shortcut, blocks, dropout (0), stride_on (resnet164).
+/// Options: classes (10), image_channels, se, shortcut, blocks, dropout (0), stride_on (resnet164),
+/// and except for resnet164 widths (16, 32, 64; the stem has the first).
 ///   shortcut: "projection" (1x1 convolution, the default: the published SE counts have it), or
 ///   "zero_pad", the parameter-free one of He et al.
 #include "nn/blocks.hpp"
@@ -12,18 +13,22 @@
 namespace exciton::nn::models {
 namespace {
 
+std::int64_t width_of(const ModelOptions& o, std::size_t stage) {
+  return o.widths.empty() ? std::int64_t{16} << stage : o.widths[stage];
+}
+
 template <class Block>
 class CifarResNet final : public Module {
  public:
   CifarResNet(int blocks, const ModelOptions& o, Generator& init)
-      : conv1(o.image_channels, 16, 3, {.padding = 1}, init),
-        bn1(16),
+      : conv1(o.image_channels, width_of(o, 0), 3, {.padding = 1}, init),
+        bn1(width_of(o, 0)),
         dropout(o.dropout < 0 ? 0 : o.dropout, init),
-        fc(64 * Block::expansion, o.classes, init) {
-    std::int64_t channels = 16;
+        fc(width_of(o, 2) * Block::expansion, o.classes, init) {
+    std::int64_t channels = width_of(o, 0);
     for (std::size_t stage = 0; stage < 3; ++stage) {
       const BlockOptions first{.in = channels,
-                               .width = 16 << stage,
+                               .width = width_of(o, stage),
                                .stride = stage > 0 ? 2 : 1,
                                .se = o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 3),
                                .shortcut = o.shortcut,
@@ -81,7 +86,8 @@ void register_cifar_resnet(Registry& registry) {
                             ": stride_on is for bottlenecks, basic blocks have none; leave it out");
                       return std::make_unique<CifarResNet<BasicBlock>>((depth - 2) / 6, o, init);
                     },
-                    .stages = 3});
+                    .stages = 3,
+                    .widths = depth != 164});
     }
 }
 

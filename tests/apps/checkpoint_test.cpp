@@ -62,7 +62,8 @@ TEST(Checkpoint, tensors_are_aligned_to_64_bytes_in_the_file) {
   const std::string bytes = read_file(dir / "x.ckpt");
   std::uint64_t header = 0;
   std::memcpy(&header, bytes.data() + 16, 8);
-  for (const Json& entry : Json::parse(bytes.substr(32, header))["tensors"])
+  const Json tensors = Json::parse(bytes.substr(32, header))["tensors"];
+  for (const Json& entry : tensors)
     EXPECT_EQ(entry["offset"].get<std::uint64_t>() % 64, 0u);
 }
 

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -165,6 +166,15 @@ Result expect_failure(const std::vector<std::string>& arguments,
   for (const std::string& part : parts)
     EXPECT_NE(result.err.find(part), std::string::npos) << '"' << part << "\" in " << result.err;
   return result;
+}
+
+void check_in_browser(const std::string& page) {
+  const std::string command =
+      std::string("python3 ") + EXCITON_TEST_SCRIPTS + "/check_pages.py " + page;
+  const int status = std::system(command.c_str());
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+    GTEST_SKIP() << "no Chromium here (Debian package chromium)";
+  EXPECT_EQ(status, 0);
 }
 
 void expect_same_tensors(const fs::path& a, const fs::path& b) {

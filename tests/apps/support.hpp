@@ -89,6 +89,10 @@ std::string error_of(F&& f) {
   return "";
 }
 
+/// Opens a page in headless Chromium and expects that it works (check_pages.py says what that is);
+/// skips the test where there is no Chromium.
+void check_in_browser(const std::string& page);
+
 /// Expects that both checkpoints hold the same tensors, bit for bit.
 void expect_same_tensors(const std::filesystem::path& a, const std::filesystem::path& b);
 

@@ -1,0 +1,193 @@
+/// exciton prune
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "apps/checkpoint.hpp"
+#include "apps/command.hpp"
+#include "apps/evaluate.hpp"
+#include "apps/pruning.hpp"
+#include "apps/quiet_out.hpp"
+#include "apps/trainer.hpp"
+#include "apps/workload.hpp"
+#include "core/threads.hpp"
+#include "data/loader.hpp"
+#include "nn/summary.hpp"
+
+namespace exciton::apps {
+namespace fs = std::filesystem;
+namespace {
+
+struct PruneArguments {
+  std::string run, data, out;
+  double keep = 0.8, lr_factor = 0.1;
+  std::int64_t fine_tune = 0, images = 5000;
+  int threads = 0;
+  bool json = false;
+};
+
+/// One network, measured.
+struct Measured {
+  double top1 = 0, loss = 0;
+  std::int64_t parameters = 0, multiply_adds = 0;
+  double images_per_second = 0;
+};
+
+Json to_json(const Measured& m) {
+  return {{"top1", m.top1},
+          {"loss", m.loss},
+          {"parameters", m.parameters},
+          {"multiply_adds", m.multiply_adds},
+          {"images_per_second", m.images_per_second}};
+}
+
+Measured measure(nn::Model& model, const TrainedModel& facts_of,
+                 const std::shared_ptr<const data::Dataset>& test) {
+  Measured out;
+  data::LoaderOptions load;
+  load.batch = std::min<std::int64_t>(facts_of.recipe.data.batch, test->size());
+  load.shuffle = load.drop_last = false;
+  load.dtype = activation_dtype(facts_of.recipe.dtype);
+  data::Loader loader(test, facts_of.facts.evaluation(), load);
+  const Evaluation result = evaluate(*model.net, loader, test->classes());
+  out.top1 = result.top1();
+  out.loss = result.loss();
+  const nn::Summary summary = nn::summarize(model, facts_of.facts.image_size);
+  out.parameters = summary.parameters;
+  out.multiply_adds = summary.multiply_adds;
+  return out;
+}
+
+/// Images a second of both in evaluation mode: they take turns, so that what else the machine does
+/// meets both, and the medians are compared.
+void measure_speed(nn::Model& a, Measured& of_a, nn::Model& b, Measured& of_b,
+                   const TrainedModel& trained) {
+  Generator rng(1);
+  const std::int64_t batch = 64, side = trained.facts.image_size;
+  const Tensor images = Tensor::randn({batch, side, side, trained.facts.channels}, rng)
+                            .to(activation_dtype(trained.recipe.dtype));
+  nn::set_training(*a.net, false);
+  nn::set_training(*b.net, false);
+  std::vector<double> seconds[2];
+  for (int round = -3; round < 20; ++round)
+    for (const int which : {0, 1}) {
+      const auto start = std::chrono::steady_clock::now();
+      (*(which == 0 ? a : b).net)(images);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      if (round >= 0) seconds[which].push_back(taken.count());
+    }
+  of_a.images_per_second = static_cast<double>(batch) / median(seconds[0]);
+  of_b.images_per_second = static_cast<double>(batch) / median(seconds[1]);
+}
+
+void print_row(const char* name, const Measured& m) {
+  std::printf("%-18s %8.2f %%  %10lld  %13lld  %10.0f\n", name, 100 * m.top1,
+              static_cast<long long>(m.parameters), static_cast<long long>(m.multiply_adds),
+              m.images_per_second);
+}
+
+int run(const PruneArguments& args) {
+  if (args.threads > 0) set_num_threads(args.threads);
+  TrainedModel trained = load_trained(args.run);
+  const std::string dir = args.data.empty() ? trained.recipe.data.dir : args.data;
+  const auto train_set = data::open_dataset(trained.recipe.data.kind, dir, "train");
+  const auto test_set = data::open_dataset(trained.recipe.data.kind, dir, "test");
+  check(train_set->class_names() == trained.facts.class_names, "prune: ", train_set->description(),
+        " does not have the classes of ", trained.checkpoint.string());
+  std::string name = args.out;
+  if (name.empty())
+    name = fs::is_directory(args.run) ? fs::path(args.run).lexically_normal().string() + "-pruned"
+                                      : "runs/pruned";
+  const fs::path out = name;
+  const RunFolder folder(out);
+  check(!folder.occupied(), "prune: ", out.string(), " is not empty; choose another --out");
+
+  Pruned pruned = prune(trained, train_set, args.keep, args.images);
+  Measured before = measure(trained.model, trained, test_set);
+  Measured after = measure(pruned.model, trained, test_set);
+  measure_speed(trained.model, before, pruned.model, after, trained);
+
+  Recipe& recipe = pruned.recipe;
+  recipe.data.dir = fs::absolute(dir).lexically_normal().string();
+  recipe.paper.reset();
+  recipe.epochs = std::max<std::int64_t>(1, args.fine_tune);
+  recipe.schedule.lr *= args.lr_factor;
+  recipe.schedule.warmup_epochs =
+      std::min(recipe.schedule.warmup_epochs, static_cast<double>(recipe.epochs));
+  recipe.freeze_norm_epochs = std::min(recipe.freeze_norm_epochs, recipe.epochs);
+  folder.prepare();
+  write_text_atomically(folder.recipe(), recipe.to_json().dump(2) + '\n');
+  write_checkpoint(folder.checkpoint({}), starting_point(recipe, trained.facts, *pruned.model.net));
+
+  std::optional<Measured> tuned;
+  if (args.fine_tune > 0) {
+    TrainOptions options;
+    options.out = out;
+    options.resume = true;
+    const QuietOut quiet(args.json);
+    if (train(recipe, options) != Outcome::finished) return exit_interrupted;
+    TrainedModel result = load_trained(out);
+    tuned = measure(result.model, result, test_set);
+    tuned->images_per_second = after.images_per_second;  // the same network
+  }
+  if (args.json) {
+    Json json{{"run", out.string()},      {"model", trained.model.name},
+              {"keep", args.keep},        {"widths", recipe.model.options.widths},
+              {"threads", num_threads()}, {"before", to_json(before)},
+              {"after", to_json(after)}};
+    if (tuned) json["fine_tuned"] = to_json(*tuned);
+    std::cout << json.dump() << std::endl;
+    return 0;
+  }
+  std::printf("%s, %.0f %% of the channels kept: widths", trained.model.name.c_str(),
+              100 * args.keep);
+  for (const std::int64_t w : recipe.model.options.widths)
+    std::printf(" %lld", static_cast<long long>(w));
+  std::printf("\n%-18s %10s  %10s  %13s  %10s\n", "", "test top-1", "parameters", "multiply-adds",
+              "images/s");
+  print_row("before", before);
+  print_row("pruned", after);
+  if (tuned) print_row("fine-tuned", *tuned);
+  std::printf("Saved in %s; a run like others: eval, predict, inspect, bench infer %s\n",
+              out.c_str(), out.c_str());
+  if (!tuned)
+    std::printf("Fine-tune it with\n  exciton train %s --resume --epochs 3\n", out.c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_prune(CLI::App& program, Action& action) {
+  auto args = std::make_shared<PruneArguments>();
+  CLI::App* command = program.add_subcommand(
+      "prune", "Cut the channels that SE values least out of a trained network");
+  command->add_option("RUN", args->run, "a run folder (its newest checkpoint) or a checkpoint file")
+      ->required();
+  command->add_option("--keep", args->keep, "share of the channels of each stage that stay")
+      ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str();
+  command->add_option("--data", args->data, "folder of the data set (default: the run's)")
+      ->type_name("DIR");
+  command->add_option("--out", args->out, "run folder to be made (default: RUN-pruned)")
+      ->type_name("DIR");
+  command->add_option("--fine-tune", args->fine_tune, "epochs of training after the cut")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--lr-factor", args->lr_factor, "its learning rate, a share of the recipe's")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command->add_option("--images", args->images, "train images whose gates are averaged; 0: all")
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->capture_default_str();
+  command->add_option("--threads", args->threads, "processor threads (default: all)")
+      ->check(CLI::Range(1, 4096));
+  command->add_flag("--json", args->json, "print one JSON object");
+  command->footer(
+      "Example:\n  exciton prune runs/first --keep 0.8 --fine-tune 5\n"
+      "  exciton bench infer runs/first-pruned --threads 2");
+  command->callback([args, &action] { action = [args] { return run(*args); }; });
+}
+
+}  // namespace exciton::apps

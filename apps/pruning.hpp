@@ -1,0 +1,38 @@
+/// Pruning by gates, the last sentence of the SENet paper: channels that SE lets through least are
+/// cut out, and what is left is a smaller dense network.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/run_state.hpp"
+
+namespace exciton::apps {
+
+/// Which channels stay, in ascending order.
+struct KeptChannels {
+  /// A stage's residual stream: what its blocks add to, ranked by the mean gate over images and
+  /// over the blocks of the stage.
+  std::vector<std::vector<std::int64_t>> stream;
+  /// [stages][blocks] between the two convolutions of a block. No gate sits there, so channel j is
+  /// ranked by what SE lets through of it: sum over kept c of gate[c] |gamma[c]| / sigma[c]
+  /// ||w2[c, j]||_1.
+  std::vector<std::vector<std::vector<std::int64_t>>> inner;
+  /// [stages][blocks] hidden units of SE; fewer only where no reduction gives the old number.
+  std::vector<std::vector<std::vector<std::int64_t>>> hidden;
+};
+
+struct Pruned {
+  KeptChannels kept;
+  Recipe recipe;    ///< with model.widths and the reductions that go with them
+  nn::Model model;  ///< weights and statistics of the kept channels
+};
+
+/// Keeps round(keep * width) channels (at least one) of every stage of a CIFAR network of basic
+/// blocks with SE in its standard place. Gates are the means over `images` of `set`, evenly spread.
+/// Errors: another kind of network, keep outside (0, 1].
+Pruned prune(TrainedModel& trained, const std::shared_ptr<const data::Dataset>& set, double keep,
+             std::int64_t images);
+
+}  // namespace exciton::apps

@@ -1,0 +1,322 @@
+/// exciton study
+#include "apps/study.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <sstream>
+
+#include "apps/checkpoint.hpp"
+#include "apps/command.hpp"
+#include "apps/page.hpp"
+#include "apps/quiet_out.hpp"
+#include "apps/run_folder.hpp"
+#include "apps/run_state.hpp"
+#include "apps/trainer.hpp"
+#include "nn/summary.hpp"
+
+namespace exciton::apps {
+namespace fs = std::filesystem;
+namespace {
+
+struct StudyArguments {
+  std::string name, recipe = "recipes/cifar10_se_resnet20_fast.json", data, out;
+  std::vector<std::string> set;
+  std::int64_t seeds = 3;
+  std::optional<std::int64_t> epochs, threads;
+  bool json = false;
+};
+
+std::string text_of(const char* pattern, auto... values) {
+  const int n = std::snprintf(nullptr, 0, pattern, values...);
+  std::string out(static_cast<std::size_t>(n), '\0');
+  std::snprintf(out.data(), out.size() + 1, pattern, values...);
+  return out;
+}
+
+/// The base recipe with the options of the command line.
+Json base_recipe(const StudyArguments& args) {
+  Json json = read_json(args.recipe);
+  for (const std::string& assignment : args.set) set_value(json, assignment);
+  if (!args.data.empty()) json["data"]["dir"] = args.data;
+  if (args.epochs) json["epochs"] = *args.epochs;
+  if (args.threads) json["threads"] = *args.threads;
+  if (!json.contains("checkpoint")) json["checkpoint"] = {{"keep_last", 1}, {"keep_best", false}};
+  return json;
+}
+
+/// Trains what is left of a member; a run that is done costs nothing. False: interrupted.
+bool train_member(const Recipe& recipe, const fs::path& out) {
+  const RunFolder folder(out);
+  if (fs::exists(folder.recipe())) {
+    const Recipe stored = Recipe::from_json(read_json(folder.recipe()));
+    resumed_recipe(recipe, stored);  // refuses a folder of another recipe
+    const std::vector<Json> log = folder.read_log();
+    if (stored.epochs == recipe.epochs && static_cast<std::int64_t>(log.size()) == recipe.epochs &&
+        folder.checkpoint_files().size() > 0 &&
+        folder.checkpoint_files().front().position == Position{recipe.epochs, 0})
+      return true;
+  }
+  TrainOptions options;
+  options.out = out;
+  options.resume = true;
+  return train(recipe, options) == Outcome::finished;
+}
+
+VariantResult result_of(const Variant& variant, const std::vector<fs::path>& members) {
+  VariantResult out{.variant = variant};
+  for (const fs::path& member : members) {
+    out.logs.push_back(RunFolder(member).read_log());
+    out.errors.push_back(100 * (1 - out.logs.back().back().at("test_top1").get<double>()));
+    double seconds = 0;
+    for (const Json& line : out.logs.back()) seconds += line.at("seconds").get<double>();
+    out.seconds.push_back(seconds / static_cast<double>(out.logs.back().size()));
+  }
+  TrainedModel trained = load_trained(members.front());
+  const nn::Summary summary = nn::summarize(trained.model, trained.facts.image_size);
+  out.parameters = summary.parameters;
+  out.multiply_adds = summary.multiply_adds;
+  return out;
+}
+
+/// "8.12 ± 0.31", or without the interval for one seed.
+std::string with_interval(const std::vector<double>& errors) {
+  if (errors.size() < 2) return text_of("%.2f", mean(errors));
+  return text_of("%.2f ± %.2f", mean(errors), half_interval(errors));
+}
+
+std::string verdict_of(const Comparison& c) {
+  if (c.verdict.empty()) return "reference";
+  return text_of("%+.2f, p %.2g: ", c.welch.difference, c.corrected) + c.verdict;
+}
+
+std::string paper_of(const Variant& variant) {
+  return variant.paper ? text_of("%.2f", *variant.paper) : "-";
+}
+
+constexpr const char* method =
+    "Test error after the last epoch: mean over the seeds ± half of its 95 % interval (Student's "
+    "t). p: Welch's test against the reference, with Holm's correction for the family; above 0.05 "
+    "no difference is claimed.";
+
+struct Study {
+  Family family;
+  Json recipe;
+  std::string command, data;
+  std::int64_t seeds = 0;
+  std::vector<VariantResult> results;
+  std::vector<Comparison> comparisons;
+};
+
+const std::vector<std::string>& heads() {
+  static const std::vector<std::string> out{
+      "variant",    "test error %",         "parameters",           "multiply-adds",
+      "s an epoch", "paper, top-1 error %", "against the reference"};
+  return out;
+}
+
+std::vector<std::string> cells(const Study& study, std::size_t i) {
+  const VariantResult& r = study.results[i];
+  return {r.variant.title,
+          with_interval(r.errors),
+          std::to_string(r.parameters),
+          std::to_string(r.multiply_adds),
+          text_of("%.1f", mean(r.seconds)),
+          paper_of(r.variant),
+          verdict_of(study.comparisons[i])};
+}
+
+std::string facts(const Study& study) {
+  const Recipe recipe = Recipe::from_json(study.recipe);
+  return text_of("%s, %s, %lld epochs, %lld seed%s", recipe.model.name.c_str(), study.data.c_str(),
+                 static_cast<long long>(recipe.epochs), static_cast<long long>(study.seeds),
+                 study.seeds == 1 ? "" : "s");
+}
+
+std::string one_seed_note(const Study& study) {
+  return study.seeds > 1 ? "" : "One seed says nothing about differences: use --seeds 3 or more.";
+}
+
+std::string markdown(const Study& study) {
+  std::string out = "## " + study.family.title + "\n\n" + facts(study) + "\n\n|";
+  for (const std::string& head : heads()) out += ' ' + head + " |";
+  out += "\n|";
+  for (std::size_t i = 0; i < heads().size(); ++i) out += " --- |";
+  out += '\n';
+  for (std::size_t i = 0; i < study.results.size(); ++i) {
+    out += '|';
+    for (const std::string& cell : cells(study, i)) out += ' ' + cell + " |";
+    out += '\n';
+  }
+  out += std::string("\n") + method;
+  if (!study.family.paper.empty()) out += " Paper: " + study.family.paper + ".";
+  if (study.seeds == 1) out += ' ' + one_seed_note(study);
+  return out + "\n\nMade by `" + study.command + "`.\n";
+}
+
+std::string csv(const Study& study) {
+  std::ostringstream out;
+  out.precision(10);
+  out << "variant,seed,test_error,seconds_an_epoch,parameters,multiply_adds,paper_error\n";
+  for (const VariantResult& r : study.results)
+    for (std::size_t s = 0; s < r.errors.size(); ++s)
+      out << r.variant.name << ',' << s + 1 << ',' << r.errors[s] << ',' << r.seconds[s] << ','
+          << r.parameters << ',' << r.multiply_adds << ','
+          << (r.variant.paper ? paper_of(r.variant) : "") << '\n';
+  return out.str();
+}
+
+Json to_json(const Study& study, bool curves) {
+  Json variants = Json::array();
+  for (std::size_t i = 0; i < study.results.size(); ++i) {
+    const VariantResult& r = study.results[i];
+    const Comparison& c = study.comparisons[i];
+    Json one{{"name", r.variant.name},
+             {"title", r.variant.title},
+             {"errors", rounded_list(r.errors, 8)},
+             {"mean_error", rounded(mean(r.errors), 8)},
+             {"half_interval", rounded(half_interval(r.errors), 8)},
+             {"parameters", r.parameters},
+             {"multiply_adds", r.multiply_adds},
+             {"seconds_an_epoch", rounded(mean(r.seconds))},
+             {"paper_error", r.variant.paper ? Json(*r.variant.paper) : Json()}};
+    if (!c.verdict.empty())
+      one["against_reference"] = {
+          {"difference", rounded(c.welch.difference, 8)}, {"t", rounded(c.welch.t, 8)},
+          {"freedom", rounded(c.welch.freedom, 8)},       {"p", rounded(c.welch.p, 8)},
+          {"p_corrected", rounded(c.corrected, 8)},       {"verdict", c.verdict}};
+    if (curves) {
+      one["cells"] = cells(study, i);
+      Json runs = Json::array();
+      for (const auto& log : r.logs) {
+        Json run = Json::object();
+        for (const char* key : {"train_loss", "test_loss", "train_top1", "test_top1"}) {
+          std::vector<double> values;
+          for (const Json& line : log) values.push_back(line.at(key).get<double>());
+          run[key] = rounded_list(values);
+        }
+        runs.push_back(run);
+      }
+      one["runs"] = runs;
+    }
+    variants.push_back(one);
+  }
+  Json out{{"study", study.family.name},
+           {"title", study.family.title},
+           {"facts", facts(study)},
+           {"seeds", study.seeds},
+           {"reference", study.results[study.family.reference].variant.name},
+           {"paper", study.family.paper},
+           {"command", study.command},
+           {"method", method},
+           {"note", one_seed_note(study)},
+           {"variants", variants}};
+  if (curves) out["heads"] = heads();
+  return out;
+}
+
+/// Columns count characters, not bytes.
+std::size_t width_of(const std::string& text) {
+  std::size_t n = 0;
+  for (const char c : text) n += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  return n;
+}
+
+void print(const Study& study) {
+  std::vector<std::size_t> widths;
+  for (std::size_t k = 0; k < heads().size(); ++k) {
+    widths.push_back(width_of(heads()[k]));
+    for (std::size_t i = 0; i < study.results.size(); ++i)
+      widths[k] = std::max(widths[k], width_of(cells(study, i)[k]));
+  }
+  const auto line = [&](const std::vector<std::string>& row) {
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      const std::string pad(widths[k] - width_of(row[k]), ' ');
+      const bool left = k == 0 || k + 1 == row.size();
+      std::cout << (left ? row[k] + pad : pad + row[k]) << "  ";
+    }
+    std::cout << '\n';
+  };
+  std::cout << '\n' << study.family.title << ": " << facts(study) << '\n';
+  line(heads());
+  for (std::size_t i = 0; i < study.results.size(); ++i) line(cells(study, i));
+  std::cout << method << '\n';
+  if (study.seeds == 1) std::cout << one_seed_note(study) << '\n';
+}
+
+int run(const StudyArguments& args) {
+  Study study{.family = study_family(args.name), .recipe = base_recipe(args), .seeds = args.seeds};
+  const fs::path out = args.out.empty() ? fs::path("studies") / args.name : fs::path(args.out);
+  study.command = "exciton study " + args.name + " --seeds " + std::to_string(args.seeds) +
+                  (args.epochs ? " --epochs " + std::to_string(*args.epochs) : "") + " --recipe " +
+                  args.recipe;
+  for (const std::string& assignment : args.set) study.command += " --set " + assignment;
+  {
+    const QuietOut quiet(args.json);
+    // Seed by seed, so that a study that is cut short has compared everything a few times.
+    std::vector<std::vector<fs::path>> members(study.family.variants.size());
+    const std::size_t all = study.family.variants.size() * static_cast<std::size_t>(args.seeds);
+    std::size_t done = 0;
+    for (std::int64_t seed = 1; seed <= args.seeds; ++seed)
+      for (std::size_t v = 0; v < study.family.variants.size(); ++v) {
+        const Variant& variant = study.family.variants[v];
+        members[v].push_back(out / (variant.name + "-seed" + std::to_string(seed)));
+        std::cout << "\n[" << ++done << '/' << all << "] " << variant.title << ", seed " << seed
+                  << std::endl;
+        if (!train_member(variant_recipe(study.recipe, variant, static_cast<std::uint64_t>(seed)),
+                          members[v].back())) {
+          std::cout << "The same command goes on with this study" << std::endl;
+          return exit_interrupted;
+        }
+      }
+    for (std::size_t v = 0; v < members.size(); ++v)
+      study.results.push_back(result_of(study.family.variants[v], members[v]));
+    study.data = load_trained(members.front().front()).recipe.data.kind;
+    study.comparisons = compare(study.family, study.results);
+    write_text_atomically(out / "study.md", markdown(study));
+    write_text_atomically(out / "study.csv", csv(study));
+    write_text_atomically(out / "study.json", to_json(study, false).dump(2) + '\n');
+    write_page(out / "study.html", study.family.title, "study.js", to_json(study, true));
+    if (!args.json) print(study);
+    std::cout << "Wrote study.md, study.csv, study.json and study.html in " << out.string()
+              << std::endl;
+  }
+  if (args.json) std::cout << to_json(study, false).dump() << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+void add_study(CLI::App& program, Action& action) {
+  auto args = std::make_shared<StudyArguments>();
+  CLI::App* command = program.add_subcommand(
+      "study", "Train a family of networks over several seeds, and compare them");
+  command->add_option("NAME", args->name, "what is varied")
+      ->required()
+      ->check(CLI::IsMember(study_names()));
+  command->add_option("--seeds", args->seeds, "runs of each network")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--epochs", args->epochs, "passes over the train set (default: the recipe's)")
+      ->type_name("N");
+  command->add_option("--data", args->data, "folder of the data set (default: the recipe's)")
+      ->type_name("DIR");
+  command->add_option("--out", args->out, "folder of the runs and tables (default: studies/NAME)")
+      ->type_name("DIR");
+  command->add_option("--recipe", args->recipe, "what is varied starts from it")
+      ->type_name("FILE")
+      ->capture_default_str();
+  add_set_option(*command, args->set, "data.batch=64");
+  command->add_option("--threads", args->threads, "processor threads (default: all)")
+      ->type_name("N");
+  command->add_flag("--json", args->json, "print one JSON object");
+  command->footer(
+      "A study that was stopped or killed goes on when the command is given again.\n"
+      "Example:\n  exciton study baseline --seeds 3 --data data-cache/cifar10\n"
+      "  exciton study gate --seeds 5 --epochs 10 --out studies/gate10 --json");
+  command->callback([args, &action] { action = [args] { return run(*args); }; });
+}
+
+}  // namespace exciton::apps
