@@ -23,7 +23,7 @@ class Browser:
     def __init__(self, path, width=1280, height=900, dark=False):
         to_child, self.send_fd = os.pipe()
         self.receive_fd, from_child = os.pipe()
-        self.profile = tempfile.TemporaryDirectory()
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         # The pipe wants descriptors 3 and 4, so a shell puts them there.
         command = [path, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
                    "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",

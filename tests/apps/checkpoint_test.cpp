@@ -63,8 +63,7 @@ TEST(Checkpoint, tensors_are_aligned_to_64_bytes_in_the_file) {
   std::uint64_t header = 0;
   std::memcpy(&header, bytes.data() + 16, 8);
   const Json tensors = Json::parse(bytes.substr(32, header))["tensors"];
-  for (const Json& entry : tensors)
-    EXPECT_EQ(entry["offset"].get<std::uint64_t>() % 64, 0u);
+  for (const Json& entry : tensors) EXPECT_EQ(entry["offset"].get<std::uint64_t>() % 64, 0u);
 }
 
 TEST(Checkpoint, any_flipped_byte_is_noticed) {

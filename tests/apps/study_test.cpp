@@ -160,9 +160,11 @@ TEST_F(Studies, EventFilesAndGateCounts) {
 
 TEST_F(Studies, PrunedNetworksAreDenseAndSmaller) {
   succeed({"train", path("recipe.json"), "--out", path("run")});
-  const Json json = Json::parse(succeed({"prune", path("run"), "--keep", "0.5", "--fine-tune", "2",
-                                         "--threads", "1", "--json"})
-                                    .out);
+  // Fine-tuning tells of itself on stderr.
+  const Result pruned =
+      run({"prune", path("run"), "--keep", "0.5", "--fine-tune", "2", "--threads", "1", "--json"});
+  ASSERT_EQ(pruned.code, 0) << pruned.err;
+  const Json json = Json::parse(pruned.out);
   EXPECT_EQ(json["widths"], (Json{8, 16, 32}));
   const Json counted =
       Json::parse(succeed({"summary", "se_resnet20", "--channels", "1", "--image", "8", "--set",
