@@ -16,7 +16,8 @@ namespace {
 /// oneDNN sizes its work for OpenMP's thread count at creation and at execution; both must agree.
 class OmpThreads {
  public:
-  explicit OmpThreads(int n) : before_(omp_get_max_threads()) {
+  explicit OmpThreads(int wanted) : before_(omp_get_max_threads()) {
+    const int n = granted(wanted);
     if (n != before_) omp_set_num_threads(n);
   }
   ~OmpThreads() {
@@ -26,6 +27,16 @@ class OmpThreads {
   OmpThreads& operator=(const OmpThreads&) = delete;
 
  private:
+  /// A build without OpenMP threads of ours wants none of oneDNN's: ThreadSanitizer cannot see
+  /// their barriers.
+  static int granted(int wanted) {
+#ifdef EXCITON_STD_THREADS
+    static_cast<void>(wanted);
+    return 1;
+#else
+    return wanted;
+#endif
+  }
   int before_;
 };
 
@@ -203,6 +214,7 @@ struct Convolution::State {
     }
     if (found->version != version) {
       const Tensor joined = join_groups(weights, job.geometry);
+      const OmpThreads all(num_threads());
       dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(joined.raw()));
       dnnl::reorder(plain, found->memory).execute(streams[0], plain, found->memory);
       streams[0].wait();
@@ -296,6 +308,7 @@ Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const S
   State& s = *state_;
   const ConvGeometry& g = job.geometry;
   Tensor plain({shape[0], shape[1] * g.joined(), shape[2], shape[3]});
+  const OmpThreads all(num_threads());
   dnnl::memory from(job.weights, s.engine, const_cast<float*>(packed));
   dnnl::memory to(s.plain_weights(g), s.engine, plain.raw());
   dnnl::reorder(from, to).execute(s.streams[0], from, to);
