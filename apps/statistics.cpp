@@ -1,48 +1,12 @@
 #include "apps/statistics.hpp"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 namespace exciton::apps {
-namespace {
-
-/// The continued fraction of the incomplete beta function (DLMF 8.17.22), by Lentz's method.
-double beta_fraction(double a, double b, double x) {
-  constexpr double tiny = 1e-300;
-  double c = 1, d = 1 - (a + b) * x / (a + 1);
-  d = 1 / (std::abs(d) < tiny ? tiny : d);
-  double value = d;
-  for (int m = 1; m < 500; ++m) {
-    const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-    const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-    double step = 1;
-    for (const double term : {even, odd}) {
-      d = 1 + term * d;
-      d = 1 / (std::abs(d) < tiny ? tiny : d);
-      c = 1 + term / c;
-      if (std::abs(c) < tiny) c = tiny;
-      step = c * d;
-      value *= step;
-    }
-    if (std::abs(step - 1) < 1e-15) break;
-  }
-  return value;
-}
-
-/// I_x(a, b).
-double incomplete_beta(double a, double b, double x) {
-  if (x <= 0) return 0;
-  if (x >= 1) return 1;
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) +
-                                a * std::log(x) + b * std::log1p(-x));
-  // The fraction converges fast on one side of the mean, and the other follows by symmetry.
-  return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
-                                   : 1 - front * beta_fraction(b, a, 1 - x) / b;
-}
-
-}  // namespace
 
 double mean(const std::vector<double>& values) {
   return values.empty() ? 0
@@ -59,17 +23,11 @@ double sample_deviation(const std::vector<double>& values) {
 }
 
 double two_sided_p(double t, double freedom) {
-  return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t));
+  return 2 * cdf(complement(boost::math::students_t(freedom), std::abs(t)));
 }
 
 double t_quantile(double p, double freedom) {
-  double low = 0, high = 1;
-  while (two_sided_p(high, freedom) > p) high *= 2;
-  for (int i = 0; i < 200; ++i) {
-    const double middle = (low + high) / 2;
-    (two_sided_p(middle, freedom) > p ? low : high) = middle;
-  }
-  return high;
+  return quantile(complement(boost::math::students_t(freedom), p / 2));
 }
 
 double half_interval(const std::vector<double>& values) {

@@ -9,7 +9,7 @@ double mean(const std::vector<double>& values);
 double sample_deviation(const std::vector<double>& values);
 
 /// Probability that |T| of Student's distribution with `freedom` degrees exceeds |t|:
-///   I_x(freedom / 2, 1 / 2),  x = freedom / (freedom + t^2),  I the regularised incomplete beta.
+///   2 (1 - F(|t|)),  F its distribution function.
 double two_sided_p(double t, double freedom);
 /// The t with two_sided_p(t, freedom) = p.
 double t_quantile(double p, double freedom);
