@@ -37,4 +37,15 @@ inline void add_set_option(CLI::App& command, std::vector<std::string>& to,
       ->allow_extra_args(false);
 }
 
+/// `--data DIR`, empty where it is left out; `whose` is the default, as people read it.
+inline void add_data_option(CLI::App& command, std::string& to, const std::string& whose) {
+  command.add_option("--data", to, "folder of the data set (default: " + whose + ")")
+      ->type_name("DIR");
+}
+/// `--threads N`, 0 where it is left out.
+inline void add_threads_option(CLI::App& command, int& to) {
+  command.add_option("--threads", to, "processor threads (default: all)")
+      ->check(CLI::Range(1, 4096));
+}
+
 }  // namespace exciton::apps

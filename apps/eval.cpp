@@ -7,7 +7,7 @@
 #include "apps/command.hpp"
 #include "apps/evaluate.hpp"
 #include "apps/progress.hpp"
-#include "apps/run_state.hpp"
+#include "apps/run_data.hpp"
 #include "apps/views.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
@@ -17,7 +17,7 @@ namespace {
 
 struct EvalArguments {
   std::vector<std::string> runs;
-  std::string data, kind, split = "test";
+  RunData data;
   std::vector<std::int64_t> resize;
   std::int64_t crop = 0, batch = 0;
   int crops = 1, threads = 0;
@@ -30,11 +30,6 @@ std::vector<TrainedModel> load_all(const std::vector<std::string>& runs) {
   std::vector<TrainedModel> all;
   for (const std::string& run : runs) all.push_back(load_trained(run));
   return all;
-}
-
-void check_same_classes(const TrainedModel& trained, const data::Dataset& set) {
-  check(set.class_names() == trained.facts.class_names && set.channels() == trained.facts.channels,
-        "eval: ", set.description(), " does not have the classes of ", trained.checkpoint.string());
 }
 
 ViewSpec views_of(const TrainedModel& trained, const EvalArguments& args) {
@@ -72,6 +67,7 @@ Evaluation evaluate_ensemble(const std::vector<TrainedModel>& models, const data
                              const std::function<void(std::int64_t)>& each) {
   std::vector<Member> members;
   std::int64_t batch = batch_of(models.front(), args);
+  const bool skip_errors = models.front().recipe.data.skip_errors;
   for (const TrainedModel& m : models) {
     members.push_back({.net = m.model.net.get(),
                        .views = views_of(m, args),
@@ -79,7 +75,7 @@ Evaluation evaluate_ensemble(const std::vector<TrainedModel>& models, const data
                        .dtype = activation_dtype(m.recipe.dtype)});
     batch = std::min(batch, batch_of(m, args));
   }
-  return evaluate_views(members, set, batch, each);
+  return evaluate_views(members, set, {.batch = batch, .skip_errors = skip_errors}, each);
 }
 
 std::string describe(const ViewSpec& views) {
@@ -101,6 +97,9 @@ void print_table(const std::vector<TrainedModel>& models, const data::Dataset& s
   std::printf("%s\n", set.description().c_str());
   std::printf("top-1 %.2f %%   top-5 %.2f %%   loss %.4f\n\n", 100 * result.top1(),
               100 * result.top5(), result.loss());
+  if (result.skipped() > 0)
+    std::printf("without %lld images that could not be read (data.on_error is skip)\n\n",
+                static_cast<long long>(result.skipped()));
   std::size_t width = 5;
   for (const std::string& name : set.class_names()) width = std::max(width, name.size());
   std::printf("%-*s  images  top-1 %%\n", static_cast<int>(width), "class");
@@ -128,18 +127,17 @@ Json to_json(const std::vector<TrainedModel>& models, const data::Dataset& set,
     classes.push_back({{"class", set.class_names()[c]},
                        {"images", result.classes()[c].images},
                        {"top1", result.classes()[c].top1()}});
-  return {{"models", members},     {"data", set.description()}, {"images", result.images()},
-          {"top1", result.top1()}, {"top5", result.top5()},     {"loss", result.loss()},
-          {"classes", classes}};
+  return {{"models", members},         {"data", set.description()},
+          {"images", result.images()}, {"skipped_images", result.skipped()},
+          {"top1", result.top1()},     {"top5", result.top5()},
+          {"loss", result.loss()},     {"classes", classes}};
 }
 
 int run(const EvalArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
   const std::vector<TrainedModel> models = load_all(args.runs);
-  const DataRecipe& recipe = models.front().recipe.data;
-  const auto set = data::open_dataset(args.kind.empty() ? recipe.kind : args.kind,
-                                      args.data.empty() ? recipe.dir : args.data, args.split);
-  for (const TrainedModel& m : models) check_same_classes(m, *set);
+  const auto set = open_data_of(models.front(), args.data);
+  for (const TrainedModel& m : models) check_fits(m, *set);
   Progress progress(set->size());
   const auto each = [&](std::int64_t images) {
     if (progress.due()) progress.update(images, "eval", std::to_string(images) + " images");
@@ -165,13 +163,7 @@ void add_eval(CLI::App& program, Action& action) {
                    "run folders (their newest checkpoints) or checkpoint files; several are an "
                    "ensemble: the mean of their probabilities")
       ->required();
-  command->add_option("--data", args->data, "folder of the data set (default: the run's)")
-      ->type_name("DIR");
-  command->add_option("--kind", args->kind, "its format (default: as the run's)")
-      ->check(CLI::IsMember(data::dataset_kinds()));
-  command->add_option("--split", args->split, "which images")
-      ->check(CLI::IsMember({"train", "test"}))
-      ->capture_default_str();
+  add_run_data_options(*command, args->data);
   command
       ->add_option("--resize", args->resize,
                    "resize the shorter side to this before cropping; several, as in 224,256,288: "
@@ -188,8 +180,7 @@ void add_eval(CLI::App& program, Action& action) {
       ->capture_default_str();
   command->add_option("--batch", args->batch, "images a step (default: the run's, at most 128)")
       ->check(CLI::Range(1, 65536));
-  command->add_option("--threads", args->threads, "processor threads (default: all)")
-      ->check(CLI::Range(1, 4096));
+  add_threads_option(*command, args->threads);
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton eval runs/first\n"

@@ -13,6 +13,7 @@
 #include "apps/inspection.hpp"
 #include "apps/page.hpp"
 #include "apps/progress.hpp"
+#include "apps/run_data.hpp"
 #include "apps/subset.hpp"
 #include "core/threads.hpp"
 
@@ -21,7 +22,8 @@ namespace fs = std::filesystem;
 namespace {
 
 struct InspectArguments {
-  std::string run, data, kind, split = "test", out, csv;
+  std::string run, out, csv;
+  RunData data;
   std::vector<std::string> classes, files;
   std::vector<std::int64_t> picks;
   std::int64_t channels = 50, images = 8, worth = 2000;
@@ -389,13 +391,7 @@ void print(const TrainedModel& trained, const data::Dataset& set, const Inspecti
 int run(const InspectArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
   TrainedModel trained = load_trained(args.run);
-  const DataRecipe& recipe = trained.recipe.data;
-  const std::string dir = args.data.empty() ? recipe.dir : args.data;
-  const auto set = data::open_dataset(args.kind.empty() ? recipe.kind : args.kind, dir, args.split);
-  check(
-      set->class_names() == trained.facts.class_names && set->channels() == trained.facts.channels,
-      "inspect: ", set->description(), " does not have the classes of ",
-      trained.checkpoint.string());
+  const auto set = open_data_of(trained, args.data);
   // What is wrong with the command line is told before the work.
   chosen_classes(args, set->class_names());
   if (!args.out.empty()) check_page_path(args.out);
@@ -453,13 +449,7 @@ void add_inspect(CLI::App& program, Action& action) {
       program.add_subcommand("inspect", "What the gates of a trained SE network do");
   command->add_option("RUN", args->run, "a run folder (its newest checkpoint) or a checkpoint file")
       ->required();
-  command->add_option("--data", args->data, "folder of the data set (default: the run's)")
-      ->type_name("DIR");
-  command->add_option("--kind", args->kind, "its format (default: as the run's)")
-      ->check(CLI::IsMember(data::dataset_kinds()));
-  command->add_option("--split", args->split, "which images")
-      ->check(CLI::IsMember({"train", "test"}))
-      ->capture_default_str();
+  add_run_data_options(*command, args->data);
   command->add_option("--out", args->out, "write one HTML page with everything")->type_name("FILE");
   command->add_option("--csv", args->csv, "write all numbers, and every gate, as CSV")
       ->type_name("DIR");
@@ -482,8 +472,7 @@ void add_inspect(CLI::App& program, Action& action) {
                    "images on which replaced gates are tried, evenly spread; 0: all")
       ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str();
-  command->add_option("--threads", args->threads, "processor threads (default: all)")
-      ->check(CLI::Range(1, 4096));
+  add_threads_option(*command, args->threads);
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton inspect runs/first --out gates.html\n"

@@ -10,6 +10,7 @@
 #include "apps/evaluate.hpp"
 #include "apps/pruning.hpp"
 #include "apps/quiet_out.hpp"
+#include "apps/run_data.hpp"
 #include "apps/trainer.hpp"
 #include "apps/workload.hpp"
 #include "core/threads.hpp"
@@ -92,10 +93,8 @@ int run(const PruneArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
   TrainedModel trained = load_trained(args.run);
   const std::string dir = args.data.empty() ? trained.recipe.data.dir : args.data;
-  const auto train_set = data::open_dataset(trained.recipe.data.kind, dir, "train");
-  const auto test_set = data::open_dataset(trained.recipe.data.kind, dir, "test");
-  check(train_set->class_names() == trained.facts.class_names, "prune: ", train_set->description(),
-        " does not have the classes of ", trained.checkpoint.string());
+  const auto train_set = open_data_of(trained, {.data = dir, .split = "train"});
+  const auto test_set = open_data_of(trained, {.data = dir});
   std::string name = args.out;
   if (name.empty())
     name = fs::is_directory(args.run) ? fs::path(args.run).lexically_normal().string() + "-pruned"
@@ -168,8 +167,7 @@ void add_prune(CLI::App& program, Action& action) {
   command->add_option("--keep", args->keep, "share of the channels of each stage that stay")
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str();
-  command->add_option("--data", args->data, "folder of the data set (default: the run's)")
-      ->type_name("DIR");
+  add_data_option(*command, args->data, "the run's");
   command->add_option("--out", args->out, "run folder to be made (default: RUN-pruned)")
       ->type_name("DIR");
   command->add_option("--fine-tune", args->fine_tune, "epochs of training after the cut")
@@ -181,8 +179,7 @@ void add_prune(CLI::App& program, Action& action) {
   command->add_option("--images", args->images, "train images whose gates are averaged; 0: all")
       ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str();
-  command->add_option("--threads", args->threads, "processor threads (default: all)")
-      ->check(CLI::Range(1, 4096));
+  add_threads_option(*command, args->threads);
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton prune runs/first --keep 0.8 --fine-tune 5\n"

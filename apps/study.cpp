@@ -301,8 +301,7 @@ void add_study(CLI::App& program, Action& action) {
       ->capture_default_str();
   command->add_option("--epochs", args->epochs, "passes over the train set (default: the recipe's)")
       ->type_name("N");
-  command->add_option("--data", args->data, "folder of the data set (default: the recipe's)")
-      ->type_name("DIR");
+  add_data_option(*command, args->data, "the recipe's");
   command->add_option("--out", args->out, "folder of the runs and tables (default: studies/NAME)")
       ->type_name("DIR");
   command->add_option("--recipe", args->recipe, "what is varied starts from it")

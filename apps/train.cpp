@@ -52,7 +52,7 @@ void add_train(CLI::App& program, Action& action) {
   CLI::App* command = program.add_subcommand("train", "Train a model as a recipe says");
   command->add_option("RECIPE", args->recipe, "a JSON file, or with --resume a run folder")
       ->required();
-  command->add_option("--data", args->data, "folder of the data set")->type_name("DIR");
+  add_data_option(*command, args->data, "the recipe's");
   command->add_option("--out", args->out, "run folder (default: runs/<name of the recipe>)")
       ->type_name("RUN");
   add_set_option(*command, args->set, "schedule.lr=0.1");

@@ -66,22 +66,19 @@ optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerRecipe& o,
                                                  std::vector<NamedParameter> parameters) {
-  if (o.name == "adamw") {
-    optim::AdamWOptions options;
-    options.beta1 = o.beta1;
-    options.beta2 = o.beta2;
-    options.eps = o.eps;
-    options.weight_decay = o.weight_decay;
-    options.decay_norm_and_bias = o.decay_norm_and_bias;
-    return std::make_unique<optim::AdamW>(std::move(parameters), options);
-  }
-  optim::SgdOptions options;
-  options.momentum = o.momentum;
-  options.nesterov = o.nesterov;
-  options.weight_decay = o.weight_decay;
-  options.decoupled = o.decoupled;
-  options.decay_norm_and_bias = o.decay_norm_and_bias;
-  return std::make_unique<optim::Sgd>(std::move(parameters), options);
+  if (o.name == "adamw")
+    return std::make_unique<optim::AdamW>(
+        std::move(parameters), optim::AdamWOptions{.beta1 = o.beta1,
+                                                   .beta2 = o.beta2,
+                                                   .eps = o.eps,
+                                                   .weight_decay = o.weight_decay,
+                                                   .decay_norm_and_bias = o.decay_norm_and_bias});
+  return std::make_unique<optim::Sgd>(
+      std::move(parameters), optim::SgdOptions{.momentum = o.momentum,
+                                               .nesterov = o.nesterov,
+                                               .weight_decay = o.weight_decay,
+                                               .decoupled = o.decoupled,
+                                               .decay_norm_and_bias = o.decay_norm_and_bias});
 }
 
 /// labels[n + 1], and labels[0] at last: what images are mixed with.

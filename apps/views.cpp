@@ -33,6 +33,30 @@ data::Image mirrored(const data::Image& image) {
   return out;
 }
 
+/// Images begin to end of the set and their labels [n], without those that cannot be read where
+/// they are to be skipped.
+std::pair<std::vector<data::Image>, Tensor> read_batch(const data::Dataset& set, std::int64_t begin,
+                                                       std::int64_t end, bool skip_errors) {
+  std::vector<data::Image> images(static_cast<std::size_t>(end - begin));
+  data::for_each_index(end - begin, [&](std::int64_t i) {
+    data::Image& image = images[static_cast<std::size_t>(i)];
+    try {
+      set.read(begin + i, image);
+    } catch (const Error&) {
+      if (!skip_errors) throw;
+      image = {};
+    }
+  });
+  std::vector<std::int64_t> labels;
+  for (std::size_t i = 0; i < images.size(); ++i)
+    if (!images[i].pixels.empty())
+      labels.push_back(set.label(begin + static_cast<std::int64_t>(i)));
+  std::erase_if(images, [](const data::Image& image) { return image.pixels.empty(); });
+  Tensor out({static_cast<std::int64_t>(labels.size())}, DType::i64);
+  std::copy(labels.begin(), labels.end(), out.data<std::int64_t>());
+  return {std::move(images), std::move(out)};
+}
+
 /// A batch of images as the inputs of one member: a tensor [n, crop, crop, channels] a view.
 std::vector<Tensor> inputs_of(const Member& member, const std::vector<data::Image>& images) {
   const std::int64_t side = member.views.crop, channels = images.front().channels;
@@ -94,17 +118,19 @@ std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
 }
 
 Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
-                          std::int64_t batch, const std::function<void(std::int64_t)>& each) {
-  check(!members.empty() && batch >= 1, "eval: wants a model and a batch of 1 or more");
+                          const ViewsOptions& options,
+                          const std::function<void(std::int64_t)>& each) {
+  check(!members.empty() && options.batch >= 1, "eval: wants a model and a batch of 1 or more");
   const std::int64_t classes = set.classes();
   double votes = 0;
   for (const Member& member : members) votes += static_cast<double>(member.views.count());
   Evaluation result(classes);
-  for (std::int64_t begin = 0; begin < set.size(); begin += batch) {
-    const std::int64_t n = std::min(batch, set.size() - begin);
-    std::vector<data::Image> images(static_cast<std::size_t>(n));
-    data::for_each_index(
-        n, [&](std::int64_t i) { set.read(begin + i, images[static_cast<std::size_t>(i)]); });
+  for (std::int64_t begin = 0; begin < set.size(); begin += options.batch) {
+    const std::int64_t end = std::min(begin + options.batch, set.size());
+    const auto [images, labels] = read_batch(set, begin, end, options.skip_errors);
+    const auto n = static_cast<std::int64_t>(images.size());
+    result.skip(static_cast<std::size_t>(end - begin - n));
+    if (n == 0) continue;
     std::vector<double> sums(static_cast<std::size_t>(n * classes));
     for (const Member& member : members)
       for (const Tensor& input : inputs_of(member, images)) {
@@ -114,10 +140,9 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
         add_probabilities(logits, sums);
       }
     // The softmax of log p is p: Evaluation takes logits.
-    Tensor logits({n, classes}), labels({n}, DType::i64);
+    Tensor logits({n, classes});
     for (std::size_t i = 0; i < sums.size(); ++i)
       logits.data<float>()[i] = static_cast<float>(std::log(sums[i] / votes));
-    for (std::int64_t i = 0; i < n; ++i) labels.data<std::int64_t>()[i] = set.label(begin + i);
     result.add(logits, labels);
     if (each) each(result.images());
   }

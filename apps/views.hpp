@@ -40,11 +40,16 @@ struct Member {
   DType dtype = DType::f32;
 };
 
-/// Evaluates the mean of all members' probabilities on the whole data set, `batch` images at a time
-/// (and as many views a forward pass). Nets must be in evaluation mode. `each` is called after
-/// every batch with the images seen so far. Errors: of views; a data set and nets of different
-/// classes.
+struct ViewsOptions {
+  std::int64_t batch = 128;  ///< images at a time, and as many views a forward pass
+  bool skip_errors = false;  ///< leave out images that cannot be read, and count them
+};
+
+/// Evaluates the mean of all members' probabilities on the whole data set. Nets must be in
+/// evaluation mode. `each` is called after every batch with the images seen so far. Errors: of
+/// views; a data set and nets of different classes; images that cannot be read.
 Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
-                          std::int64_t batch, const std::function<void(std::int64_t)>& each = {});
+                          const ViewsOptions& options,
+                          const std::function<void(std::int64_t)>& each = {});
 
 }  // namespace exciton::apps

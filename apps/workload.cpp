@@ -33,8 +33,7 @@ void add_workload_options(CLI::App& command, WorkloadOptions& to) {
   command.add_option("--dtype", to.dtype, "f32, bf16 or auto")
       ->check(CLI::IsMember({"f32", "bf16", "auto"}))
       ->capture_default_str();
-  command.add_option("--threads", to.threads, "processor threads (default: all)")
-      ->check(CLI::Range(1, 4096));
+  add_threads_option(command, to.threads);
   command.add_option("--classes", to.classes, "outputs (default: 10 or 1000)")
       ->check(CLI::Range(1, 1'000'000));
   command.add_option("--image", to.image, "height and width (default: the model's own)")

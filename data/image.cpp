@@ -45,13 +45,27 @@ void store(Bytes from, std::size_t stride, Image& out) {
   }
 }
 
+/// A PNG whose header has been read and found sane.
+class PngFile {
+ public:
+  PngFile(Bytes bytes, const std::string& name) {
+    header.version = PNG_IMAGE_VERSION;
+    const bool begun = png_image_begin_read_from_memory(&header, bytes.data(), bytes.size()) != 0;
+    check(begun, "image: ", name, ": damaged PNG: ", header.message);
+    check_extent(name, header.width, header.height);
+  }
+  PngFile(const PngFile&) = delete;
+  PngFile& operator=(const PngFile&) = delete;
+
+  png_image header{};
+
+ private:
+  const std::unique_ptr<png_image, decltype(&png_image_free)> guard_{&header, &png_image_free};
+};
+
 void decode_png(Bytes bytes, const std::string& name, Image& out) {
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  const std::unique_ptr<png_image, decltype(&png_image_free)> guard(&png, &png_image_free);
-  const bool begun = png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()) != 0;
-  check(begun, "image: ", name, ": damaged PNG: ", png.message);
-  check_extent(name, png.width, png.height);
+  PngFile file(bytes, name);
+  png_image& png = file.header;
   png.format = PNG_FORMAT_RGBA;
   png.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
   std::vector<std::uint8_t> rgba(PNG_IMAGE_SIZE(png));
@@ -139,12 +153,8 @@ ImageHeader read_image_header(Bytes bytes, const std::string& name) {
     const JpegFile file(bytes, name);
     return {turned(file.size(), file.orientation()), file.channels()};
   }
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  const std::unique_ptr<png_image, decltype(&png_image_free)> guard(&png, &png_image_free);
-  const bool begun = png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()) != 0;
-  check(begun, "image: ", name, ": damaged PNG: ", png.message);
-  check_extent(name, png.width, png.height);
+  const PngFile file(bytes, name);
+  const png_image& png = file.header;
   const std::int64_t colours = (png.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
   return {{png.height, png.width}, colours + ((png.format & PNG_FORMAT_FLAG_ALPHA) != 0 ? 1 : 0)};
 }

@@ -2,7 +2,6 @@
 
 #include "core/threads.hpp"
 #include "ops/onednn/convolution.hpp"
-#include "ops/processor.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
@@ -129,18 +128,6 @@ Tensor plain_backward_weights(const PlainConv& p, const Tensor& x, const Tensor&
 
 bool runs_plain(const Conv2d& op, const Tensor& x) { return op.plain || x.dtype() == DType::f64; }
 
-/// oneDNN multiplies bf16 from AVX-512 on. Older processors run the f32 kernels over rounded
-/// values, which is the same arithmetic: products of bf16 are exact in f32, and sums are kept in
-/// it.
-DType kernel_type(DType maps) {
-  return maps == DType::bf16 && !processor().avx512 ? DType::f32 : maps;
-}
-
-/// The weights as the kernels for `maps` see them.
-Tensor kernel_weights(const Tensor& w, DType maps) {
-  return kernel_type(maps) == maps ? w : w.to(maps).to(DType::f32);
-}
-
 }  // namespace
 
 Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& bias) const {
@@ -157,8 +144,8 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
       return plain_forward<decltype(tag)>(p, x, w, bias, out);
     });
   }
-  const DType type = kernel_type(x.dtype());
-  const Tensor xk = x.to(type), wk = kernel_weights(w, x.dtype());
+  const DType type = onednn::kernel_type(x.dtype());
+  const Tensor xk = x.to(type), wk = onednn::kernel_weights(w, x.dtype());
   Tensor y(out, type);
   const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, type, !bias.empty());
   PackedWeights own;
@@ -192,7 +179,7 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     });
     return grads;
   }
-  const DType type = kernel_type(x.dtype());
+  const DType type = onednn::kernel_type(x.dtype());
   const Tensor dk = dy.to(type);
   const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, type, false);
   PackedWeights own;
@@ -200,7 +187,7 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
   const std::int64_t n = x.dim(0);
   if (needs[0]) {
     Tensor dx(x.shape(), type);
-    const Tensor wk = kernel_weights(w, x.dtype());
+    const Tensor wk = onednn::kernel_weights(w, x.dtype());
     onednn::backward_data(conv, g, n, wk, version, dk.raw(), dx.raw());
     grads[0] = dx.to(x.dtype());
   }

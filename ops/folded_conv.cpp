@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "ops/onednn/convolution.hpp"
-#include "ops/processor.hpp"
+#include "ops/se/squeeze.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
@@ -17,21 +17,9 @@ bool same_values(const Tensor& kept, const Tensor& now) {
   return kept.shape() == now.shape() && std::memcmp(kept.raw(), now.raw(), bytes) == 0;
 }
 
-/// Mean over the pixels of each image and channel, f32 [N, C].
 Tensor pixel_mean(const Tensor& x) {
-  const simd::MapCut cut = simd::MapCut::of(x.shape());
-  Tensor mean({cut.images, cut.c});
-  float* to = mean.data<float>();
-  dispatch_float(x.dtype(), "folded conv2d", [&](auto tag) {
-    using T = decltype(tag);
-    const auto sums = simd::image_sums(
-        cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double*) {
-          simd::channel_kernels<T>().sums(x.data<T>() + at, pixels, cut.c, sum, nullptr);
-        });
-    for (std::int64_t i = 0; i < mean.numel(); ++i)
-      to[i] = static_cast<float>(sums.a()[i] / static_cast<double>(cut.pixels));
-  });
-  return mean;
+  Squeeze::Saved unused;
+  return Squeeze{SqueezeKind::avg}.forward(unused, x);
 }
 
 /// y = relu(s y + shortcut) in place, s [N, C].
@@ -94,9 +82,8 @@ struct FoldedConv::State {
   }
 
   Tensor convolve(const Tensor& x, const Tensor& gates, const Tensor& shortcut, bool relu) {
-    // As conv2d, f32 kernels over rounded values where the processor has none for bf16.
-    const DType type = x.dtype() == DType::bf16 && !processor().avx512 ? DType::f32 : x.dtype();
-    const Tensor w = type == x.dtype() ? weight : weight.to(x.dtype()).to(type);
+    const DType type = onednn::kernel_type(x.dtype());
+    const Tensor w = onednn::kernel_weights(weight, x.dtype());
     const Tensor xk = x.to(type), sk = shortcut.empty() ? shortcut : shortcut.to(type);
     Tensor y(conv2d_shape(x.shape(), weight.shape(), spec), type);
     auto g = onednn::geometry_of(x.shape(), weight.shape(), spec, type, true);

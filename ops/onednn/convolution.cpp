@@ -316,6 +316,14 @@ Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const S
   return part_groups(plain, g);
 }
 
+DType kernel_type(DType maps) {
+  return maps == DType::bf16 && !processor().avx512 ? DType::f32 : maps;
+}
+
+Tensor kernel_weights(const Tensor& weights, DType maps) {
+  return kernel_type(maps) == maps ? weights : weights.to(maps).to(DType::f32);
+}
+
 ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
                          bool bias) {
   const Shape y = conv2d_shape(x, w, spec);

@@ -43,6 +43,13 @@ struct ConvGeometry {
   }
 };
 
+/// The type in which oneDNN's kernels run over maps of type `maps`. oneDNN multiplies bf16 from
+/// AVX-512 on; older processors run the f32 kernels over rounded values, which is the same
+/// arithmetic: products of bf16 are exact in f32, and sums are kept in it.
+DType kernel_type(DType maps);
+/// The f32 weights as the kernels for `maps` see them.
+Tensor kernel_weights(const Tensor& weights, DType maps);
+
 ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
                          bool bias);
 

@@ -103,6 +103,13 @@ TEST_F(Folder, a_damaged_image_ends_the_run_or_is_left_out) {
   EXPECT_NE(result.out.find("left out: image: "), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("1 train and 0 test images could not be read"), std::string::npos);
   EXPECT_EQ(read_log(path("skip"))[0]["skipped_images"], 1);
+  const std::vector<std::string> eval{"eval", path("skip"), "--split", "train", "--crops", "10"};
+  EXPECT_NE(succeed(eval).out.find("without 1 images that could not be read"), std::string::npos);
+  std::vector<std::string> with_json = eval;
+  with_json.emplace_back("--json");
+  const Json json = Json::parse(succeed(with_json).out);
+  EXPECT_EQ(json["images"], 7);
+  EXPECT_EQ(json["skipped_images"], 1);
 }
 
 TEST_F(Folder, images_of_several_sizes_want_a_size) {

@@ -153,7 +153,7 @@ TEST(Views, EnsembleIsTheMeanOfAllProbabilities) {
     top5 += better < 5;
   }
   for (const std::int64_t batch : {4, 100}) {
-    const Evaluation result = evaluate_views(members, set, batch);
+    const Evaluation result = evaluate_views(members, set, {.batch = batch});
     EXPECT_EQ(result.images(), images);
     EXPECT_NEAR(result.loss(), loss, 2e-3 * loss) << "one grey level here and there";
     EXPECT_NEAR(result.top1() * images, top1, 1e-9);

@@ -1,25 +1,9 @@
 #include "optim/sgd.hpp"
 
-#include <gtest/gtest.h>
-
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "core/threads.hpp"
+#include "tests/optim/support.hpp"
 
 namespace exciton::optim {
 namespace {
-
-nlohmann::json golden() {
-  std::ifstream file(EXCITON_GOLDEN_DIR "/optim.json");
-  return nlohmann::json::parse(file);
-}
-
-std::vector<double> values(const Tensor& t) {
-  std::vector<double> v;
-  for (std::int64_t i = 0; i < t.numel(); ++i) v.push_back(t.at(i));
-  return v;
-}
 
 Parameter scalar(double value, double grad) {
   Parameter p(Tensor::from({1, 1}, {value}, DType::f64));
@@ -30,32 +14,13 @@ Parameter scalar(double value, double grad) {
 class SgdGolden : public testing::TestWithParam<DType> {};
 
 TEST_P(SgdGolden, EveryVariantFollowsPyTorch) {
-  const DType type = GetParam();
-  const double tolerance = type == DType::f64 ? 1e-14 : 2e-6;
-  const nlohmann::json recorded = golden();
-  ASSERT_FALSE(recorded["sgd"].empty());
-  for (const auto& c : recorded["sgd"]) {
-    SCOPED_TRACE(c["momentum"].dump() + c["nesterov"].dump() + c["weight_decay"].dump() +
-                 c["decoupled"].dump() + c["decay_norm_and_bias"].dump());
-    Parameter weight(Tensor::from({3, 2}, c["weight"][0], type));
-    Parameter bias(Tensor::from({3}, c["bias"][0], type));
-    Sgd sgd({{"weight", &weight}, {"bias", &bias}},
-            {.momentum = c["momentum"],
-             .nesterov = c["nesterov"],
-             .weight_decay = c["weight_decay"],
-             .decoupled = c["decoupled"],
-             .decay_norm_and_bias = c["decay_norm_and_bias"]});
-    const std::size_t steps = c["weight_grad"].size();
-    for (std::size_t s = 0; s < steps; ++s) {
-      weight.grad = Tensor::from({3, 2}, c["weight_grad"][s], type);
-      bias.grad = Tensor::from({3}, c["bias_grad"][s], type);
-      sgd.step(c["lr"].get<double>() * (1 - static_cast<double>(s) / static_cast<double>(steps)));
-      for (std::int64_t i = 0; i < 6; ++i)
-        EXPECT_NEAR(weight.value().at(i), c["weight"][s + 1][i].get<double>(), tolerance);
-      for (std::int64_t i = 0; i < 3; ++i)
-        EXPECT_NEAR(bias.value().at(i), c["bias"][s + 1][i].get<double>(), tolerance);
-    }
-  }
+  expect_golden("sgd", GetParam(), [](const auto& c, std::vector<NamedParameter> parameters) {
+    return Sgd(std::move(parameters), {.momentum = c["momentum"],
+                                       .nesterov = c["nesterov"],
+                                       .weight_decay = c["weight_decay"],
+                                       .decoupled = c["decoupled"],
+                                       .decay_norm_and_bias = c["decay_norm_and_bias"]});
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, SgdGolden, testing::Values(DType::f32, DType::f64));
@@ -109,65 +74,15 @@ TEST(Sgd, LeavesParametersWithoutGradientAndFrozenOnesAlone) {
 }
 
 TEST(Sgd, StateIsNamedAndResumes) {
-  Generator rng(5);
-  const Tensor start = Tensor::randn({5, 7}, rng);
-  std::vector<Tensor> grads;
-  for (int i = 0; i < 4; ++i) grads.push_back(Tensor::randn({5, 7}, rng));
-  const SgdOptions options{.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4};
-
-  Parameter whole(start.clone());
-  Sgd sgd({{"w", &whole}}, options);
-  Parameter resumed;
-  Tensor saved;
-  for (std::size_t i = 0; i < 4; ++i) {
-    if (i == 2) {
-      resumed = Parameter(whole.value().clone());
-      ASSERT_EQ(sgd.state().size(), 1u);
-      EXPECT_EQ(sgd.state()[0].name, "momentum.w");
-      saved = sgd.state()[0].tensor->clone();
-    }
-    whole.grad = grads[i].clone();
-    sgd.step(0.1);
-  }
-  Sgd again({{"w", &resumed}}, options);
-  again.state()[0].tensor->copy_from(saved);
-  for (std::size_t i = 2; i < 4; ++i) {
-    resumed.grad = grads[i].clone();
-    again.step(0.1);
-  }
-  EXPECT_EQ(values(resumed.value()), values(whole.value()));
+  expect_resumes({"momentum.w"}, [](std::vector<NamedParameter> parameters) {
+    return Sgd(std::move(parameters), {.momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
+  });
 }
 
 TEST(Sgd, ThreadsDoNotChangeTheResult) {
-  // Sizes around the pieces of the parallel pass, tiny ones between large ones.
-  const std::vector<std::int64_t> sizes{1, 40000, 3, 70001, 16384, 2};
-  const auto run = [&](int threads) {
-    const int before = num_threads();
-    set_num_threads(threads);
-    Generator rng(9);
-    std::vector<Parameter> p;
-    std::vector<NamedParameter> named;
-    for (const std::int64_t n : sizes) p.emplace_back(Tensor::rand({n, 1}, rng));
-    for (auto& each : p) named.push_back({"p", &each});
-    Sgd sgd(named, {.momentum = 0.9, .weight_decay = 0.01});
-    for (int step = 0; step < 2; ++step) {
-      for (auto& each : p) each.grad = each.value().clone();
-      sgd.step(0.1);
-    }
-    set_num_threads(before);
-    std::vector<double> all;
-    for (const auto& each : p)
-      for (const double v : values(each.value())) all.push_back(v);
-    return all;
-  };
-  const auto one = run(1);
-  EXPECT_EQ(one, run(2));
-  EXPECT_EQ(one, run(5));
-  // Every element moved by the same factor: w (1 - 0.1 * 1.01) after one step, and so on.
-  Generator rng(9);
-  const double first = Tensor::rand({1, 1}, rng).at(0);
-  const double w1 = first * (1 - 0.101), b1 = first * 1.01;
-  EXPECT_NEAR(one[0], w1 - 0.1 * (0.9 * b1 + 1.01 * w1), 1e-6);
+  expect_same_on_any_threads([](std::vector<NamedParameter> parameters) {
+    return Sgd(std::move(parameters), {.momentum = 0.9, .weight_decay = 0.01});
+  });
 }
 
 TEST(Sgd, SaysWhatIsWrong) {

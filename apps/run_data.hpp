@@ -1,0 +1,25 @@
+/// The images on which a command tries a trained model, and the options that choose them.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "apps/run_state.hpp"
+
+namespace exciton::apps {
+
+struct RunData {
+  std::string data, kind;  ///< folder and format; empty: the run's own
+  std::string split = "test";
+};
+
+/// --data, --kind and --split.
+void add_run_data_options(CLI::App& command, RunData& to);
+
+/// The chosen data set. Errors: those of open_dataset; other classes or channels than the model's.
+std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
+                                                  const RunData& chosen);
+/// Errors: a data set of other classes or channels than the model's.
+void check_fits(const TrainedModel& trained, const data::Dataset& set);
+
+}  // namespace exciton::apps
