@@ -26,7 +26,7 @@ struct InspectArguments {
   RunData data;
   std::vector<std::string> classes, files;
   std::vector<std::int64_t> picks;
-  std::int64_t channels = 50, images = 8, worth = 2000;
+  std::int64_t channels = 50, images = 8, worth = 1000;
   int threads = 0;
   bool json = false;
 };

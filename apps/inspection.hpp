@@ -43,7 +43,7 @@ struct CloseUp {
 };
 
 struct InspectionOptions {
-  std::int64_t worth_images = 2000;  ///< images, evenly spread, that each replacement is tried on
+  std::int64_t worth_images = 1000;  ///< images, evenly spread, that each replacement is tried on
   std::vector<std::int64_t> picks;   ///< images of the set to look at closely
   std::vector<std::string> files;    ///< and image files
   /// Called with every batch's gates: [N, C] of each unit, labels and indices; for --csv.

@@ -45,10 +45,30 @@ bool fuses(const BatchNorm& bn, ChannelAttention* attention) {
   return bn.fused && (!attention || squeezing(attention));
 }
 
-/// Nobody will ask for what lies between convolution and norm.
-bool folds(const BatchNorm& bn, const Var& x) {
-  return bn.fused && !bn.training && !Tape::active() && x.value().dtype() != DType::f64;
+/// Nobody will ask for a gradient, nor for what lies between convolution and norm.
+bool folds(const Conv2d& conv, const BatchNorm& bn, const Var& x, const Var& shortcut) {
+  const bool recorded = Tape::active() && (x.id() >= 0 || shortcut.id() >= 0 ||
+                                           conv.weight.trainable || bn.weight.trainable);
+  return bn.fused && !bn.training && !recorded && x.value().dtype() != DType::f64;
 }
+
+/// The folded convolution as an operator, so that a tape which only describes sees it.
+struct FoldedConv2d {
+  static constexpr std::string_view name = "folded_conv2d";
+  Conv2d* conv;
+  ops::FoldedConv::Gate gate;
+  bool relu;
+  struct Saved {};
+  Tensor forward(Saved&, const Tensor& x, const Tensor& shortcut) const {
+    return conv->folded(x, gate, shortcut, relu);
+  }
+  Grads<2> backward(Saved&, Tensor, Needs<2>) const {
+    fail(name, ": is for evaluation, and has no gradient");
+  }
+  std::int64_t multiply_adds(const Tensor& y, const Tensor&, const Tensor&) const {
+    return y.numel() * conv->weight.numel() / conv->weight.shape()[0];
+  }
+};
 
 Var folded(Conv2d& conv, BatchNorm& bn, ChannelAttention* attention, const Var& x,
            const Var& shortcut, bool relu) {
@@ -60,19 +80,22 @@ Var folded(Conv2d& conv, BatchNorm& bn, ChannelAttention* attention, const Var& 
                     .beta = bn.bias.value(),
                     .running = bn.running,
                     .eps = bn.options.eps});
-  if (!attention) return conv.folded(x.value(), nullptr, shortcut.value(), relu);
+  const Tape::Scope scope(&conv);
+  if (!attention) return apply(FoldedConv2d{&conv, nullptr, relu}, x, shortcut);
   auto* const se = squeezing(attention);
-  if (!se || se->squeeze != ops::SqueezeKind::avg)
-    return composed_tail(attention, conv.folded(x.value(), nullptr, {}, false), shortcut, relu);
+  if (!se || se->squeeze != ops::SqueezeKind::avg) {
+    const Var y = apply(FoldedConv2d{&conv, nullptr, false}, x, Var());
+    return composed_tail(attention, y, shortcut, relu);
+  }
   const auto gate = [se](const Tensor& z) { return se->excite(z).value(); };
-  return conv.folded(x.value(), gate, shortcut.value(), relu);
+  return apply(FoldedConv2d{&conv, gate, relu}, x, shortcut);
 }
 
 }  // namespace
 
 Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAttention* attention,
               const Var& shortcut) {
-  if (folds(bn, x)) return folded(conv, bn, attention, x, shortcut, relu);
+  if (folds(conv, bn, x, shortcut)) return folded(conv, bn, attention, x, shortcut, relu);
   const Var y = conv(x);
   const bool more = relu || attention || !shortcut.empty();
   return more ? residual_tail(bn, attention, y, shortcut, relu) : bn(y);
