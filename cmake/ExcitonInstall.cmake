@@ -18,7 +18,8 @@ install(EXPORT exciton FILE exciton-targets.cmake NAMESPACE exciton::
         DESTINATION ${EXCITON_CMAKE_DIR})
 
 # Headers keep their place in the tree, below include/exciton. What only the rooms themselves
-# include stays at home: ops/onednn (dnnl.hpp), ops/simd (compiled once an instruction set).
+# include stays at home: ops/onednn (dnnl.hpp) and ops/convolution above it, ops/simd (compiled
+# once an instruction set).
 # exciton.hpp names all the others, so a new operator is in it without being entered anywhere.
 set(EXCITON_INCLUDES)
 foreach(TARGET ${EXCITON_ROOM_TARGETS})
@@ -26,7 +27,7 @@ foreach(TARGET ${EXCITON_ROOM_TARGETS})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${ROOM}
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exciton
           FILES_MATCHING PATTERN "*.hpp"
-          PATTERN "onednn" EXCLUDE PATTERN "simd" EXCLUDE PATTERN "models" EXCLUDE)
+          PATTERN "onednn" EXCLUDE PATTERN "convolution" EXCLUDE PATTERN "simd" EXCLUDE PATTERN "models" EXCLUDE)
   file(GLOB HEADERS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
        ${PROJECT_SOURCE_DIR}/${ROOM}/*.hpp ${PROJECT_SOURCE_DIR}/${ROOM}/se/*.hpp)
   list(TRANSFORM HEADERS REPLACE "(.+)" "#include \"\\1\"\n")

@@ -1,13 +1,13 @@
 #include "ops/conv2d.hpp"
 
 #include "core/threads.hpp"
-#include "ops/onednn/convolution.hpp"
+#include "ops/convolution/kernels.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
 
 struct PackedWeights::State {
-  onednn::Convolution convolution;
+  ConvKernels kernels;
 };
 PackedWeights::PackedWeights() : state_(std::make_unique<State>()) {}
 PackedWeights::~PackedWeights() = default;
@@ -144,14 +144,8 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
       return plain_forward<decltype(tag)>(p, x, w, bias, out);
     });
   }
-  const DType type = onednn::kernel_type(x.dtype());
-  const Tensor xk = x.to(type), wk = onednn::kernel_weights(w, x.dtype());
-  Tensor y(out, type);
-  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, type, !bias.empty());
   PackedWeights own;
-  onednn::forward((packed ? packed : &own)->state().convolution, g, x.dim(0), wk, version, xk.raw(),
-                  bias.empty() ? nullptr : bias.data<float>(), y.raw());
-  return y.to(x.dtype());
+  return (packed ? packed : &own)->state().kernels.forward(x, w, version, spec, {.bias = bias});
 }
 
 Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
@@ -179,20 +173,10 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     });
     return grads;
   }
-  const DType type = onednn::kernel_type(x.dtype());
-  const Tensor dk = dy.to(type);
-  const auto g = onednn::geometry_of(x.shape(), w.shape(), spec, type, false);
   PackedWeights own;
-  auto& conv = (packed ? packed : &own)->state().convolution;
-  const std::int64_t n = x.dim(0);
-  if (needs[0]) {
-    Tensor dx(x.shape(), type);
-    const Tensor wk = onednn::kernel_weights(w, x.dtype());
-    onednn::backward_data(conv, g, n, wk, version, dk.raw(), dx.raw());
-    grads[0] = dx.to(x.dtype());
-  }
-  if (needs[1])
-    grads[1] = onednn::backward_weights(conv, g, n, w.shape(), x.to(type).raw(), dk.raw());
+  ConvKernels& kernels = (packed ? packed : &own)->state().kernels;
+  if (needs[0]) grads[0] = kernels.backward_data(dy, w, version, x.shape(), spec);
+  if (needs[1]) grads[1] = kernels.backward_weights(x, dy, w.shape(), spec);
   return grads;
 }
 
@@ -221,6 +205,8 @@ std::vector<Example<Conv2d>> Conv2d::examples() {
       of({.stride = 2, .padding = 3}, {{1, 9, 11, 3}, {5, 3, 7, 7}, absent}),
       of({}, {{1, 1, 1, 1}, {1, 1, 1, 1}, absent}),
       of({.padding = 1}, {{4, 6, 6, 16}, {16, 16, 3, 3}, absent}),
+      // Channels and tiles enough for Winograd's kernels, on maps that end inside a tile.
+      of({.padding = 1}, {{16, 3, 3, 16}, {16, 16, 3, 3}, {16}}),
       // Maps large beside the weights: the weight gradient is summed over uneven pieces of images.
       of({.padding = 1}, {{3, 12, 13, 4}, {8, 4, 3, 3}, absent}),
       of({.padding_w = 3}, {{2, 4, 5, 6}, {7, 6, 1, 7}, absent}),

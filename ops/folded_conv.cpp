@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "ops/onednn/convolution.hpp"
+#include "ops/convolution/kernels.hpp"
 #include "ops/se/squeeze.hpp"
 #include "ops/simd/passes.hpp"
 
@@ -49,7 +49,7 @@ struct FoldedConv::State {
   ConvSpec spec;
   Tensor weight, bias;
   std::uint64_t folds = 0;
-  onednn::Convolution convolution;
+  ConvKernels kernels;
 
   bool holds(const Layers& l) const {
     return folds > 0 && version == l.version && eps == l.eps && same_values(own_bias, l.bias) &&
@@ -82,16 +82,7 @@ struct FoldedConv::State {
   }
 
   Tensor convolve(const Tensor& x, const Tensor& gates, const Tensor& shortcut, bool relu) {
-    const DType type = onednn::kernel_type(x.dtype());
-    const Tensor w = onednn::kernel_weights(weight, x.dtype());
-    const Tensor xk = x.to(type), sk = shortcut.empty() ? shortcut : shortcut.to(type);
-    Tensor y(conv2d_shape(x.shape(), weight.shape(), spec), type);
-    auto g = onednn::geometry_of(x.shape(), weight.shape(), spec, type, true);
-    g.epilogue = {.gates = !gates.empty(), .shortcut = !shortcut.empty(), .relu = relu};
-    onednn::forward(
-        convolution, g, x.dim(0), w, folds, xk.raw(), bias.data<float>(), y.raw(),
-        {gates.empty() ? nullptr : gates.data<float>(), sk.empty() ? nullptr : sk.raw()});
-    return y.to(x.dtype());
+    return kernels.forward(x, weight, folds, spec, {bias, gates, shortcut, relu});
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include "ops/processor.hpp"
 #include "ops/simd/channel_kernels.hpp"
+#include "ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops::simd {
 namespace {
@@ -32,6 +33,7 @@ Isa isa() {
   namespace target {                          \
   template <class T>                          \
   const ChannelKernels<T>& channel_kernels(); \
+  const WinogradKernels& winograd_kernels();  \
   }
 EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
@@ -53,6 +55,18 @@ const ChannelKernels<T>& channel_kernels() {
 template const ChannelKernels<float>& channel_kernels<float>();
 template const ChannelKernels<bf16>& channel_kernels<bf16>();
 template const ChannelKernels<double>& channel_kernels<double>();
+
+const WinogradKernels& winograd_kernels() {
+  switch (isa()) {
+    case Isa::avx512:
+      return avx512::winograd_kernels();
+    case Isa::avx2:
+      return avx2::winograd_kernels();
+    case Isa::baseline:
+      break;
+  }
+  return baseline::winograd_kernels();
+}
 
 std::string_view instruction_set() {
   switch (isa()) {

@@ -1,0 +1,44 @@
+/// 3x3 convolutions of stride 1 in f32 by Winograd's F(4x4, 3x3): 36 products an input and output
+/// channel for 16 pixels, where the direct sum takes 144.
+///
+/// A 4x4 tile of y depends on a 6x6 tile d of x. With the matrices of the interpolation points
+/// 0, +-1/sqrt 2, +-sqrt 2 and infinity (`ops/simd/winograd_kernels.cpp`)
+///
+///     y  = A^T [ sum over c of (G w G^T) o (B^T d B) ] A                  o: product by element
+///     dx   the same with dy for x, and w turned by 180 degrees with its channels exchanged
+///     dw = G^T [ sum over tiles of (B^T d B) o (A dy A^T) ] G
+///
+/// and the sums over channels or tiles are 36 matrix products. The last line is the derivative of
+/// the first, for y is bilinear. Lavin & Gray, Fast Algorithms for Convolutional Neural Networks,
+/// arXiv 1509.09308; the points after the error analysis of Barabasz et al., arXiv 1803.10986.
+///
+/// Rounding: these points keep errors within a few times those of the direct sum (the tests hold
+/// them to 1e-5 of the largest output). The environment variable EXCITON_CONV=direct leaves every
+/// convolution to oneDNN.
+#pragma once
+#include "ops/onednn/convolution.hpp"
+
+namespace exciton::ops {
+
+class Winograd {
+ public:
+  /// Whether this convolution of so many images should run here: the form above, f32 maps (`maps`,
+  /// which is the type that the network sees), channels that fill vectors, and tiles enough.
+  static bool suits(const onednn::ConvGeometry& g, std::int64_t images, DType maps);
+
+  /// y = epilogue(conv(x) + bias); bias [O] may be null. Weights [O, C, 3, 3] are transformed once
+  /// a version.
+  void forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
+               std::uint64_t version, const float* x, const float* bias, float* y,
+               const onednn::EpilogueInputs& epilogue = {});
+  static void backward_data(const onednn::ConvGeometry& g, std::int64_t images,
+                            const Tensor& weights, const float* dy, float* dx);
+  static Tensor backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const float* x,
+                                 const float* dy);
+
+ private:
+  Tensor packed_;
+  std::uint64_t version_ = 0;
+};
+
+}  // namespace exciton::ops

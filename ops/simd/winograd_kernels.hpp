@@ -1,0 +1,67 @@
+/// The pieces of Winograd's convolution F(4x4, 3x3) over channels-last f32 maps; ops/convolution/winograd.hpp
+/// has the equations and puts them together. Built once an instruction set, chosen at run time.
+/// Each works on the calling thread.
+///
+/// A batch of maps is cut into tiles of 4x4 output pixels, numbered through rows, columns and
+/// images. A transformed block of tiles is 36 matrices [tiles, channels], one a position of the
+/// 6x6 transformed tile, `stride` floats apart.
+#pragma once
+#include <cstdint>
+
+namespace exciton::ops::simd {
+
+/// Maps [images, h, w, c] as the transforms see them: down x across tiles an image. Plain data, for
+/// kernel files must not share inline functions with others.
+struct TiledMaps {
+  std::int64_t h, w, c, down, across;
+};
+
+/// Tiles first .. first + count of a batch.
+struct TileRange {
+  std::int64_t first, count;
+};
+
+/// What the last pass does to an output: y = relu(s (y + bias) + shortcut), without absent parts.
+struct WinogradEpilogue {
+  const float* bias = nullptr;      ///< [c]
+  const float* gates = nullptr;     ///< s [images, c]
+  const float* shortcut = nullptr;  ///< like y
+  bool relu = false;
+};
+
+struct WinogradKernels {
+  /// Outputs side by side in packed weights, for `o` of them.
+  std::int64_t (*panel)(std::int64_t o);
+
+  /// w [o, c, 3, 3] -> G w G^T packed [36, o/panel, c, panel] for outputs first .. first + count
+  /// (multiples of the panel). `turned` swaps the roles of o and c and turns the window by 180
+  /// degrees: the weights of the transposed convolution, outputs c.
+  void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool turned, TileRange outputs,
+                  float* packed);
+  /// V = B^T d B of the 6x6 pixels around each tile; outside the map is zero. `zeros` [w, c].
+  void (*input)(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros,
+                float* v, std::int64_t stride);
+  /// y = A^T m A, then the epilogue.
+  void (*output)(const float* m, std::int64_t stride, const TiledMaps& maps, TileRange tiles,
+                 const WinogradEpilogue& epilogue, float* y);
+  /// D = A dy A^T.
+  void (*output_gradient)(const float* dy, const TiledMaps& maps, TileRange tiles, float* d,
+                          std::int64_t stride);
+  /// m [rows, o] = v [rows, c] times one position's packed weights.
+  void (*multiply)(const float* v, const float* packed, float* m, std::int64_t rows, std::int64_t c,
+                   std::int64_t o);
+  /// sum [c, o] += v^T d of one position; v [rows, c], d [rows, o].
+  void (*accumulate)(const float* v, const float* d, float* sum, std::int64_t rows, std::int64_t c,
+                     std::int64_t o);
+  /// dw [o, c, 3, 3] = G^T sum G of `sum` [36, c, o], input channels first .. first + count.
+  void (*weights_gradient)(const float* sum, std::int64_t o, std::int64_t c, TileRange inputs,
+                           float* dw);
+};
+
+/// The kernels of the best instruction set this processor has.
+const WinogradKernels& winograd_kernels();
+
+/// Channels, in and out, come in multiples of this.
+inline constexpr std::int64_t winograd_channels = 16;
+
+}  // namespace exciton::ops::simd

@@ -1,0 +1,124 @@
+// Winograd's kernels against the direct sum in double, on maps of every remainder by four.
+#include "ops/convolution/winograd.hpp"
+
+#include "core/threads.hpp"
+#include "support.hpp"
+
+namespace exciton::ops {
+namespace {
+
+constexpr ConvSpec same{.padding = 1};
+
+struct Case {
+  std::int64_t images, h, w, c, o;
+};
+std::ostream& operator<<(std::ostream& out, const Case& k) {
+  return out << "images" << k.images << "_" << k.h << "x" << k.w << "_" << k.c << "to" << k.o;
+}
+
+onednn::ConvGeometry geometry(const Case& k) {
+  return onednn::geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, same, DType::f32, false);
+}
+
+class WinogradCases : public testing::TestWithParam<Case> {
+ protected:
+  const Case k = GetParam();
+  Generator rng{3};
+  Tensor x = Tensor::randn({k.images, k.h, k.w, k.c}, rng);
+  Tensor w = Tensor::randn({k.o, k.c, 3, 3}, rng);
+  Tensor bias = Tensor::randn({k.o}, rng);
+  Tensor dy = Tensor::randn({k.images, k.h, k.w, k.o}, rng);
+};
+
+TEST_P(WinogradCases, FollowTheDirectSum) {
+  ASSERT_TRUE(Winograd::suits(geometry(k), k.images, DType::f32));
+  const Conv2d op{.spec = same};
+  const Outcome fast = run(op, {x, w, bias}, dy);
+  const Outcome exact =
+      run(op, {x.to(DType::f64), w.to(DType::f64), bias.to(DType::f64)}, dy.to(DType::f64));
+  EXPECT_LE(distance(fast.y, exact.y), 1e-5);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_LE(distance(fast.grads[i], exact.grads[i]), 1e-5) << "gradient " << i;
+}
+
+TEST_P(WinogradCases, EndInTheEpilogue) {
+  const Tensor gates = Tensor::randn({k.images, k.o}, rng),
+               shortcut = Tensor::randn(dy.shape(), rng);
+  auto g = geometry(k);
+  g.epilogue = {.gates = true, .shortcut = true, .relu = true};
+  Tensor y(dy.shape());
+  Winograd winograd;
+  winograd.forward(g, k.images, w, 1, x.data<float>(), bias.data<float>(), y.data<float>(),
+                   {gates.data<float>(), shortcut.raw()});
+  Conv2d::Saved unused;
+  const Tensor conv = Conv2d{.spec = same}.forward(unused, x, w, bias);
+  for (std::int64_t i = 0; i < y.numel(); ++i) {
+    const std::int64_t n = i / (k.h * k.w * k.o), o = i % k.o;
+    const double wanted = std::max(0.0, gates.at(n * k.o + o) * conv.at(i) + shortcut.at(i));
+    ASSERT_NEAR(y.at(i), wanted, 1e-5 * (1 + std::abs(wanted))) << "element " << i;
+  }
+}
+
+TEST_P(WinogradCases, GiveTheSameBitsOnAnyNumberOfThreads) {
+  const int before = num_threads();
+  Tensor one;
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    Conv2d::Saved unused;
+    const Tensor y = Conv2d{.spec = same}.forward(unused, x, w, {});
+    if (threads == 1)
+      one = y;
+    else
+      for (std::int64_t i = 0; i < y.numel(); ++i) ASSERT_EQ(y.at(i), one.at(i)) << threads;
+  }
+  set_num_threads(before);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, WinogradCases,
+    testing::Values(Case{4, 8, 8, 16, 16},                              // whole tiles
+                    Case{4, 9, 6, 16, 48},                              // a panel of one vector
+                    Case{5, 7, 7, 32, 16},                              //
+                    Case{16, 3, 3, 16, 32},                             // one tile an image
+                    Case{1, 13, 18, 48, 32}, Case{16, 12, 12, 16, 16},  // many tiles a thread
+                    Case{4, 6, 7, 80, 64}),  // sums too large for one set a thread
+    [](const auto& c) { return testing::PrintToString(c.param); });
+
+TEST(Winograd, LeavesOtherFormsAlone) {
+  const Shape x{8, 8, 8, 16}, w{16, 16, 3, 3};
+  const auto suits = [](const Shape& maps, const Shape& weights, const ConvSpec& spec,
+                        DType type = DType::f32) {
+    return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0], type);
+  };
+  EXPECT_TRUE(suits(x, w, same));
+  EXPECT_FALSE(suits(x, w, {.stride = 2, .padding = 1}));
+  EXPECT_FALSE(suits(x, w, {}));
+  EXPECT_FALSE(suits(x, w, {.padding = 2, .dilation = 2}));
+  EXPECT_FALSE(suits(x, w, {.padding = 1, .padding_w = 0}));
+  EXPECT_FALSE(suits(x, {16, 8, 3, 3}, {.padding = 1, .groups = 2}));
+  EXPECT_FALSE(suits(x, {24, 16, 3, 3}, same)) << "channels that fill no vector";
+  EXPECT_FALSE(suits({8, 8, 8, 16}, {16, 16, 1, 1}, {}));
+  EXPECT_FALSE(suits({64, 2, 2, 16}, w, same)) << "tiles that are mostly edge";
+  EXPECT_FALSE(suits({1, 8, 8, 16}, w, same)) << "too few tiles for the weights";
+  EXPECT_FALSE(suits(x, w, same, DType::bf16));
+}
+
+TEST(Winograd, TransformsWeightsAgainWithANewVersion) {
+  const Case k{4, 8, 8, 16, 16};
+  Generator rng(5);
+  const Tensor x = Tensor::randn({k.images, k.h, k.w, k.c}, rng);
+  Tensor y({k.images, k.h, k.w, k.o});
+  Winograd winograd;
+  double sum = 0;
+  for (std::uint64_t version : {1, 2}) {
+    const Tensor w = Tensor::full({k.o, k.c, 3, 3}, static_cast<double>(version));
+    winograd.forward(geometry(k), k.images, w, version, x.data<float>(), nullptr, y.data<float>());
+    if (version == 1)
+      sum = y.at(77);
+    else
+      EXPECT_NEAR(y.at(77), 2 * sum, 1e-4);
+  }
+}
+
+}  // namespace
+}  // namespace exciton::ops
