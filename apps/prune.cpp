@@ -24,7 +24,7 @@ namespace {
 struct PruneArguments {
   std::string run, data, out;
   double keep = 0.8, lr_factor = 0.1;
-  std::int64_t fine_tune = 0, images = 5000;
+  std::int64_t fine_tune = 0, images = 5000, multiple = 8;
   int threads = 0;
   bool json = false;
 };
@@ -103,7 +103,7 @@ int run(const PruneArguments& args) {
   const RunFolder folder(out);
   check(!folder.occupied(), "prune: ", out.string(), " is not empty; choose another --out");
 
-  Pruned pruned = prune(trained, train_set, args.keep, args.images);
+  Pruned pruned = prune(trained, train_set, args.keep, args.images, args.multiple);
   Measured before = measure(trained.model, trained, test_set);
   Measured after = measure(pruned.model, trained, test_set);
   measure_speed(trained.model, before, pruned.model, after, trained);
@@ -140,7 +140,7 @@ int run(const PruneArguments& args) {
     std::cout << json.dump() << std::endl;
     return 0;
   }
-  std::printf("%s, %.0f %% of the channels kept: widths", trained.model.name.c_str(),
+  std::printf("%s, about %.0f %% of the channels kept: widths", trained.model.name.c_str(),
               100 * args.keep);
   for (const std::int64_t w : recipe.model.options.widths)
     std::printf(" %lld", static_cast<long long>(w));
@@ -166,6 +166,11 @@ void add_prune(CLI::App& program, Action& action) {
       ->required();
   command->add_option("--keep", args->keep, "share of the channels of each stage that stay")
       ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--multiple", args->multiple,
+                   "what the channels of a stage are rounded to: vectors hold eight")
+      ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   add_data_option(*command, args->data, "the run's");
   command->add_option("--out", args->out, "run folder to be made (default: RUN-pruned)")

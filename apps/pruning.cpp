@@ -53,7 +53,9 @@ Tensor cut(const Tensor& from, const Channels& rows, const Channels& columns) {
 
 class Pruner {
  public:
-  Pruner(TrainedModel& trained, double keep) : trained_(trained), keep_(keep) {
+  Pruner(TrainedModel& trained, double keep, std::int64_t multiple)
+      : trained_(trained), keep_(keep), multiple_(multiple) {
+    check(multiple >= 1, "prune: --multiple wants at least 1, got ", multiple);
     check(keep > 0 && keep <= 1, "prune: --keep wants a share above 0 and up to 1, got ", keep);
     for (const auto& [name, p] : nn::parameters(*trained.model.net)) values_[name] = p->value();
     for (const auto& [name, t] : nn::buffers(*trained.model.net)) values_[name] = *t;
@@ -85,8 +87,7 @@ class Pruner {
     std::size_t unit = 0;
     for (std::size_t s = 0; s < 3; ++s) {
       const std::int64_t old = values_.at(block(s, 0) + "bn2.weight").dim(0);
-      const std::int64_t width =
-          std::max<std::int64_t>(1, std::llround(keep_ * static_cast<double>(old)));
+      const std::int64_t width = kept_width(old);
       options.widths.push_back(width);
       options.se.stage_reductions.push_back(reduction(s, width));
       std::vector<double> scores(static_cast<std::size_t>(old));
@@ -112,6 +113,10 @@ class Pruner {
  private:
   static std::string block(std::size_t stage, std::size_t index) {
     return "stage" + std::to_string(stage + 1) + '.' + std::to_string(index) + '.';
+  }
+  std::int64_t kept_width(std::int64_t old) const {
+    const double multiples = keep_ * static_cast<double>(old) / static_cast<double>(multiple_);
+    return std::min(old, multiple_ * std::max<std::int64_t>(1, std::llround(multiples)));
   }
   bool find(const std::string& name) const { return values_.contains(name); }
   double at(const std::string& name, std::int64_t index) const {
@@ -222,6 +227,7 @@ class Pruner {
 
   TrainedModel& trained_;
   double keep_;
+  std::int64_t multiple_;
   std::unordered_map<std::string, Tensor> values_;
   std::vector<std::size_t> blocks_;
   std::vector<std::vector<double>> gates_;
@@ -230,8 +236,8 @@ class Pruner {
 }  // namespace
 
 Pruned prune(TrainedModel& trained, const std::shared_ptr<const data::Dataset>& set, double keep,
-             std::int64_t images) {
-  return Pruner(trained, keep).run(set, images);
+             std::int64_t images, std::int64_t multiple) {
+  return Pruner(trained, keep, multiple).run(set, images);
 }
 
 }  // namespace exciton::apps

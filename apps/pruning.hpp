@@ -29,10 +29,12 @@ struct Pruned {
   nn::Model model;  ///< weights and statistics of the kept channels
 };
 
-/// Keeps round(keep * width) channels (at least one) of every stage of a CIFAR network of basic
-/// blocks with SE in its standard place. Gates are the means over `images` of `set`, evenly spread.
-/// Errors: another kind of network, keep outside (0, 1].
+/// Keeps keep * width channels, rounded to the nearest `multiple` (at least one of it, at most the
+/// width), of every stage of a CIFAR network of basic blocks with SE in its standard place. Vectors
+/// hold eight channels, and odd widths can run slower than wider ones. Gates are the means over
+/// `images` of `set`, evenly spread.
+/// Errors: another kind of network, keep outside (0, 1], multiple < 1.
 Pruned prune(TrainedModel& trained, const std::shared_ptr<const data::Dataset>& set, double keep,
-             std::int64_t images);
+             std::int64_t images, std::int64_t multiple = 1);
 
 }  // namespace exciton::apps

@@ -36,8 +36,7 @@ bool switched_off() {
 struct Block {
   std::int64_t c, stride;
   float* data = nullptr;
-  Block(std::int64_t tiles, std::int64_t channels)
-      : c(channels), stride(tiles * channels + simd::winograd_channels) {}
+  Block(std::int64_t tiles, std::int64_t channels) : c(channels), stride(tiles * channels + 16) {}
   std::int64_t elements() const { return positions * stride; }
   float* at(std::int64_t position, std::int64_t tile = 0) const {
     return data + position * stride + tile * c;
@@ -53,8 +52,9 @@ std::int64_t block_tiles(std::int64_t c, std::int64_t o) {
 }
 
 Tensor transform_weights(const Tensor& w, bool turned) {
-  const auto& k = winograd_kernels();
-  const std::int64_t o = w.dim(0), c = w.dim(1), out = turned ? c : o, width = k.panel(out);
+  const std::int64_t o = w.dim(0), c = w.dim(1), out = turned ? c : o;
+  const auto& k = winograd_kernels(c, o);
+  const std::int64_t width = k.panel(out);
   Tensor packed({positions, o, c});
   parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (turned ? o : c))),
                [&](std::int64_t begin, std::int64_t end) {
@@ -67,7 +67,7 @@ Tensor transform_weights(const Tensor& w, bool turned) {
 /// y = epilogue(conv(x)) with transformed weights: x [images, h, w, c], y [images, h, w, o].
 void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Tensor& packed,
               const float* x, const simd::WinogradEpilogue& epilogue, float* y) {
-  const auto& k = winograd_kernels();
+  const auto& k = winograd_kernels(in.c, o);
   const std::int64_t c = in.c, tiles = images * in.down * in.across, threads = num_threads();
   const TiledMaps out = tiled(in.h, in.w, o);
   const Tensor zeros = Tensor::zeros({in.w, c});
@@ -150,7 +150,7 @@ void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
 
 Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t images,
                                   const float* x, const float* dy) {
-  const auto& k = winograd_kernels();
+  const auto& k = winograd_kernels(g.c, g.o);
   const TiledMaps in = tiled(g.h, g.w, g.c), out = tiled(g.h, g.w, g.o);
   const std::int64_t c = g.c, o = g.o, tiles = images * in.down * in.across;
   const Tensor zeros = Tensor::zeros({in.w, c});

@@ -56,8 +56,9 @@ template const ChannelKernels<float>& channel_kernels<float>();
 template const ChannelKernels<bf16>& channel_kernels<bf16>();
 template const ChannelKernels<double>& channel_kernels<double>();
 
-const WinogradKernels& winograd_kernels() {
-  switch (isa()) {
+const WinogradKernels& winograd_kernels(std::int64_t c, std::int64_t o) {
+  const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
+  switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:
       return avx512::winograd_kernels();
     case Isa::avx2:

@@ -8,7 +8,6 @@ namespace EXCITON_TARGET {
 namespace {
 
 constexpr int L = Vec<float>::lanes;
-static_assert(winograd_channels % L == 0);
 
 // The interpolation points are 0, +-p, +-q and infinity with p = 1/sqrt 2 and q = sqrt 2: their
 // powers stay near 1, which loses less than the textbook's +-1, +-2.
@@ -260,7 +259,7 @@ EXCITON_INLINE void multiply_block(const float* v, const float* u, float* m, std
 template <int N>
 EXCITON_INLINE void multiply_panel(const float* v, const float* u, float* m, std::int64_t rows,
                                    std::int64_t c, std::int64_t o) {
-  constexpr int R = EXCITON_VECTOR_BYTES == 64 ? 12 : 6;  // sums that fit the registers
+  constexpr int R = EXCITON_VECTOR_BYTES == 64 || N == 1 ? 12 : 6;  // sums that fit the registers
   std::int64_t r = 0;
   for (; r + R <= rows; r += R) multiply_block<R, N>(v + r * c, u, m + r * o, c, o);
   for (; r + 4 <= rows; r += 4) multiply_block<4, N>(v + r * c, u, m + r * o, c, o);
@@ -298,15 +297,17 @@ EXCITON_INLINE void accumulate_block(const float* v, const float* d, float* sum,
 
 void accumulate(const float* v, const float* d, float* sum, std::int64_t rows, std::int64_t c,
                 std::int64_t o) {
+  static_assert(winograd_channels % 8 == 0);
   constexpr int R = EXCITON_VECTOR_BYTES == 64 ? 8 : 4;
   const std::int64_t width = panel(o);
-  for (std::int64_t k = 0; k < o; k += width)
-    for (std::int64_t i = 0; i < c; i += R) {
-      if (width == 2 * L)
+  for (std::int64_t k = 0; k < o; k += width) {
+    if (width == 2 * L)
+      for (std::int64_t i = 0; i < c; i += R)
         accumulate_block<R, 2>(v + i, d + k, sum + i * o + k, rows, c, o);
-      else
-        accumulate_block<R, 1>(v + i, d + k, sum + i * o + k, rows, c, o);
-    }
+    else
+      for (std::int64_t i = 0; i < c; i += 8)
+        accumulate_block<8, 1>(v + i, d + k, sum + i * o + k, rows, c, o);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-/// The pieces of Winograd's convolution F(4x4, 3x3) over channels-last f32 maps; ops/convolution/winograd.hpp
-/// has the equations and puts them together. Built once an instruction set, chosen at run time.
-/// Each works on the calling thread.
+/// The pieces of Winograd's convolution F(4x4, 3x3) over channels-last f32 maps;
+/// ops/convolution/winograd.hpp has the equations and puts them together. Built once an instruction
+/// set, chosen at run time. Each works on the calling thread.
 ///
 /// A batch of maps is cut into tiles of 4x4 output pixels, numbered through rows, columns and
 /// images. A transformed block of tiles is 36 matrices [tiles, channels], one a position of the
@@ -58,10 +58,11 @@ struct WinogradKernels {
                            float* dw);
 };
 
-/// The kernels of the best instruction set this processor has.
-const WinogradKernels& winograd_kernels();
-
 /// Channels, in and out, come in multiples of this.
-inline constexpr std::int64_t winograd_channels = 16;
+inline constexpr std::int64_t winograd_channels = 8;
+
+/// The kernels of the best instruction set that this processor has and whose vectors c and o
+/// channels fill.
+const WinogradKernels& winograd_kernels(std::int64_t c, std::int64_t o);
 
 }  // namespace exciton::ops::simd

@@ -178,6 +178,16 @@ TEST_F(Studies, PrunedNetworksAreDenseAndSmaller) {
   EXPECT_EQ(eval["top1"], json["fine_tuned"]["top1"]);
   succeed({"bench", "infer", path("run-pruned"), "--batch", "2", "--steps", "1", "--threads", "1"});
   expect_failure({"prune", path("run"), "--keep", "0.5"}, {"not empty"});
+  // Widths are rounded to what vectors hold, unless told otherwise.
+  const auto widths = [&](const char* out, const char* multiple) {
+    return Json::parse(succeed({"prune", path("run"), "--keep", "0.8", "--multiple", multiple,
+                                "--out", path(out), "--threads", "1", "--json"})
+                           .out)["widths"];
+  };
+  EXPECT_EQ(widths("eights", "8"), (Json{16, 24, 48}));
+  EXPECT_EQ(widths("exact", "1"), (Json{13, 26, 51}));
+  expect_failure({"prune", path("run"), "--multiple", "0", "--out", path("none")}, {"--multiple"},
+                 2);
 }
 
 /// Channels whose gates are nothing can go without a trace in the output.
