@@ -2,11 +2,11 @@
 """Trains every listed model for some steps on one batch of random images at its native size, and
 prints a table: time of a step beside that of its convolutions alone, memory, first and last loss.
 
-Usage: bench/all_models.py [PROGRAM] [--model NAME ...] [--batch N] [--steps 20] [--dtype auto]
-                           [--floor] [--markdown | --json]
+Usage: bench/all_models.py [PROGRAM] [--family imagenet | cifar | --model NAME ...] [--batch N]
+                           [--steps 20] [--dtype auto] [--floor] [--markdown | --json]
 
 Exits with 1 when a model fails, its loss does not fall, or it takes more than 24 GiB. --floor adds
-the convolution floor (`exciton bench floor`), which takes about as long as the steps. Batches are
+the convolution floor (`exciton bench floor`, the median of five). Batches are
 those below unless --batch says otherwise. Every model runs in a process of its own, so memory is
 its own.
 """
@@ -26,8 +26,8 @@ CIFAR = {"resnet20": 128, "resnet32": 128, "resnet44": 128, "resnet56": 128, "re
          "shake_shake26_2x96d": 64, "shake_even29_2x4x64d": 32}
 
 
-def all_models():
-    for family in (IMAGENET, CIFAR):
+def all_models(families=("imagenet", "cifar")):
+    for family in ({"imagenet": IMAGENET, "cifar": CIFAR}[name] for name in families):
         for name, batch in family.items():
             yield name, batch
             yield "se_" + name, batch
@@ -35,9 +35,9 @@ def all_models():
             yield "senet154", 8
 
 
-def bench(program, mode, name, batch, o, *more):
+def bench(program, mode, name, batch, steps, o, *more):
     command = [program, "bench", mode, name, "--batch", str(batch), "--dtype", o.dtype, "--json",
-               "--steps", str(o.steps), *more]
+               "--steps", str(steps), *more]
     if o.threads:
         command += ["--threads", str(o.threads)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -47,12 +47,12 @@ def bench(program, mode, name, batch, o, *more):
 
 
 def measure(name, batch, o):
-    step = bench(o.program, "train", name, batch, o, "--warmup", "2", "--lr", str(o.lr))
+    step = bench(o.program, "train", name, batch, o.steps, o, "--warmup", "2", "--lr", str(o.lr))
     row = {key: step[key] for key in ("model", "batch", "image_size", "dtype", "ms_per_step",
                                       "images_per_second", "peak_rss_mib", "first_loss",
                                       "last_loss")}
     if o.floor:
-        floor = bench(o.program, "floor", name, batch, o)
+        floor = bench(o.program, "floor", name, batch, 5, o)
         row["ms_floor"] = floor["ms_total"]
         row["times_floor"] = row["ms_per_step"] / row["ms_floor"]
     row["ok"] = row["last_loss"] < row["first_loss"] and row["peak_rss_mib"] < MEMORY_MIB
@@ -84,6 +84,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     options.add_argument("program", nargs="?", default="build/release/exciton")
     options.add_argument("--model", action="append", help="only this one; any number of times")
+    options.add_argument("--family", choices=["imagenet", "cifar"], help="only these models")
     options.add_argument("--batch", type=int)
     options.add_argument("--steps", type=int, default=20)
     options.add_argument("--lr", type=float, default=1e-3)
@@ -105,7 +106,7 @@ def main():
         if o.markdown:
             print(line(["---"] * len(parts), widths, True))
     rows, wrong = [], []
-    for name in o.model or models:
+    for name in o.model or dict(all_models([o.family]) if o.family else models):
         try:
             row = measure(name, o.batch or models[name], o)
         except RuntimeError as error:
