@@ -38,7 +38,6 @@ constexpr std::size_t size_of(DType type) {
     case DType::bf16:
       return 2;
     case DType::f64:
-      return 8;
     case DType::i64:
       return 8;
     case DType::u8:

@@ -44,7 +44,7 @@
     figure6.draw(); minis.forEach((m) => m.draw());
   }, i)));
   const part6 = section("figure6", "Gates by class",
-    "Mean gate of " + blocks[0].figure.channels.length + " evenly sampled channels (figure 6 of the paper). Where the lines of the classes lie on each other, " +
+    "Mean gate of evenly sampled channels, at most " + Math.max(...blocks.map((b) => b.figure.channels.length)) + " of a block (figure 6 of the paper). Where the lines of the classes lie on each other, " +
     "the block treats all images alike; where they part, it depends on what is in the image.",
     make("div", { class: "controls" }, choice("Block", blockOptions, first, (v) => { six.block = v; figure6.draw(); }),
       tick("whole range of a gate", false, (on) => { six.every = on; figure6.draw(); })),

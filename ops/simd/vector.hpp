@@ -24,13 +24,13 @@ namespace {
 template <class A>
 struct Vec {
   static constexpr int lanes = EXCITON_VECTOR_BYTES / static_cast<int>(sizeof(A));
-  typedef A V __attribute__((vector_size(EXCITON_VECTOR_BYTES)));
+  using V [[gnu::vector_size(EXCITON_VECTOR_BYTES)]] = A;
 };
 
 using V32 = Vec<float>::V;
 using V64 = Vec<double>::V;
-typedef std::uint32_t U32 __attribute__((vector_size(EXCITON_VECTOR_BYTES)));
-typedef std::uint16_t U16 __attribute__((vector_size(EXCITON_VECTOR_BYTES / 2)));
+using U32 [[gnu::vector_size(EXCITON_VECTOR_BYTES)]] = std::uint32_t;
+using U16 [[gnu::vector_size(EXCITON_VECTOR_BYTES / 2)]] = std::uint16_t;
 
 EXCITON_INLINE V32 load(const float* p) {
   V32 v;

@@ -107,7 +107,7 @@ void input(const float* x, const TiledMaps& maps, TileRange tiles, const float* 
       V32 part[6][6];  // [position down][column]
       for (int j = 0; j < 6; ++j) {
         if (j < from || j >= to) {
-          for (int i = 0; i < 6; ++i) part[i][j] = V32{};
+          for (auto& row : part) row[j] = V32{};
           continue;
         }
         const std::int64_t offset = (left + j) * c + k;
