@@ -6,9 +6,8 @@ Usage: bench/all_models.py [PROGRAM] [--family imagenet | cifar | --model NAME .
                            [--steps 20] [--dtype auto] [--floor] [--markdown | --json]
 
 Exits with 1 when a model fails, its loss does not fall, or it takes more than 24 GiB. --floor adds
-the convolution floor (`exciton bench floor`, the median of five). Batches are
-those below unless --batch says otherwise. Every model runs in a process of its own, so memory is
-its own.
+the convolution floor (`exciton bench floor`, the median of five). Batches are those below unless
+--batch says otherwise. Every model runs in a process of its own, so memory is its own.
 """
 import argparse
 import json
@@ -24,15 +23,15 @@ IMAGENET = {"resnet18": 32, "resnet34": 32, "resnet50": 16, "resnet101": 16, "re
 CIFAR = {"resnet20": 128, "resnet32": 128, "resnet44": 128, "resnet56": 128, "resnet110": 128,
          "resnet164": 128, "preresnet110": 128, "preresnet164": 128, "wrn16_8": 64,
          "shake_shake26_2x96d": 64, "shake_even29_2x4x64d": 32}
+FAMILIES = {"imagenet": IMAGENET, "cifar": CIFAR}
 
 
-def all_models(families=("imagenet", "cifar")):
-    for family in ({"imagenet": IMAGENET, "cifar": CIFAR}[name] for name in families):
-        for name, batch in family.items():
-            yield name, batch
-            yield "se_" + name, batch
-        if family is IMAGENET:
-            yield "senet154", 8
+def models_of(family):
+    for name, batch in FAMILIES[family].items():
+        yield name, batch
+        yield "se_" + name, batch
+    if family == "imagenet":
+        yield "senet154", 8
 
 
 def bench(program, mode, name, batch, steps, o, *more):
@@ -84,7 +83,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     options.add_argument("program", nargs="?", default="build/release/exciton")
     options.add_argument("--model", action="append", help="only this one; any number of times")
-    options.add_argument("--family", choices=["imagenet", "cifar"], help="only these models")
+    options.add_argument("--family", choices=FAMILIES, help="only these models")
     options.add_argument("--batch", type=int)
     options.add_argument("--steps", type=int, default=20)
     options.add_argument("--lr", type=float, default=1e-3)
@@ -94,7 +93,8 @@ def main():
     options.add_argument("--markdown", action="store_true")
     options.add_argument("--json", action="store_true")
     o = options.parse_args()
-    models = dict(all_models())
+    models = {name: batch for family in ([o.family] if o.family else FAMILIES)
+              for name, batch in models_of(family)}
     unknown = [name for name in o.model or [] if name not in models]
     if unknown:
         options.error(f"not in the list: {', '.join(unknown)}")
@@ -106,7 +106,7 @@ def main():
         if o.markdown:
             print(line(["---"] * len(parts), widths, True))
     rows, wrong = [], []
-    for name in o.model or dict(all_models([o.family]) if o.family else models):
+    for name in o.model or models:
         try:
             row = measure(name, o.batch or models[name], o)
         except RuntimeError as error:

@@ -6,18 +6,23 @@
 
 namespace exciton::ops {
 
+/// Shapes and the equations of conv and its gradients: ops/conv2d.hpp. Maps are f32 or bf16, all of
+/// one type; weights, bias, gates and dw are f32. `version` is that of w: equal versions, equal
+/// values. Errors: a shape or type that oneDNN has no kernel for on this processor.
 class ConvKernels {
  public:
-  /// y = relu(gates (conv(x, w) + bias) + shortcut), without absent parts. x f32 or bf16
-  /// [N, H, W, C], w and bias f32, gates f32 [N, O], shortcut like y. `version` is that of w.
+  /// What follows conv(x, w); absent parts are empty or false.
   struct Epilogue {
-    Tensor bias, gates, shortcut;
+    Tensor bias, gates, shortcut;  ///< [O], [N, O], like y
     bool relu = false;
   };
+  /// y = relu(gates (conv(x, w) + bias) + shortcut), [N, H', W', O].
   Tensor forward(const Tensor& x, const Tensor& w, std::uint64_t version, const ConvSpec& spec,
                  const Epilogue& epilogue);
+  /// dx, of x_shape.
   Tensor backward_data(const Tensor& dy, const Tensor& w, std::uint64_t version,
                        const Shape& x_shape, const ConvSpec& spec);
+  /// dw, of w_shape.
   Tensor backward_weights(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                           const ConvSpec& spec);
 

@@ -100,7 +100,7 @@ void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Te
   Tensor scratch({v.elements() + m.elements()});
   v.data = scratch.data<float>();
   m.data = v.data + v.elements();
-  const std::int64_t grain = std::max<std::int64_t>(1, 1024 / (positions * c / 16));
+  const std::int64_t grain = std::max<std::int64_t>(1, 512 / c);
   parallel_for(tiles, grain, [&](std::int64_t begin, std::int64_t end) {
     k.input(x, in, {begin, end - begin}, zeros.data<float>(), v.data + begin * c, v.stride);
   });

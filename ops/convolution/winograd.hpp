@@ -31,8 +31,11 @@ class Winograd {
   void forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const float* x, const float* bias, float* y,
                const onednn::EpilogueInputs& epilogue = {});
+  /// dx [N, H, W, C] of dy [N, H, W, O]. The turned weights are transformed on every call: training
+  /// changes them before the next.
   static void backward_data(const onednn::ConvGeometry& g, std::int64_t images,
                             const Tensor& weights, const float* dy, float* dx);
+  /// dw [O, C, 3, 3]. Sums over tiles are split by thread, so bits depend on the thread count.
   static Tensor backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const float* x,
                                  const float* dy);
 
