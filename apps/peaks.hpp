@@ -13,7 +13,7 @@ struct CopyRate {
 };
 
 struct Peaks {
-  double f32_gflops = 0;         ///< the best of a large 1x1 and a large 3x3 convolution
+  double f32_gflops = 0;         ///< a large 1x1 convolution
   double bf16_gflops = 0;        ///< 0 where the processor has no bf16 kernels
   std::vector<CopyRate> copies;  ///< second-level cache, third, memory
 

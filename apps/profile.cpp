@@ -249,7 +249,8 @@ void print_table(const ProfileArguments& args, const Workload& w, const Profile&
                 static_cast<double>(c.bytes) / (1 << 20), &c == &peaks.copies.back() ? "\n" : ",");
   std::printf(
       "%s.\n%s.\nroof: the time that the peak in %s and the memory rate allow, over the "
-      "time taken; above 100 %% the maps came from cache.\n\n",
+      "time taken; above 100 %% the maps came from cache,\n"
+      "or a 3x3 convolution took Winograd's fewer products.\n\n",
       flops_are, bytes_are, std::string(name_of(w.precision.dtype)).c_str());
 
   const bool by_layer = args.by == "layer";

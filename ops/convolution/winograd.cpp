@@ -10,9 +10,11 @@
 namespace exciton::ops {
 namespace {
 
+using simd::Panels;
 using simd::TiledMaps;
 using simd::TileRange;
 using simd::winograd_kernels;
+using simd::WinogradKernels;
 
 constexpr std::int64_t positions = 36;
 
@@ -31,24 +33,56 @@ bool switched_off() {
   return off;
 }
 
-/// Transformed tiles of one kind, 36 matrices [tiles, c]. A cache line between the matrices keeps
-/// them from falling into the same sets of the cache.
+/// Room for transformed tiles of one kind, 36 matrices [tiles, c] in panels. A cache line between
+/// panels and matrices keeps them from falling into the same sets of the cache.
 struct Block {
-  std::int64_t c, stride;
+  std::int64_t width, step, stride;
   float* data = nullptr;
-  Block(std::int64_t tiles, std::int64_t channels) : c(channels), stride(tiles * channels + 16) {}
+  Block(const WinogradKernels& k, std::int64_t tiles, std::int64_t c)
+      : width(k.panel(c)), step(tiles * width + 16), stride(c / width * step + 16) {}
   std::int64_t elements() const { return positions * stride; }
-  float* at(std::int64_t position, std::int64_t tile = 0) const {
-    return data + position * stride + tile * c;
+  Panels at(std::int64_t position, std::int64_t tile = 0, std::int64_t channel = 0) const {
+    return {data + position * stride + channel / width * step + tile * width, step, stride};
   }
 };
 
-/// Tiles that a thread transforms, multiplies and transforms back before it goes on: few enough to
-/// stay in the second-level cache, enough to use the weights well.
+/// Two blocks for each of `threads` threads, or for all together.
+struct Scratch {
+  Block a, b;
+  Tensor memory;
+  Scratch(std::int64_t threads, const Block& first, const Block& second)
+      : a(first), b(second), memory({threads, first.elements() + second.elements()}) {}
+  std::pair<Block, Block> of(std::int64_t thread) {
+    std::pair<Block, Block> two{a, b};
+    two.first.data = memory.data<float>() + thread * memory.dim(1);
+    two.second.data = two.first.data + a.elements();
+    return two;
+  }
+};
+
+/// Whether each thread takes tiles of its own from beginning to end, a block in the second-level
+/// cache at a time. With more weights than that reading them again for every few tiles costs most
+/// of the time: then all threads share larger blocks, and the products are cut by position.
+bool alone(std::int64_t c, std::int64_t o) { return c * o <= 64 * 64; }
+
+/// Tiles in a block of one thread, or of all.
 std::int64_t block_tiles(std::int64_t c, std::int64_t o) {
-  constexpr std::int64_t cache = 256 << 10, step = 12;
-  const std::int64_t fits = cache / (positions * (c + o) * 4) / step * step;
-  return std::clamp<std::int64_t>(fits, 2 * step, 4 * step);
+  const std::int64_t bytes = positions * (c + o) * 4, step = 12;
+  if (alone(c, o)) return std::clamp<std::int64_t>((256 << 10) / bytes / step * step, 24, 48);
+  return std::clamp<std::int64_t>((8 << 20) / bytes / step * step, 96, 192);
+}
+
+/// f(position, output, outputs) for all positions and groups of outputs, on all threads.
+template <class F>
+void for_products(std::int64_t o, const F& f) {
+  constexpr std::int64_t group = 64;  // whole panels
+  const std::int64_t groups = (o + group - 1) / group;
+  parallel_for(positions * groups, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t first = i % groups * group;
+      f(i / groups, first, std::min(group, o - first));
+    }
+  });
 }
 
 Tensor transform_weights(const Tensor& w, bool turned) {
@@ -71,45 +105,41 @@ void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Te
   const std::int64_t c = in.c, tiles = images * in.down * in.across, threads = num_threads();
   const TiledMaps out = tiled(in.h, in.w, o);
   const Tensor zeros = Tensor::zeros({in.w, c});
-  const auto multiply = [&](const Block& v, const Block& m, std::int64_t position,
-                            std::int64_t count) {
-    k.multiply(v.at(position), packed.data<float>() + position * o * c, m.at(position), count, c,
-               o);
+  const auto multiply = [&](const Block& v, const Block& m, std::int64_t count, std::int64_t a,
+                            std::int64_t first, std::int64_t outputs) {
+    k.multiply(v.at(a), packed.data<float>() + (a * o + first) * c, m.at(a, 0, first), count, c, o,
+               outputs);
   };
-  const std::int64_t most = block_tiles(c, o);
-  if (tiles >= most * threads) {
-    // Each thread takes its share of the tiles from beginning to end.
-    const Block size_v(most, c), size_m(most, o);
-    Tensor scratch({threads, size_v.elements() + size_m.elements()});
+  const std::int64_t most = std::min(tiles, block_tiles(c, o));
+  if (alone(c, o) && tiles >= most * threads) {
+    Scratch scratch(threads, {k, most, c}, {k, most, o});
     parallel([&](int thread, int of) {
       const Piece p = piece_of(tiles, thread, of);
-      Block v = size_v, m = size_m;
-      v.data = scratch.data<float>() + thread * scratch.dim(1);
-      m.data = v.data + v.elements();
+      const auto [v, m] = scratch.of(thread);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
-        k.input(x, in, range, zeros.data<float>(), v.data, v.stride);
-        for (std::int64_t a = 0; a < positions; ++a) multiply(v, m, a, range.count);
-        k.output(m.data, m.stride, out, range, epilogue, y);
+        k.input(x, in, range, zeros.data<float>(), v.at(0));
+        for (std::int64_t a = 0; a < positions; ++a) multiply(v, m, range.count, a, 0, o);
+        k.output(m.at(0), out, range, epilogue, y);
       }
     });
     return;
   }
-  // Few tiles: all threads go through the three steps together, the products cut by position.
-  Block v(tiles, c), m(tiles, o);
-  Tensor scratch({v.elements() + m.elements()});
-  v.data = scratch.data<float>();
-  m.data = v.data + v.elements();
+  Scratch scratch(1, {k, most, c}, {k, most, o});
+  const auto [v, m] = scratch.of(0);
   const std::int64_t grain = std::max<std::int64_t>(1, 512 / c);
-  parallel_for(tiles, grain, [&](std::int64_t begin, std::int64_t end) {
-    k.input(x, in, {begin, end - begin}, zeros.data<float>(), v.data + begin * c, v.stride);
-  });
-  parallel_for(positions, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t a = begin; a < end; ++a) multiply(v, m, a, tiles);
-  });
-  parallel_for(tiles, grain, [&](std::int64_t begin, std::int64_t end) {
-    k.output(m.data + begin * o, m.stride, out, {begin, end - begin}, epilogue, y);
-  });
+  for (std::int64_t t = 0; t < tiles; t += most) {
+    const std::int64_t count = std::min(most, tiles - t);
+    parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
+      k.input(x, in, {t + begin, end - begin}, zeros.data<float>(), v.at(0, begin));
+    });
+    for_products(o, [&](std::int64_t a, std::int64_t first, std::int64_t outputs) {
+      multiply(v, m, count, a, first, outputs);
+    });
+    parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
+      k.output(m.at(0, begin), out, {t + begin, end - begin}, epilogue, y);
+    });
+  }
 }
 
 }  // namespace
@@ -156,27 +186,24 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
   const Tensor zeros = Tensor::zeros({in.w, c});
   const std::int64_t sums = positions * c * o, threads = num_threads();
   const auto transform = [&](const Block& v, const Block& d, TileRange range, std::int64_t row) {
-    k.input(x, in, range, zeros.data<float>(), v.at(0, row), v.stride);
-    k.output_gradient(dy, out, range, d.at(0, row), d.stride);
+    k.input(x, in, range, zeros.data<float>(), v.at(0, row));
+    k.output_gradient(dy, out, range, d.at(0, row));
   };
+  const std::int64_t most = std::min(tiles, block_tiles(c, o));
   Tensor total;
-  if (c * o <= 64 * 64) {
-    // Small sums: one set a thread, added at the end.
-    const std::int64_t most = block_tiles(c, o);
-    const Block size_v(most, c), size_d(most, o);
-    Tensor scratch({threads, size_v.elements() + size_d.elements()});
+  if (alone(c, o)) {
+    // One set of sums a thread, added at the end.
+    Scratch scratch(threads, {k, most, c}, {k, most, o});
     total = Tensor::zeros({threads, sums});
     parallel([&](int thread, int of) {
       const Piece p = piece_of(tiles, thread, of);
-      Block v = size_v, d = size_d;
-      v.data = scratch.data<float>() + thread * scratch.dim(1);
-      d.data = v.data + v.elements();
+      const auto [v, d] = scratch.of(thread);
       float* sum = total.data<float>() + thread * sums;
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
         transform(v, d, range, 0);
         for (std::int64_t a = 0; a < positions; ++a)
-          k.accumulate(v.at(a), d.at(a), sum + a * c * o, range.count, c, o);
+          k.accumulate(v.at(a), d.at(a), sum + a * c * o, range.count, c, o, o);
       }
     });
     parallel_for(sums, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
@@ -185,24 +212,17 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
         for (std::int64_t i = begin; i < end; ++i) sum[i] += sum[t * sums + i];
     });
   } else {
-    // Large sums: one set, the products cut by position, so many tiles at a time that reading and
-    // writing the sums is small beside them.
-    constexpr std::int64_t memory = 16 << 20;
-    const std::int64_t most =
-        std::min(tiles, std::max<std::int64_t>(96, memory / (positions * (c + o) * 4)));
-    Block v(most, c), d(most, o);
-    Tensor scratch({v.elements() + d.elements()});
-    v.data = scratch.data<float>();
-    d.data = v.data + v.elements();
+    Scratch scratch(1, {k, most, c}, {k, most, o});
+    const auto [v, d] = scratch.of(0);
     total = Tensor::zeros({sums});
     for (std::int64_t t = 0; t < tiles; t += most) {
       const std::int64_t count = std::min(most, tiles - t);
       parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
         transform(v, d, {t + begin, end - begin}, begin);
       });
-      parallel_for(positions, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t a = begin; a < end; ++a)
-          k.accumulate(v.at(a), d.at(a), total.data<float>() + a * c * o, count, c, o);
+      for_products(o, [&](std::int64_t a, std::int64_t first, std::int64_t outputs) {
+        k.accumulate(v.at(a), d.at(a, 0, first), total.data<float>() + a * c * o + first, count, c,
+                     o, outputs);
       });
     }
   }

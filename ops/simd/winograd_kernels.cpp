@@ -84,14 +84,21 @@ struct TileCursor {
   }
 };
 
+std::int64_t panel(std::int64_t c) { return c % (2 * L) == 0 ? 2 * L : L; }
+
+/// Channel k of the first row of the first matrix.
+EXCITON_INLINE float* at_channel(const Panels& m, std::int64_t width, std::int64_t k) {
+  return m.data + k / width * m.step + k % width;
+}
+
 /// Pixels of `size` from `at` on, at most `most`.
 EXCITON_INLINE int left_of(std::int64_t size, std::int64_t at, int most) {
   return size - at < most ? static_cast<int>(size - at) : most;
 }
 
-void input(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros, float* v,
-           std::int64_t stride) {
-  const std::int64_t c = maps.c, line = maps.w * c;
+void input(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros,
+           const Panels& v) {
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const float* image = x + at.image * maps.h * line;
@@ -116,30 +123,30 @@ void input(const float* x, const TiledMaps& maps, TileRange tiles, const float* 
         input_line(d, s);
         for (int i = 0; i < 6; ++i) part[i][j] = s[i];
       }
-      float* to_v = v + t * c + k;
+      float* to_v = at_channel(v, width, k) + t * width;
       for (int i = 0; i < 6; ++i) {
         V32 s[6];
         input_line(part[i], s);
-        for (int j = 0; j < 6; ++j) store(to_v + (i * 6 + j) * stride, s[j]);
+        for (int j = 0; j < 6; ++j) store(to_v + (i * 6 + j) * v.stride, s[j]);
       }
     }
   }
 }
 
-void output(const float* m, std::int64_t stride, const TiledMaps& maps, TileRange tiles,
-            const WinogradEpilogue& e, float* y) {
-  const std::int64_t c = maps.c, line = maps.w * c;
+void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const WinogradEpilogue& e,
+            float* y) {
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const std::int64_t corner = ((at.image * maps.h + at.row * 4) * maps.w + at.column * 4) * c;
     const int down = left_of(maps.h, at.row * 4, 4);
     const int across = left_of(maps.w, at.column * 4, 4);
     for (std::int64_t k = 0; k < c; k += L) {
-      const float* from = m + t * c + k;
+      const float* from = at_channel(m, width, k) + t * width;
       V32 part[4][6];
       for (int j = 0; j < 6; ++j) {
         V32 s[6], r[4];
-        for (int i = 0; i < 6; ++i) s[i] = load(from + (i * 6 + j) * stride);
+        for (int i = 0; i < 6; ++i) s[i] = load(from + (i * 6 + j) * m.stride);
         output_line(s, r);
         for (int i = 0; i < 4; ++i) part[i][j] = r[i];
       }
@@ -161,9 +168,8 @@ void output(const float* m, std::int64_t stride, const TiledMaps& maps, TileRang
   }
 }
 
-void output_gradient(const float* dy, const TiledMaps& maps, TileRange tiles, float* d,
-                     std::int64_t stride) {
-  const std::int64_t c = maps.c, line = maps.w * c;
+void output_gradient(const float* dy, const TiledMaps& maps, TileRange tiles, const Panels& d) {
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const float* corner = dy + ((at.image * maps.h + at.row * 4) * maps.w + at.column * 4) * c;
@@ -178,17 +184,15 @@ void output_gradient(const float* dy, const TiledMaps& maps, TileRange tiles, fl
         output_gradient_line(s, r);
         for (int i = 0; i < 6; ++i) part[i][j] = r[i];
       }
-      float* to = d + t * c + k;
+      float* to = at_channel(d, width, k) + t * width;
       for (int i = 0; i < 6; ++i) {
         V32 r[6];
         output_gradient_line(part[i], r);
-        for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * stride, r[j]);
+        for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * d.stride, r[j]);
       }
     }
   }
 }
-
-std::int64_t panel(std::int64_t o) { return o % (2 * L) == 0 ? 2 * L : L; }
 
 void weights(const float* w, std::int64_t o, std::int64_t c, bool turned, TileRange outputs,
              float* packed) {
@@ -239,55 +243,64 @@ void weights_gradient(const float* sum, std::int64_t o, std::int64_t c, TileRang
     }
 }
 
-/// R rows of v times a panel of N vectors.
-template <int R, int N>
-EXCITON_INLINE void multiply_block(const float* v, const float* u, float* m, std::int64_t c,
-                                   std::int64_t o) {
+/// R rows of v, panels of W channels, times a panel of N vectors.
+template <int R, int N, int W>
+EXCITON_INLINE void multiply_block(const float* v, std::int64_t step, const float* u, float* m,
+                                   std::int64_t c) {
   V32 sum[R][N] = {};
-  for (std::int64_t i = 0; i < c; ++i) {
-    V32 b[N];
-    for (int n = 0; n < N; ++n) b[n] = load(u + (i * N + n) * L);
-    for (int r = 0; r < R; ++r) {
-      const float a = v[r * c + i];
-      for (int n = 0; n < N; ++n) sum[r][n] += b[n] * a;
+  for (std::int64_t k = 0; k < c; k += W, v += step)
+    for (int i = 0; i < W; ++i, u += N * L) {
+      V32 b[N];
+      for (int n = 0; n < N; ++n) b[n] = load(u + n * L);
+      for (int r = 0; r < R; ++r) {
+        const float a = v[r * W + i];
+        for (int n = 0; n < N; ++n) sum[r][n] += b[n] * a;
+      }
     }
-  }
   for (int r = 0; r < R; ++r)
-    for (int n = 0; n < N; ++n) store(m + r * o + n * L, sum[r][n]);
+    for (int n = 0; n < N; ++n) store(m + (r * N + n) * L, sum[r][n]);
 }
 
-template <int N>
-EXCITON_INLINE void multiply_panel(const float* v, const float* u, float* m, std::int64_t rows,
-                                   std::int64_t c, std::int64_t o) {
+template <int N, int W>
+EXCITON_INLINE void multiply_panel(const Panels& v, const float* u, float* m, std::int64_t rows,
+                                   std::int64_t c) {
   constexpr int R = EXCITON_VECTOR_BYTES == 64 || N == 1 ? 12 : 6;  // sums that fit the registers
   std::int64_t r = 0;
-  for (; r + R <= rows; r += R) multiply_block<R, N>(v + r * c, u, m + r * o, c, o);
-  for (; r + 4 <= rows; r += 4) multiply_block<4, N>(v + r * c, u, m + r * o, c, o);
-  for (; r < rows; ++r) multiply_block<1, N>(v + r * c, u, m + r * o, c, o);
+  for (; r + R <= rows; r += R)
+    multiply_block<R, N, W>(v.data + r * W, v.step, u, m + r * N * L, c);
+  for (; r + 4 <= rows; r += 4)
+    multiply_block<4, N, W>(v.data + r * W, v.step, u, m + r * N * L, c);
+  for (; r < rows; ++r) multiply_block<1, N, W>(v.data + r * W, v.step, u, m + r * N * L, c);
 }
 
-void multiply(const float* v, const float* u, float* m, std::int64_t rows, std::int64_t c,
-              std::int64_t o) {
+void multiply(const Panels& v, const float* u, const Panels& m, std::int64_t rows, std::int64_t c,
+              std::int64_t o, std::int64_t outputs) {
   const std::int64_t width = panel(o);
-  for (std::int64_t k = 0; k < o; k += width) {
+  const bool wide = panel(c) == 2 * L;
+  for (std::int64_t k = 0; k < outputs; k += width) {
+    const float* weights = u + k * c;
+    float* to = at_channel(m, width, k);
     if (width == 2 * L)
-      multiply_panel<2>(v, u + k * c, m + k, rows, c, o);
+      wide ? multiply_panel<2, 2 * L>(v, weights, to, rows, c)
+           : multiply_panel<2, L>(v, weights, to, rows, c);
     else
-      multiply_panel<1>(v, u + k * c, m + k, rows, c, o);
+      wide ? multiply_panel<1, 2 * L>(v, weights, to, rows, c)
+           : multiply_panel<1, L>(v, weights, to, rows, c);
   }
 }
 
-template <int R, int N>
+/// R channels of v, panels of W, times a panel of N vectors of d.
+template <int R, int N, int W>
 EXCITON_INLINE void accumulate_block(const float* v, const float* d, float* sum, std::int64_t rows,
-                                     std::int64_t c, std::int64_t o) {
+                                     std::int64_t o) {
   V32 s[R][N];
   for (int r = 0; r < R; ++r)
     for (int n = 0; n < N; ++n) s[r][n] = load(sum + r * o + n * L);
   for (std::int64_t t = 0; t < rows; ++t) {
     V32 b[N];
-    for (int n = 0; n < N; ++n) b[n] = load(d + t * o + n * L);
+    for (int n = 0; n < N; ++n) b[n] = load(d + (t * N + n) * L);
     for (int r = 0; r < R; ++r) {
-      const float a = v[t * c + r];
+      const float a = v[t * W + r];
       for (int n = 0; n < N; ++n) s[r][n] += b[n] * a;
     }
   }
@@ -295,18 +308,27 @@ EXCITON_INLINE void accumulate_block(const float* v, const float* d, float* sum,
     for (int n = 0; n < N; ++n) store(sum + r * o + n * L, s[r][n]);
 }
 
-void accumulate(const float* v, const float* d, float* sum, std::int64_t rows, std::int64_t c,
-                std::int64_t o) {
-  static_assert(winograd_channels % 8 == 0);
-  constexpr int R = EXCITON_VECTOR_BYTES == 64 ? 8 : 4;
+template <int N, int W>
+EXCITON_INLINE void accumulate_panel(const Panels& v, const float* d, float* sum, std::int64_t rows,
+                                     std::int64_t c, std::int64_t o) {
+  constexpr int R = EXCITON_VECTOR_BYTES == 64 || N == 1 ? 8 : 4;
+  static_assert(winograd_channels % R == 0);
+  for (std::int64_t i = 0; i < c; i += R)
+    accumulate_block<R, N, W>(at_channel(v, W, i), d, sum + i * o, rows, o);
+}
+
+void accumulate(const Panels& v, const Panels& d, float* sum, std::int64_t rows, std::int64_t c,
+                std::int64_t o, std::int64_t outputs) {
   const std::int64_t width = panel(o);
-  for (std::int64_t k = 0; k < o; k += width) {
+  const bool wide = panel(c) == 2 * L;
+  for (std::int64_t k = 0; k < outputs; k += width) {
+    const float* from = at_channel(d, width, k);
     if (width == 2 * L)
-      for (std::int64_t i = 0; i < c; i += R)
-        accumulate_block<R, 2>(v + i, d + k, sum + i * o + k, rows, c, o);
+      wide ? accumulate_panel<2, 2 * L>(v, from, sum + k, rows, c, o)
+           : accumulate_panel<2, L>(v, from, sum + k, rows, c, o);
     else
-      for (std::int64_t i = 0; i < c; i += 8)
-        accumulate_block<8, 1>(v + i, d + k, sum + i * o + k, rows, c, o);
+      wide ? accumulate_panel<1, 2 * L>(v, from, sum + k, rows, c, o)
+           : accumulate_panel<1, L>(v, from, sum + k, rows, c, o);
   }
 }
 

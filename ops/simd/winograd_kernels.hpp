@@ -4,7 +4,8 @@
 ///
 /// A batch of maps is cut into tiles of 4x4 output pixels, numbered through rows, columns and
 /// images. A transformed block of tiles is 36 matrices [tiles, channels], one a position of the
-/// 6x6 transformed tile, `stride` floats apart.
+/// 6x6 transformed tile. Each is cut into panels of `panel(channels)` neighbouring channels, so
+/// that products read it from one end to the other.
 #pragma once
 #include <cstdint>
 
@@ -21,6 +22,13 @@ struct TileRange {
   std::int64_t first, count;
 };
 
+/// Matrices [rows, c] in panels: element (row, k) of matrix a is at
+/// data[a stride + k / panel(c) step + row panel(c) + k % panel(c)].
+struct Panels {
+  float* data;
+  std::int64_t step, stride;
+};
+
 /// What the last pass does to an output: y = relu(s (y + bias) + shortcut), without absent parts.
 struct WinogradEpilogue {
   const float* bias = nullptr;      ///< [c]
@@ -30,8 +38,8 @@ struct WinogradEpilogue {
 };
 
 struct WinogradKernels {
-  /// Outputs side by side in packed weights, for `o` of them.
-  std::int64_t (*panel)(std::int64_t o);
+  /// Channels side by side in a panel, for `c` of them.
+  std::int64_t (*panel)(std::int64_t c);
 
   /// w [o, c, 3, 3] -> G w G^T packed [36, o/panel, c, panel] for outputs first .. first + count
   /// (multiples of the panel). `turned` swaps the roles of o and c and turns the window by 180
@@ -40,19 +48,20 @@ struct WinogradKernels {
                   float* packed);
   /// V = B^T d B of the 6x6 pixels around each tile; outside the map is zero. `zeros` [w, c].
   void (*input)(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros,
-                float* v, std::int64_t stride);
+                const Panels& v);
   /// y = A^T m A, then the epilogue.
-  void (*output)(const float* m, std::int64_t stride, const TiledMaps& maps, TileRange tiles,
+  void (*output)(const Panels& m, const TiledMaps& maps, TileRange tiles,
                  const WinogradEpilogue& epilogue, float* y);
   /// D = A dy A^T.
-  void (*output_gradient)(const float* dy, const TiledMaps& maps, TileRange tiles, float* d,
-                          std::int64_t stride);
-  /// m [rows, o] = v [rows, c] times one position's packed weights.
-  void (*multiply)(const float* v, const float* packed, float* m, std::int64_t rows, std::int64_t c,
-                   std::int64_t o);
-  /// sum [c, o] += v^T d of one position; v [rows, c], d [rows, o].
-  void (*accumulate)(const float* v, const float* d, float* sum, std::int64_t rows, std::int64_t c,
-                     std::int64_t o);
+  void (*output_gradient)(const float* dy, const TiledMaps& maps, TileRange tiles, const Panels& d);
+  /// m [rows, o] = v [rows, c] times one position's packed weights, for so many outputs from the
+  /// first of m and packed on.
+  void (*multiply)(const Panels& v, const float* packed, const Panels& m, std::int64_t rows,
+                   std::int64_t c, std::int64_t o, std::int64_t outputs);
+  /// sum [c, o] += v^T d of one position; v [rows, c], d [rows, o], for so many outputs from the
+  /// first of d and sum on.
+  void (*accumulate)(const Panels& v, const Panels& d, float* sum, std::int64_t rows,
+                     std::int64_t c, std::int64_t o, std::int64_t outputs);
   /// dw [o, c, 3, 3] = G^T sum G of `sum` [36, c, o], input channels first .. first + count.
   void (*weights_gradient)(const float* sum, std::int64_t o, std::int64_t c, TileRange inputs,
                            float* dw);
