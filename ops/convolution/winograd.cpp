@@ -1,6 +1,7 @@
 #include "ops/convolution/winograd.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <string_view>
 
@@ -14,13 +15,29 @@ using simd::Panels;
 using simd::TiledMaps;
 using simd::TileRange;
 using simd::winograd_kernels;
+using simd::WinogradForm;
 using simd::WinogradKernels;
 
-constexpr std::int64_t positions = 36;
+/// Weights are transformed to 6x6, whatever the form.
+constexpr std::int64_t weights_across = 6, weight_matrices = weights_across * weights_across;
 
-TiledMaps tiled(std::int64_t h, std::int64_t w, std::int64_t c) {
-  return {h, w, c, (h + 3) / 4, (w + 3) / 4};
+WinogradForm form_of(const onednn::ConvGeometry& g) {
+  return g.spec.stride == 1 ? WinogradForm::stride1 : WinogradForm::stride2;
 }
+WinogradForm transposed(const onednn::ConvGeometry& g) {
+  return g.spec.stride == 1 ? WinogradForm::stride1 : WinogradForm::stride2_transposed;
+}
+
+/// Maps beside the tiles of outputs [h, w] that they belong to.
+struct Tiling {
+  std::int64_t down, across;
+  Tiling(std::int64_t h, std::int64_t w, std::int64_t tile)
+      : down((h + tile - 1) / tile), across((w + tile - 1) / tile) {}
+  TiledMaps over(std::int64_t h, std::int64_t w, std::int64_t c) const {
+    return {h, w, c, down, across};
+  }
+  std::int64_t tiles() const { return down * across; }
+};
 
 bool switched_off() {
   static const bool off = [] {
@@ -33,13 +50,16 @@ bool switched_off() {
   return off;
 }
 
-/// Room for transformed tiles of one kind, 36 matrices [tiles, c] in panels. A cache line between
+/// Room for transformed tiles of one kind, matrices [tiles, c] in panels. A cache line between
 /// panels and matrices keeps them from falling into the same sets of the cache.
 struct Block {
-  std::int64_t width, step, stride;
+  std::int64_t positions, width, step, stride;
   float* data = nullptr;
   Block(const WinogradKernels& k, std::int64_t tiles, std::int64_t c)
-      : width(k.panel(c)), step(tiles * width + 16), stride(c / width * step + 16) {}
+      : positions(k.positions * k.positions),
+        width(k.panel(c)),
+        step(tiles * width + 16),
+        stride(c / width * step + 16) {}
   std::int64_t elements() const { return positions * stride; }
   Panels at(std::int64_t position, std::int64_t tile = 0, std::int64_t channel = 0) const {
     return {data + position * stride + channel / width * step + tile * width, step, stride};
@@ -66,30 +86,43 @@ struct Scratch {
 bool alone(std::int64_t c, std::int64_t o) { return c * o <= 64 * 64; }
 
 /// Tiles in a block of one thread, or of all.
-std::int64_t block_tiles(std::int64_t c, std::int64_t o) {
-  const std::int64_t bytes = positions * (c + o) * 4, step = 12;
+std::int64_t block_tiles(const WinogradKernels& k, std::int64_t c, std::int64_t o) {
+  const std::int64_t bytes = k.positions * k.positions * (c + o) * 4, step = 12;
   if (alone(c, o)) return std::clamp<std::int64_t>((256 << 10) / bytes / step * step, 24, 48);
   return std::clamp<std::int64_t>((8 << 20) / bytes / step * step, 96, 192);
 }
 
-/// f(position, output, outputs) for all positions and groups of outputs, on all threads.
+/// f(position) for every position that takes this matrix of the weights.
+template <class F>
+void for_positions(const WinogradKernels& k, std::int64_t matrix, const F& f) {
+  const std::int64_t last = weights_across - 1;
+  const auto end = [&](std::int64_t i) { return i == last ? k.positions : i + 1; };
+  const std::int64_t row = matrix / weights_across, column = matrix % weights_across;
+  for (std::int64_t i = row; i < end(row); ++i)
+    for (std::int64_t j = column; j < end(column); ++j) f(i * k.positions + j);
+}
+
+/// f(matrix, output, outputs) for all matrices of the weights and groups of outputs. Threads take
+/// the next when they are free, the matrices with most positions first; every result has one owner,
+/// so bits do not depend on who took it.
 template <class F>
 void for_products(std::int64_t o, const F& f) {
   constexpr std::int64_t group = 64;  // whole panels
-  const std::int64_t groups = (o + group - 1) / group;
-  parallel_for(positions * groups, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
+  const std::int64_t groups = (o + group - 1) / group, items = weight_matrices * groups;
+  std::atomic<std::int64_t> next{0};
+  parallel([&](int, int) {
+    for (std::int64_t i = next++; i < items; i = next++) {
       const std::int64_t first = i % groups * group;
-      f(i / groups, first, std::min(group, o - first));
+      f(weight_matrices - 1 - i / groups, first, std::min(group, o - first));
     }
   });
 }
 
-Tensor transform_weights(const Tensor& w, bool turned) {
+Tensor transform_weights(WinogradForm form, const Tensor& w, bool turned) {
   const std::int64_t o = w.dim(0), c = w.dim(1), out = turned ? c : o;
-  const auto& k = winograd_kernels(c, o);
+  const auto& k = winograd_kernels(form, c, o);
   const std::int64_t width = k.panel(out);
-  Tensor packed({positions, o, c});
+  Tensor packed({weight_matrices, o, c});
   parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (turned ? o : c))),
                [&](std::int64_t begin, std::int64_t end) {
                  k.weights(w.data<float>(), o, c, turned, {begin * width, (end - begin) * width},
@@ -98,19 +131,20 @@ Tensor transform_weights(const Tensor& w, bool turned) {
   return packed;
 }
 
-/// y = epilogue(conv(x)) with transformed weights: x [images, h, w, c], y [images, h, w, o].
-void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Tensor& packed,
-              const float* x, const simd::WinogradEpilogue& epilogue, float* y) {
-  const auto& k = winograd_kernels(in.c, o);
-  const std::int64_t c = in.c, tiles = images * in.down * in.across, threads = num_threads();
-  const TiledMaps out = tiled(in.h, in.w, o);
+/// y = epilogue(conv(x)) with transformed weights, for maps of `images`.
+void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in,
+              const TiledMaps& out, const Tensor& packed, const float* x,
+              const simd::WinogradEpilogue& epilogue, float* y) {
+  const std::int64_t c = in.c, o = out.c, tiles = images * in.down * in.across;
   const Tensor zeros = Tensor::zeros({in.w, c});
-  const auto multiply = [&](const Block& v, const Block& m, std::int64_t count, std::int64_t a,
+  const auto multiply = [&](const Block& v, const Block& m, std::int64_t count, std::int64_t matrix,
                             std::int64_t first, std::int64_t outputs) {
-    k.multiply(v.at(a), packed.data<float>() + (a * o + first) * c, m.at(a, 0, first), count, c, o,
-               outputs);
+    for_positions(k, matrix, [&](std::int64_t a) {
+      k.multiply(v.at(a), packed.data<float>() + (matrix * o + first) * c, m.at(a, 0, first), count,
+                 c, o, outputs);
+    });
   };
-  const std::int64_t most = std::min(tiles, block_tiles(c, o));
+  const std::int64_t most = std::min(tiles, block_tiles(k, c, o)), threads = num_threads();
   if (alone(c, o) && tiles >= most * threads) {
     Scratch scratch(threads, {k, most, c}, {k, most, o});
     parallel([&](int thread, int of) {
@@ -119,7 +153,7 @@ void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Te
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
         k.input(x, in, range, zeros.data<float>(), v.at(0));
-        for (std::int64_t a = 0; a < positions; ++a) multiply(v, m, range.count, a, 0, o);
+        for (std::int64_t a = 0; a < weight_matrices; ++a) multiply(v, m, range.count, a, 0, o);
         k.output(m.at(0), out, range, epilogue, y);
       }
     });
@@ -133,8 +167,8 @@ void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Te
     parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
       k.input(x, in, {t + begin, end - begin}, zeros.data<float>(), v.at(0, begin));
     });
-    for_products(o, [&](std::int64_t a, std::int64_t first, std::int64_t outputs) {
-      multiply(v, m, count, a, first, outputs);
+    for_products(o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
+      multiply(v, m, count, matrix, first, outputs);
     });
     parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
       k.output(m.at(0, begin), out, {t + begin, end - begin}, epilogue, y);
@@ -147,25 +181,29 @@ void convolve(const TiledMaps& in, std::int64_t images, std::int64_t o, const Te
 bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images, DType maps) {
   if (switched_off() || maps != DType::f32) return false;
   const ConvSpec& s = g.spec;
-  if (g.kh != 3 || g.kw != 3 || s.stride != 1 || s.dilation != 1 || s.groups != 1 ||
+  if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
       s.padding != 1 || s.row_padding() != 1)
     return false;
   if (g.c % simd::winograd_channels != 0 || g.o % simd::winograd_channels != 0) return false;
+  // Transforming the 9x9 pixels of few channels costs what their products save.
+  if (s.stride == 2 && g.c < 32) return false;
   // Tiles that hang over the edge waste products; with few tiles reading the weights, four times as
   // many, costs more than the products save.
-  const TiledMaps maps_tiled = tiled(g.h, g.w, g.c);
-  const std::int64_t tiles = maps_tiled.down * maps_tiled.across;
-  return g.h * g.w >= 8 * tiles && images * tiles >= 16;
+  const std::int64_t tiles =
+      Tiling(g.oh, g.ow, winograd_kernels(form_of(g), g.c, g.o).outputs).tiles();
+  return g.oh * g.ow >= 8 * tiles && images * tiles >= 16;
 }
 
 void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
                        std::uint64_t version, const float* x, const float* bias, float* y,
                        const onednn::EpilogueInputs& epilogue) {
   if (packed_.empty() || version_ != version) {
-    packed_ = transform_weights(weights, false);
+    packed_ = transform_weights(form_of(g), weights, false);
     version_ = version;
   }
-  convolve(tiled(g.h, g.w, g.c), images, g.o, packed_, x,
+  const auto& k = winograd_kernels(form_of(g), g.c, g.o);
+  const Tiling tiling(g.oh, g.ow, k.outputs);
+  convolve(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_, x,
            {.bias = bias,
             .gates = epilogue.gates,
             .shortcut = static_cast<const float*>(epilogue.shortcut),
@@ -175,21 +213,31 @@ void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const
 
 void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
                              const Tensor& weights, const float* dy, float* dx) {
-  convolve(tiled(g.h, g.w, g.o), images, g.c, transform_weights(weights, true), dy, {}, dx);
+  const auto& k = winograd_kernels(transposed(g), g.c, g.o);
+  const Tiling tiling(g.h, g.w, k.outputs);
+  convolve(k, images, tiling.over(g.oh, g.ow, g.o), tiling.over(g.h, g.w, g.c),
+           transform_weights(transposed(g), weights, true), dy, {}, dx);
 }
 
 Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t images,
                                   const float* x, const float* dy) {
-  const auto& k = winograd_kernels(g.c, g.o);
-  const TiledMaps in = tiled(g.h, g.w, g.c), out = tiled(g.h, g.w, g.o);
-  const std::int64_t c = g.c, o = g.o, tiles = images * in.down * in.across;
+  const auto& k = winograd_kernels(form_of(g), g.c, g.o);
+  const Tiling tiling(g.oh, g.ow, k.outputs);
+  const TiledMaps in = tiling.over(g.h, g.w, g.c), out = tiling.over(g.oh, g.ow, g.o);
+  const std::int64_t c = g.c, o = g.o, tiles = images * tiling.tiles();
   const Tensor zeros = Tensor::zeros({in.w, c});
-  const std::int64_t sums = positions * c * o, threads = num_threads();
+  const std::int64_t sums = weight_matrices * c * o, threads = num_threads();
   const auto transform = [&](const Block& v, const Block& d, TileRange range, std::int64_t row) {
     k.input(x, in, range, zeros.data<float>(), v.at(0, row));
     k.output_gradient(dy, out, range, d.at(0, row));
   };
-  const std::int64_t most = std::min(tiles, block_tiles(c, o));
+  const std::int64_t most = std::min(tiles, block_tiles(k, c, o));
+  const auto accumulate = [&](const Block& v, const Block& d, std::int64_t count, float* sum,
+                              std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
+    for_positions(k, matrix, [&](std::int64_t a) {
+      k.accumulate(v.at(a), d.at(a, 0, first), sum + matrix * c * o + first, count, c, o, outputs);
+    });
+  };
   Tensor total;
   if (alone(c, o)) {
     // One set of sums a thread, added at the end.
@@ -202,8 +250,8 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
         transform(v, d, range, 0);
-        for (std::int64_t a = 0; a < positions; ++a)
-          k.accumulate(v.at(a), d.at(a), sum + a * c * o, range.count, c, o, o);
+        for (std::int64_t a = 0; a < weight_matrices; ++a)
+          accumulate(v, d, range.count, sum, a, 0, o);
       }
     });
     parallel_for(sums, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
@@ -220,9 +268,8 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
       parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
         transform(v, d, {t + begin, end - begin}, begin);
       });
-      for_products(o, [&](std::int64_t a, std::int64_t first, std::int64_t outputs) {
-        k.accumulate(v.at(a), d.at(a, 0, first), total.data<float>() + a * c * o + first, count, c,
-                     o, outputs);
+      for_products(o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
+        accumulate(v, d, count, total.data<float>(), matrix, first, outputs);
       });
     }
   }

@@ -1,16 +1,19 @@
-/// 3x3 convolutions of stride 1 in f32 by Winograd's F(4x4, 3x3): 36 products an input and output
-/// channel for 16 pixels, where the direct sum takes 144.
+/// 3x3 convolutions in f32 by Winograd's products. With stride 1, F(4x4, 3x3): 36 products an input
+/// and output channel for 16 pixels, where the direct sum takes 144. With stride 2 the outer taps
+/// see the odd pixels and the middle one the even, five products by F(4, 2) and four: 81 for 144.
 ///
-/// A 4x4 tile of y depends on a 6x6 tile d of x. With the matrices of the interpolation points
-/// 0, +-1/sqrt 2, +-sqrt 2 and infinity (`ops/simd/winograd_kernels.cpp`)
+/// A 4x4 tile of y depends on a 6x6 tile d of x (9x9 with stride 2). With the matrices of the
+/// interpolation points 0, +-1/sqrt 2, +-sqrt 2 and infinity (`ops/simd/winograd_kernels.cpp`)
 ///
 ///     y  = A^T [ sum over c of (G w G^T) o (B^T d B) ] A                  o: product by element
 ///     dx   the same with dy for x, and w turned by 180 degrees with its channels exchanged
+///          (with stride 2 an 8x8 tile of dx depends on a 5x5 tile of dy)
 ///     dw = G^T [ sum over tiles of (B^T d B) o (A dy A^T) ] G
 ///
-/// and the sums over channels or tiles are 36 matrix products. The last line is the derivative of
-/// the first, for y is bilinear. Lavin & Gray, Fast Algorithms for Convolutional Neural Networks,
-/// arXiv 1509.09308; the points after the error analysis of Barabasz et al., arXiv 1803.10986.
+/// and the sums over channels or tiles are matrix products, one a position. The last line is the
+/// derivative of the first, for y is bilinear. Lavin & Gray, Fast Algorithms for Convolutional
+/// Neural Networks, arXiv 1509.09308; the points after the error analysis of Barabasz et al., arXiv
+/// 1803.10986.
 ///
 /// Rounding: these points keep errors within a few times those of the direct sum (the tests hold
 /// them to 1e-5 of the largest output). The environment variable EXCITON_CONV=direct leaves every

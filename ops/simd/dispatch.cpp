@@ -29,11 +29,11 @@ Isa isa() {
 
 }  // namespace
 
-#define EXCITON_DECLARE(target)               \
-  namespace target {                          \
-  template <class T>                          \
-  const ChannelKernels<T>& channel_kernels(); \
-  const WinogradKernels& winograd_kernels();  \
+#define EXCITON_DECLARE(target)                          \
+  namespace target {                                     \
+  template <class T>                                     \
+  const ChannelKernels<T>& channel_kernels();            \
+  const WinogradKernels& winograd_kernels(WinogradForm); \
   }
 EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
@@ -56,17 +56,17 @@ template const ChannelKernels<float>& channel_kernels<float>();
 template const ChannelKernels<bf16>& channel_kernels<bf16>();
 template const ChannelKernels<double>& channel_kernels<double>();
 
-const WinogradKernels& winograd_kernels(std::int64_t c, std::int64_t o) {
+const WinogradKernels& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o) {
   const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
   switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:
-      return avx512::winograd_kernels();
+      return avx512::winograd_kernels(form);
     case Isa::avx2:
-      return avx2::winograd_kernels();
+      return avx2::winograd_kernels(form);
     case Isa::baseline:
       break;
   }
-  return baseline::winograd_kernels();
+  return baseline::winograd_kernels(form);
 }
 
 std::string_view instruction_set() {

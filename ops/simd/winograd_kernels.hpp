@@ -1,15 +1,18 @@
-/// The pieces of Winograd's convolution F(4x4, 3x3) over channels-last f32 maps;
+/// The pieces of Winograd's 3x3 convolutions over channels-last f32 maps;
 /// ops/convolution/winograd.hpp has the equations and puts them together. Built once an instruction
 /// set, chosen at run time. Each works on the calling thread.
 ///
-/// A batch of maps is cut into tiles of 4x4 output pixels, numbered through rows, columns and
-/// images. A transformed block of tiles is 36 matrices [tiles, channels], one a position of the
-/// 6x6 transformed tile. Each is cut into panels of `panel(channels)` neighbouring channels, so
-/// that products read it from one end to the other.
+/// A batch of output maps is cut into square tiles, numbered through rows, columns and images. A
+/// transformed block of tiles is a matrix [tiles, channels] for each position of the transformed
+/// tile. Each is cut into panels of `panel(channels)` neighbouring channels, so that products read
+/// it from one end to the other.
 #pragma once
 #include <cstdint>
 
 namespace exciton::ops::simd {
+
+/// What is computed of x or dy; see ops/convolution/winograd.hpp.
+enum class WinogradForm { stride1, stride2, stride2_transposed };
 
 /// Maps [images, h, w, c] as the transforms see them: down x across tiles an image. Plain data, for
 /// kernel files must not share inline functions with others.
@@ -38,21 +41,25 @@ struct WinogradEpilogue {
 };
 
 struct WinogradKernels {
+  std::int64_t outputs;    ///< pixels of an output tile, each way
+  std::int64_t positions;  ///< of a transformed tile, each way
+
   /// Channels side by side in a panel, for `c` of them.
   std::int64_t (*panel)(std::int64_t c);
 
   /// w [o, c, 3, 3] -> G w G^T packed [36, o/panel, c, panel] for outputs first .. first + count
-  /// (multiples of the panel). `turned` swaps the roles of o and c and turns the window by 180
-  /// degrees: the weights of the transposed convolution, outputs c.
+  /// (multiples of the panel). Position (i, j) takes matrix (min(i, 5), min(j, 5)) of the 6x6.
+  /// `turned` swaps the roles of o and c and turns the window by 180 degrees: the weights of the
+  /// transposed convolution, outputs c.
   void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool turned, TileRange outputs,
                   float* packed);
-  /// V = B^T d B of the 6x6 pixels around each tile; outside the map is zero. `zeros` [w, c].
+  /// V = B^T d B of the pixels that each tile depends on; outside the map is zero. `zeros` [w, c].
   void (*input)(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros,
                 const Panels& v);
   /// y = A^T m A, then the epilogue.
   void (*output)(const Panels& m, const TiledMaps& maps, TileRange tiles,
                  const WinogradEpilogue& epilogue, float* y);
-  /// D = A dy A^T.
+  /// D = A dy A^T. Absent from the transposed form.
   void (*output_gradient)(const float* dy, const TiledMaps& maps, TileRange tiles, const Panels& d);
   /// m [rows, o] = v [rows, c] times one position's packed weights, for so many outputs from the
   /// first of m and packed on.
@@ -72,6 +79,6 @@ inline constexpr std::int64_t winograd_channels = 8;
 
 /// The kernels of the best instruction set that this processor has and whose vectors c and o
 /// channels fill.
-const WinogradKernels& winograd_kernels(std::int64_t c, std::int64_t o);
+const WinogradKernels& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o);
 
 }  // namespace exciton::ops::simd

@@ -10,14 +10,18 @@ namespace {
 constexpr ConvSpec same{.padding = 1};
 
 struct Case {
-  std::int64_t images, h, w, c, o;
+  std::int64_t images, h, w, c, o, stride = 1;
+  ConvSpec spec() const { return {.stride = stride, .padding = 1}; }
+  Shape y() const { return {images, (h - 1) / stride + 1, (w - 1) / stride + 1, o}; }
 };
 std::ostream& operator<<(std::ostream& out, const Case& k) {
-  return out << "images" << k.images << "_" << k.h << "x" << k.w << "_" << k.c << "to" << k.o;
+  return out << "images" << k.images << "_" << k.h << "x" << k.w << "_" << k.c << "to" << k.o
+             << (k.stride == 2 ? "_halved" : "");
 }
 
 onednn::ConvGeometry geometry(const Case& k) {
-  return onednn::geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, same, DType::f32, false);
+  return onednn::geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, k.spec(), DType::f32,
+                             false);
 }
 
 class WinogradCases : public testing::TestWithParam<Case> {
@@ -27,12 +31,12 @@ class WinogradCases : public testing::TestWithParam<Case> {
   Tensor x = Tensor::randn({k.images, k.h, k.w, k.c}, rng);
   Tensor w = Tensor::randn({k.o, k.c, 3, 3}, rng);
   Tensor bias = Tensor::randn({k.o}, rng);
-  Tensor dy = Tensor::randn({k.images, k.h, k.w, k.o}, rng);
+  Tensor dy = Tensor::randn(k.y(), rng);
 };
 
 TEST_P(WinogradCases, FollowTheDirectSum) {
   ASSERT_TRUE(Winograd::suits(geometry(k), k.images, DType::f32));
-  const Conv2d op{.spec = same};
+  const Conv2d op{.spec = k.spec()};
   const Outcome fast = run(op, {x, w, bias}, dy);
   const Outcome exact =
       run(op, {x.to(DType::f64), w.to(DType::f64), bias.to(DType::f64)}, dy.to(DType::f64));
@@ -51,9 +55,9 @@ TEST_P(WinogradCases, EndInTheEpilogue) {
   winograd.forward(g, k.images, w, 1, x.data<float>(), bias.data<float>(), y.data<float>(),
                    {gates.data<float>(), shortcut.raw()});
   Conv2d::Saved unused;
-  const Tensor conv = Conv2d{.spec = same}.forward(unused, x, w, bias);
+  const Tensor conv = Conv2d{.spec = k.spec()}.forward(unused, x, w, bias);
   for (std::int64_t i = 0; i < y.numel(); ++i) {
-    const std::int64_t n = i / (k.h * k.w * k.o), o = i % k.o;
+    const std::int64_t n = i / (y.numel() / k.images), o = i % k.o;
     const double wanted = std::max(0.0, gates.at(n * k.o + o) * conv.at(i) + shortcut.at(i));
     ASSERT_NEAR(y.at(i), wanted, 1e-5 * (1 + std::abs(wanted))) << "element " << i;
   }
@@ -65,7 +69,7 @@ TEST_P(WinogradCases, GiveTheSameBitsOnAnyNumberOfThreads) {
   for (int threads : {1, 2, 3}) {
     set_num_threads(threads);
     Conv2d::Saved unused;
-    const Tensor y = Conv2d{.spec = same}.forward(unused, x, w, {});
+    const Tensor y = Conv2d{.spec = k.spec()}.forward(unused, x, w, {});
     if (threads == 1)
       one = y;
     else
@@ -80,10 +84,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{4, 9, 6, 16, 48},   // a panel of one vector
                     Case{5, 7, 7, 32, 16},   //
                     Case{16, 3, 3, 16, 32},  // one tile an image
-                    Case{1, 13, 18, 48, 32}, Case{4, 8, 7, 8, 24},
-                    Case{4, 5, 8, 24,
-                         16},  // eights Case{16, 12, 12, 16, 16},  // many tiles a thread
-                    Case{4, 6, 7, 80, 64}),  // sums too large for one set a thread
+                    Case{1, 13, 18, 48, 32}, Case{4, 8, 7, 8, 24}, Case{4, 5, 8, 24, 16},  // eights
+                    Case{16, 12, 12, 16, 16},  // many tiles a thread
+                    Case{40, 6, 7, 80, 64},    // weights too large for one thread, several blocks
+                    // stride 2
+                    Case{4, 16, 16, 32, 16, 2},   // whole tiles
+                    Case{4, 17, 12, 32, 48, 2},   //
+                    Case{5, 15, 13, 32, 16, 2},   //
+                    Case{16, 5, 6, 48, 32, 2},    // one tile an image
+                    Case{2, 24, 35, 40, 24, 2},   // eights
+                    Case{16, 24, 24, 32, 16, 2},  // many tiles a thread
+                    Case{40, 12, 13, 48, 96, 2}),
     [](const auto& c) { return testing::PrintToString(c.param); });
 
 TEST(Winograd, LeavesOtherFormsAlone) {
@@ -93,7 +104,9 @@ TEST(Winograd, LeavesOtherFormsAlone) {
     return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0], type);
   };
   EXPECT_TRUE(suits(x, w, same));
-  EXPECT_FALSE(suits(x, w, {.stride = 2, .padding = 1}));
+  EXPECT_TRUE(suits({16, 8, 8, 32}, {16, 32, 3, 3}, {.stride = 2, .padding = 1}));
+  EXPECT_FALSE(suits({16, 8, 8, 16}, w, {.stride = 2, .padding = 1})) << "few channels";
+  EXPECT_FALSE(suits({16, 12, 12, 16}, w, {.stride = 3, .padding = 1}));
   EXPECT_FALSE(suits(x, w, {}));
   EXPECT_FALSE(suits(x, w, {.padding = 2, .dilation = 2}));
   EXPECT_FALSE(suits(x, w, {.padding = 1, .padding_w = 0}));
