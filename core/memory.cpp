@@ -3,8 +3,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -27,50 +29,117 @@ std::size_t class_of(std::size_t bytes) {
   return rounded;
 }
 
+/// Memory of the system, or nullptr.
+std::byte* from_system(std::size_t size) {
+  const std::size_t alignment = size >= huge_page ? huge_page : 64;
+  void* block = std::aligned_alloc(alignment, size);
+  if (block && size >= huge_page) madvise(block, size, MADV_HUGEPAGE);
+  return static_cast<std::byte*>(block);
+}
+
+/// Blocks of whole huge pages, cut from segments that the system gave. The first free block that is
+/// large enough is split, and neighbours are merged when they come back, so that maps of one
+/// size can lie where those of another have been: a step needs little more than the most it holds
+/// at once. A segment is address space; memory is what was touched of it, its beginning. Not
+/// thread-safe.
+class LargeBlocks {
+ public:
+  struct Taken {
+    std::byte* block = nullptr;  ///< nullptr when no free block is large enough
+    std::size_t touched = 0;     ///< bytes of it for the first time
+  };
+  Taken take(std::size_t size) {
+    const auto fits = [&](const auto& block) { return block.second >= size; };
+    const auto first = std::find_if(free_.begin(), free_.end(), fits);
+    if (first == free_.end()) return {};
+    const auto [block, free] = *first;
+    free_.erase(first);
+    if (free > size) free_[block + size] = free - size;
+    auto& [begin, segment] = *std::prev(segments_.upper_bound(block));
+    const auto end = static_cast<std::size_t>(block + size - begin);
+    const std::size_t touched = end > segment.touched ? end - segment.touched : 0;
+    segment.touched += touched;
+    return {block, touched};
+  }
+
+  void give_back(std::byte* block, std::size_t size) {
+    const auto next = free_.find(block + size);
+    if (next != free_.end() && !segments_.count(block + size)) {
+      size += next->second;
+      free_.erase(next);
+    }
+    const auto after = free_.lower_bound(block);
+    if (after != free_.begin() && !segments_.count(block)) {
+      const auto before = std::prev(after);
+      if (before->first + before->second == block) {
+        before->second += size;
+        return;
+      }
+    }
+    free_[block] = size;
+  }
+
+  void add_segment(std::byte* block, std::size_t size) {
+    segments_[block] = {.size = size};
+    free_[block] = size;
+  }
+
+  /// Frees the segments that nobody uses; returns the bytes touched of them.
+  std::size_t release() {
+    std::size_t released = 0;
+    for (auto at = segments_.begin(); at != segments_.end();) {
+      const auto [block, segment] = *at;
+      const auto free = free_.find(block);
+      if (free == free_.end() || free->second != segment.size) {
+        ++at;
+        continue;
+      }
+      free_.erase(free);
+      std::free(block);
+      released += segment.touched;
+      at = segments_.erase(at);
+    }
+    return released;
+  }
+
+ private:
+  struct Segment {
+    std::size_t size = 0, touched = 0;
+  };
+
+  std::map<std::byte*, std::size_t> free_;  ///< blocks by address
+  std::map<std::byte*, Segment> segments_;
+};
+
 class Pool {
  public:
   void* take(std::size_t size) {
-    {
-      const std::lock_guard lock(mutex_);
-      auto& free = free_[size];
-      ++stats_.requests;
-      if (!free.empty()) {
-        void* block = free.back();
-        free.pop_back();
-        stats_.bytes_cached -= size;
-        count(size);
-        return block;
-      }
-      ++stats_.system_allocations;
-    }
-    const std::size_t alignment = size >= huge_page ? huge_page : 64;
-    void* block = std::aligned_alloc(alignment, size);
-    if (!block) {
-      release();
-      block = std::aligned_alloc(alignment, size);
-    }
-    check(block != nullptr, "memory: the system has no ", size >> 20,
-          " MiB more; try a smaller batch");
-    if (size >= huge_page) madvise(block, size, MADV_HUGEPAGE);
     const std::lock_guard lock(mutex_);
-    count(size);
+    std::byte* block = nullptr;
+    // The block of this size that came back last is likely to be in cache.
+    if (auto& free = cached_[size]; !free.empty()) {
+      block = free.back();
+      free.pop_back();
+    } else {
+      block = size >= huge_page ? take_large(size) : take_small(size);
+    }
+    ++stats_.requests;
+    stats_.bytes_cached -= size;
+    stats_.bytes_in_use += size;
+    stats_.peak_bytes_in_use = std::max(stats_.peak_bytes_in_use, stats_.bytes_in_use);
     return block;
   }
 
   void give_back(void* block, std::size_t size) {
     const std::lock_guard lock(mutex_);
-    free_[size].push_back(block);
+    cached_[size].push_back(static_cast<std::byte*>(block));
     stats_.bytes_cached += size;
     stats_.bytes_in_use -= size;
   }
 
   void release() {
     const std::lock_guard lock(mutex_);
-    for (auto& [size, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
-      stats_.bytes_cached -= size * blocks.size();
-      blocks.clear();
-    }
+    release_locked();
   }
 
   MemoryStats stats() {
@@ -83,14 +152,68 @@ class Pool {
   }
 
  private:
-  void count(std::size_t size) {
-    stats_.bytes_in_use += size;
-    if (stats_.bytes_in_use > stats_.peak_bytes_in_use)
-      stats_.peak_bytes_in_use = stats_.bytes_in_use;
+  std::byte* take_small(std::size_t size) {
+    std::byte* block = from_system(size);
+    if (!block) {
+      release_locked();
+      block = from_system(size);
+    }
+    check_given(block, size);
+    count_taken(size);
+    return block;
+  }
+
+  std::byte* take_large(std::size_t size) {
+    merge_large();
+    auto taken = large_.take(size);
+    if (!taken.block) {
+      constexpr std::size_t most = std::size_t{4} << 30;
+      std::size_t segment = std::max(size, most);
+      std::byte* block = from_system(segment);
+      if (!block) {
+        release_locked();
+        block = from_system(segment = size);
+      }
+      check_given(block, size);
+      large_.add_segment(block, segment);
+      taken = large_.take(size);
+    }
+    if (taken.touched > 0) count_taken(taken.touched);
+    return taken.block;
+  }
+
+  /// Makes what is cached of large blocks one with its neighbours.
+  void merge_large() {
+    for (auto& [size, blocks] : cached_) {
+      if (size < huge_page) continue;
+      for (std::byte* block : blocks) large_.give_back(block, size);
+      blocks.clear();
+    }
+  }
+
+  void count_taken(std::size_t size) {
+    ++stats_.system_allocations;
+    stats_.bytes_cached += size;
+  }
+
+  static void check_given(const std::byte* block, std::size_t size) {
+    check(block != nullptr, "memory: the system has no ", size >> 20,
+          " MiB more; try a smaller batch");
+  }
+
+  void release_locked() {
+    merge_large();
+    for (auto& [size, blocks] : cached_) {
+      for (std::byte* block : blocks) std::free(block);
+      stats_.bytes_cached -= size * blocks.size();
+      blocks.clear();
+    }
+    stats_.bytes_cached -= large_.release();
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  std::unordered_map<std::size_t, std::vector<std::byte*>> cached_;  ///< by size
+  LargeBlocks large_;
   MemoryStats stats_;
 };
 

@@ -1,5 +1,8 @@
 /// The caching memory pool behind every tensor. A training step asks for the same sizes again and
-/// again; after the first steps the pool serves all of them without a call into the system.
+/// again; after the first steps the pool serves all of them without a call into the system. Blocks
+/// are kept by size. From 2 MiB up they are cut from segments of address space (4 GiB), and split and
+/// merged where no block of the size is free, so that the process grows little beyond the most it
+/// uses at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,9 +11,9 @@ namespace exciton {
 
 struct MemoryStats {
   std::size_t bytes_in_use = 0;          ///< held by live buffers
-  std::size_t bytes_cached = 0;          ///< free, kept for the next request of the same size class
+  std::size_t bytes_cached = 0;          ///< free, kept for the next request
   std::size_t peak_bytes_in_use = 0;     ///< since start or reset_peak_memory()
-  std::uint64_t system_allocations = 0;  ///< times the pool took memory from the system
+  std::uint64_t system_allocations = 0;  ///< times the pool grew
   std::uint64_t requests = 0;            ///< buffers handed out
 };
 
@@ -38,7 +41,7 @@ class Buffer {
 
 MemoryStats memory_stats();
 void reset_peak_memory();
-/// Gives every cached block back to the system.
+/// Gives what is cached back to the system, but for the free parts of segments that are in use.
 void release_cached_memory();
 /// Peak resident set of this process in bytes, from the system's accounting.
 std::size_t peak_resident_bytes();

@@ -67,17 +67,21 @@ struct Block {
 };
 
 /// Two blocks for each of `threads` threads, or for all together.
-struct Scratch {
-  Block a, b;
-  Tensor memory;
+class Scratch {
+ public:
   Scratch(std::int64_t threads, const Block& first, const Block& second)
-      : a(first), b(second), memory({threads, first.elements() + second.elements()}) {}
-  std::pair<Block, Block> of(std::int64_t thread) {
-    std::pair<Block, Block> two{a, b};
-    two.first.data = memory.data<float>() + thread * memory.dim(1);
-    two.second.data = two.first.data + a.elements();
-    return two;
+      : a_(first), b_(second), memory_({threads, first.elements() + second.elements()}) {}
+  Block first(std::int64_t thread = 0) { return placed(a_, thread, 0); }
+  Block second(std::int64_t thread = 0) { return placed(b_, thread, a_.elements()); }
+
+ private:
+  Block placed(Block block, std::int64_t thread, std::int64_t offset) {
+    block.data = memory_.data<float>() + thread * memory_.dim(1) + offset;
+    return block;
   }
+
+  Block a_, b_;
+  Tensor memory_;
 };
 
 /// Whether each thread takes tiles of its own from beginning to end, a block in the second-level
@@ -149,7 +153,7 @@ void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in
     Scratch scratch(threads, {k, most, c}, {k, most, o});
     parallel([&](int thread, int of) {
       const Piece p = piece_of(tiles, thread, of);
-      const auto [v, m] = scratch.of(thread);
+      const Block v = scratch.first(thread), m = scratch.second(thread);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
         k.input(x, in, range, zeros.data<float>(), v.at(0));
@@ -160,7 +164,7 @@ void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in
     return;
   }
   Scratch scratch(1, {k, most, c}, {k, most, o});
-  const auto [v, m] = scratch.of(0);
+  const Block v = scratch.first(), m = scratch.second();
   const std::int64_t grain = std::max<std::int64_t>(1, 512 / c);
   for (std::int64_t t = 0; t < tiles; t += most) {
     const std::int64_t count = std::min(most, tiles - t);
@@ -245,7 +249,7 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
     total = Tensor::zeros({threads, sums});
     parallel([&](int thread, int of) {
       const Piece p = piece_of(tiles, thread, of);
-      const auto [v, d] = scratch.of(thread);
+      const Block v = scratch.first(thread), d = scratch.second(thread);
       float* sum = total.data<float>() + thread * sums;
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
@@ -261,7 +265,7 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
     });
   } else {
     Scratch scratch(1, {k, most, c}, {k, most, o});
-    const auto [v, d] = scratch.of(0);
+    const Block v = scratch.first(), d = scratch.second();
     total = Tensor::zeros({sums});
     for (std::int64_t t = 0; t < tiles; t += most) {
       const std::int64_t count = std::min(most, tiles - t);

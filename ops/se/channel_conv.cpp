@@ -46,7 +46,7 @@ Tensor ChannelConv::forward(Saved& saved, const Tensor& z, const Tensor& w) cons
 }
 
 Grads<2> ChannelConv::backward(Saved& saved, Tensor dy, Needs<2>) const {
-  const auto& [z, w] = saved;
+  const Tensor &z = saved.z, &w = saved.w;
   const std::int64_t n = z.dim(0), c = z.dim(1), k = w.dim(0);
   Tensor dz(z.shape(), z.dtype()), dw(w.shape(), w.dtype());
   dispatch_float(z.dtype(), name, [&](auto tag) {

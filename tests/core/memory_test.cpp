@@ -68,6 +68,42 @@ TEST(Memory, ReleaseEmptiesTheCache) {
   EXPECT_EQ(memory_stats().system_allocations, before + 1);
 }
 
+TEST(Memory, LargeBlocksLieWhereOthersWere) {
+  const std::size_t mib = std::size_t{1} << 20;
+  release_cached_memory();
+  const Buffer bottom(2 * mib);  // keeps the segment
+  {
+    std::vector<Buffer> held;
+    for (int i = 0; i < 5; ++i) held.emplace_back(16 * mib);
+  }
+  const MemoryStats before = memory_stats();
+  // One block over those, two over one half of it, and blocks that come back out of order.
+  void* whole = nullptr;
+  {
+    const Buffer b(64 * mib);
+    whole = b.data();
+  }
+  {
+    Buffer a(32 * mib), b(32 * mib), c(6 * mib);
+    EXPECT_EQ(a.data(), whole);
+    EXPECT_EQ(b.data(), static_cast<std::byte*>(whole) + 32 * mib);
+    std::memset(a.data(), 1, a.bytes());
+    std::memset(b.data(), 2, b.bytes());
+    std::memset(c.data(), 3, c.bytes());
+    EXPECT_EQ(static_cast<char*>(a.data())[32 * mib - 1], 1);
+    EXPECT_EQ(static_cast<char*>(b.data())[32 * mib - 1], 2);
+    b = Buffer();
+    a = Buffer();
+  }
+  {
+    const Buffer b(64 * mib);
+    EXPECT_EQ(b.data(), whole);
+  }
+  EXPECT_EQ(memory_stats().system_allocations, before.system_allocations);
+  EXPECT_EQ(memory_stats().bytes_in_use, before.bytes_in_use);
+  EXPECT_EQ(memory_stats().bytes_cached, before.bytes_cached);
+}
+
 TEST(Memory, MovedBuffersAreGivenBackOnce) {
   const std::size_t start = memory_stats().bytes_in_use;
   {
