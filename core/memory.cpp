@@ -23,7 +23,7 @@ constexpr std::size_t huge_page = std::size_t{2} << 20;
 /// block is unused; from one huge page up, whole huge pages.
 std::size_t class_of(std::size_t bytes) {
   if (bytes <= 256) return 256;
-  const std::size_t quarter = std::bit_floor(bytes - 1) / 4;
+  const std::size_t quarter = std::max<std::size_t>(1, std::bit_floor(bytes - 1) / 4);
   std::size_t rounded = (bytes + quarter - 1) / quarter * quarter;
   if (rounded >= huge_page) rounded = (bytes + huge_page - 1) / huge_page * huge_page;
   return rounded;
