@@ -64,7 +64,8 @@ cat >"$root/init" <<END
 /bin/busybox mount -t tmpfs x /tmp
 export LD_LIBRARY_PATH=/lib HOME=/tmp OMP_NUM_THREADS=1 DNNL_MAX_CPU_ISA=AVX512_CORE ${EXCITON_ISA:+EXCITON_ISA=$EXCITON_ISA}
 echo
-echo Instruction sets: \$(/bin/busybox grep -owE 'avx2|avx512f|avx512_bf16' /proc/cpuinfo)
+sets=\$(/bin/busybox tr ' ' '\n' </proc/cpuinfo | /bin/busybox grep -E '^(avx2|fma|avx512.*)\$' | /bin/busybox sort -u)
+echo Instruction sets: \$sets
 cd $PWD
 /bin/program ${*@Q}
 echo EXIT \$?
