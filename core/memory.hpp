@@ -1,8 +1,8 @@
 /// The caching memory pool behind every tensor. A training step asks for the same sizes again and
 /// again; after the first steps the pool serves all of them without a call into the system. Blocks
-/// are kept by size. From 2 MiB up they are cut from segments of address space (4 GiB), and split and
-/// merged where no block of the size is free, so that the process grows little beyond the most it
-/// uses at once.
+/// are kept by size. From 2 MiB up they are cut from segments of address space (4 GiB), and split
+/// and merged where no block of the size is free, so that the process grows little beyond the most
+/// it uses at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
