@@ -3,7 +3,8 @@
 /// see the odd pixels and the middle one the even, five products by F(4, 2) and four: 81 for 144.
 ///
 /// A 4x4 tile of y depends on a 6x6 tile d of x (9x9 with stride 2). With the matrices of the
-/// interpolation points 0, +-1/sqrt 2, +-sqrt 2 and infinity (`ops/simd/winograd_kernels.cpp`)
+/// interpolation points 0, +-1/sqrt 2, +-sqrt 2 and infinity (`ops/simd/winograd_kernels.cpp`; F(4,
+/// 2) needs no 0)
 ///
 ///     y  = A^T [ sum over c of (G w G^T) o (B^T d B) ] A                  o: product by element
 ///     dx   the same with dy for x, and w turned by 180 degrees with its channels exchanged
