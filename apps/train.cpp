@@ -13,6 +13,7 @@ namespace {
 
 struct TrainArguments {
   std::string recipe, data, out;
+  std::optional<std::string> dtype;
   std::vector<std::string> set;
   std::optional<std::int64_t> epochs, threads;
   std::optional<std::uint64_t> seed;
@@ -32,6 +33,7 @@ int run(const TrainArguments& args) {
   set("epochs", args.epochs);
   set("seed", args.seed);
   set("threads", args.threads);
+  set("dtype", args.dtype);
   Recipe recipe = Recipe::from_json(json);
   if (!args.data.empty()) recipe.data.dir = args.data;
 
@@ -61,6 +63,7 @@ void add_train(CLI::App& program, Action& action) {
       ->type_name("S");
   command->add_option("--threads", args->threads, "processor threads (default: all)")
       ->type_name("N");
+  command->add_option("--dtype", args->dtype, "of the maps: f32, bf16 or auto")->type_name("T");
   command->add_flag("--resume", args->resume, "go on where the run folder's last checkpoint is");
   command->add_flag("--verbose", args->verbose, "tell about memory after each epoch");
   command->add_flag("--tensorboard", args->tensorboard,

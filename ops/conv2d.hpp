@@ -39,8 +39,9 @@ class PackedWeights {
 ///   (s stride, d dilation, p padding, q row_padding(), which is p unless padding_w is set)
 /// Depthwise is groups = C. Backward: dx is the transposed convolution of dy by w, dw the
 /// correlation of x with dy, dbias the sum of dy. x f32 or bf16 with w f32 runs on the kernels of
-/// ops/convolution: Winograd's for 3x3 windows of stride 1 or 2 in f32, else oneDNN's (bf16 on f32
-/// kernels where the processor has none of its own: same values, slower). f64 runs the plain twin,
+/// ops/convolution: Winograd's for 3x3 windows of stride 1 or 2 (bf16 maps where the processor does
+/// not multiply bf16 itself), else oneDNN's (bf16 through f32 copies where there are no other
+/// kernels: same values, slower). f64 runs the plain twin,
 /// direct loops of the formula above. Errors: ranks, channels against groups, an output without
 /// pixels.
 struct Conv2d {

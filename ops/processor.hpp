@@ -22,7 +22,7 @@ const Processor& processor();
 struct Precision {
   DType dtype = DType::f32;
   std::string reason;    ///< one line for people; empty for plain f32
-  bool warning = false;  ///< the choice is slower than f32 here
+  bool warning = false;  ///< f32 would be as fast or faster here
 };
 /// Errors: any other word.
 Precision choose_precision(const std::string& dtype);

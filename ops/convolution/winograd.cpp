@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/threads.hpp"
+#include "ops/processor.hpp"
 #include "ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops {
@@ -39,15 +40,23 @@ struct Tiling {
   std::int64_t tiles() const { return down * across; }
 };
 
-bool switched_off() {
-  static const bool off = [] {
-    const char* wanted = std::getenv("EXCITON_CONV");
-    if (!wanted) return false;
-    const std::string_view w = wanted;
-    check(w == "direct" || w == "auto", "EXCITON_CONV: \"", w, "\" is not one of auto, direct");
-    return w == "direct";
+/// Whether maps of this type come here, as EXCITON_CONV wants or as is faster.
+bool wanted_for(DType maps) {
+  static const std::string_view asked = [] {
+    const char* variable = std::getenv("EXCITON_CONV");
+    const std::string_view w = variable ? variable : "auto";
+    check(w == "auto" || w == "direct" || w == "winograd", "EXCITON_CONV: \"", w,
+          "\" is not one of auto, direct, winograd");
+    return w;
   }();
-  return off;
+  if (asked != "auto") return asked == "winograd";
+  return maps == DType::f32 || !processor().bf16;
+}
+
+/// f(T{}) for the type of maps of this convolution.
+template <class F>
+decltype(auto) with_map_type(const onednn::ConvGeometry& g, const F& f) {
+  return g.dtype == DType::bf16 ? f(bf16{}) : f(float{});
 }
 
 /// Room for transformed tiles of one kind, matrices [tiles, c] in panels. A cache line between
@@ -55,7 +64,8 @@ bool switched_off() {
 struct Block {
   std::int64_t positions, width, step, stride;
   float* data = nullptr;
-  Block(const WinogradKernels& k, std::int64_t tiles, std::int64_t c)
+  template <class T>
+  Block(const WinogradKernels<T>& k, std::int64_t tiles, std::int64_t c)
       : positions(k.positions * k.positions),
         width(k.panel(c)),
         step(tiles * width + 16),
@@ -90,15 +100,16 @@ class Scratch {
 bool alone(std::int64_t c, std::int64_t o) { return c * o <= 64 * 64; }
 
 /// Tiles in a block of one thread, or of all.
-std::int64_t block_tiles(const WinogradKernels& k, std::int64_t c, std::int64_t o) {
+template <class T>
+std::int64_t block_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
   const std::int64_t bytes = k.positions * k.positions * (c + o) * 4, step = 12;
   if (alone(c, o)) return std::clamp<std::int64_t>((256 << 10) / bytes / step * step, 24, 48);
   return std::clamp<std::int64_t>((8 << 20) / bytes / step * step, 96, 192);
 }
 
 /// f(position) for every position that takes this matrix of the weights.
-template <class F>
-void for_positions(const WinogradKernels& k, std::int64_t matrix, const F& f) {
+template <class T, class F>
+void for_positions(const WinogradKernels<T>& k, std::int64_t matrix, const F& f) {
   const std::int64_t last = weights_across - 1;
   const auto end = [&](std::int64_t i) { return i == last ? k.positions : i + 1; };
   const std::int64_t row = matrix / weights_across, column = matrix % weights_across;
@@ -122,9 +133,11 @@ void for_products(std::int64_t o, const F& f) {
   });
 }
 
-Tensor transform_weights(WinogradForm form, const Tensor& w, bool turned) {
+/// The weights as maps of their type see them: rounded to it.
+Tensor transform_weights(WinogradForm form, const Tensor& weights, DType maps, bool turned) {
+  const Tensor w = weights.to(maps).to(DType::f32);
   const std::int64_t o = w.dim(0), c = w.dim(1), out = turned ? c : o;
-  const auto& k = winograd_kernels(form, c, o);
+  const auto& k = winograd_kernels<float>(form, c, o);
   const std::int64_t width = k.panel(out);
   Tensor packed({weight_matrices, o, c});
   parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (turned ? o : c))),
@@ -136,11 +149,12 @@ Tensor transform_weights(WinogradForm form, const Tensor& w, bool turned) {
 }
 
 /// y = epilogue(conv(x)) with transformed weights, for maps of `images`.
-void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in,
-              const TiledMaps& out, const Tensor& packed, const float* x,
-              const simd::WinogradEpilogue& epilogue, float* y) {
+template <class T>
+void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps& in,
+              const TiledMaps& out, const Tensor& packed, const T* x,
+              const simd::WinogradEpilogue<T>& epilogue, T* y) {
   const std::int64_t c = in.c, o = out.c, tiles = images * in.down * in.across;
-  const Tensor zeros = Tensor::zeros({in.w, c});
+  const Tensor zeros = Tensor::zeros({in.w, c}, dtype_of<T>);
   const auto multiply = [&](const Block& v, const Block& m, std::int64_t count, std::int64_t matrix,
                             std::int64_t first, std::int64_t outputs) {
     for_positions(k, matrix, [&](std::int64_t a) {
@@ -156,7 +170,7 @@ void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in
       const Block v = scratch.first(thread), m = scratch.second(thread);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
-        k.input(x, in, range, zeros.data<float>(), v.at(0));
+        k.input(x, in, range, zeros.data<T>(), v.at(0));
         for (std::int64_t a = 0; a < weight_matrices; ++a) multiply(v, m, range.count, a, 0, o);
         k.output(m.at(0), out, range, epilogue, y);
       }
@@ -169,7 +183,7 @@ void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in
   for (std::int64_t t = 0; t < tiles; t += most) {
     const std::int64_t count = std::min(most, tiles - t);
     parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
-      k.input(x, in, {t + begin, end - begin}, zeros.data<float>(), v.at(0, begin));
+      k.input(x, in, {t + begin, end - begin}, zeros.data<T>(), v.at(0, begin));
     });
     for_products(o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
       multiply(v, m, count, matrix, first, outputs);
@@ -182,8 +196,8 @@ void convolve(const WinogradKernels& k, std::int64_t images, const TiledMaps& in
 
 }  // namespace
 
-bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images, DType maps) {
-  if (switched_off() || maps != DType::f32) return false;
+bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images) {
+  if (!wanted_for(g.dtype)) return false;
   const ConvSpec& s = g.spec;
   if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
       s.padding != 1 || s.row_padding() != 1)
@@ -194,45 +208,54 @@ bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images, DType m
   // Tiles that hang over the edge waste products; with few tiles reading the weights, four times as
   // many, costs more than the products save.
   const std::int64_t tiles =
-      Tiling(g.oh, g.ow, winograd_kernels(form_of(g), g.c, g.o).outputs).tiles();
+      Tiling(g.oh, g.ow, winograd_kernels<float>(form_of(g), g.c, g.o).outputs).tiles();
   return g.oh * g.ow >= 8 * tiles && images * tiles >= 16;
 }
 
 void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
-                       std::uint64_t version, const float* x, const float* bias, float* y,
+                       std::uint64_t version, const void* x, const float* bias, void* y,
                        const onednn::EpilogueInputs& epilogue) {
   if (packed_.empty() || version_ != version) {
-    packed_ = transform_weights(form_of(g), weights, false);
+    packed_ = transform_weights(form_of(g), weights, g.dtype, false);
     version_ = version;
   }
-  const auto& k = winograd_kernels(form_of(g), g.c, g.o);
-  const Tiling tiling(g.oh, g.ow, k.outputs);
-  convolve(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_, x,
-           {.bias = bias,
-            .gates = epilogue.gates,
-            .shortcut = static_cast<const float*>(epilogue.shortcut),
-            .relu = g.epilogue.relu},
-           y);
+  with_map_type(g, [&]<class T>(T) {
+    const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
+    const Tiling tiling(g.oh, g.ow, k.outputs);
+    convolve<T>(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_,
+                static_cast<const T*>(x),
+                {.bias = bias,
+                 .gates = epilogue.gates,
+                 .shortcut = static_cast<const T*>(epilogue.shortcut),
+                 .relu = g.epilogue.relu},
+                static_cast<T*>(y));
+  });
 }
 
 void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
-                             const Tensor& weights, const float* dy, float* dx) {
-  const auto& k = winograd_kernels(transposed(g), g.c, g.o);
-  const Tiling tiling(g.h, g.w, k.outputs);
-  convolve(k, images, tiling.over(g.oh, g.ow, g.o), tiling.over(g.h, g.w, g.c),
-           transform_weights(transposed(g), weights, true), dy, {}, dx);
+                             const Tensor& weights, const void* dy, void* dx) {
+  with_map_type(g, [&]<class T>(T) {
+    const auto& k = winograd_kernels<T>(transposed(g), g.c, g.o);
+    const Tiling tiling(g.h, g.w, k.outputs);
+    convolve<T>(k, images, tiling.over(g.oh, g.ow, g.o), tiling.over(g.h, g.w, g.c),
+                transform_weights(transposed(g), weights, g.dtype, true), static_cast<const T*>(dy),
+                {}, static_cast<T*>(dx));
+  });
 }
 
-Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t images,
-                                  const float* x, const float* dy) {
-  const auto& k = winograd_kernels(form_of(g), g.c, g.o);
+namespace {
+
+template <class T>
+Tensor weight_gradient(const onednn::ConvGeometry& g, std::int64_t images, const T* x,
+                       const T* dy) {
+  const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
   const Tiling tiling(g.oh, g.ow, k.outputs);
   const TiledMaps in = tiling.over(g.h, g.w, g.c), out = tiling.over(g.oh, g.ow, g.o);
   const std::int64_t c = g.c, o = g.o, tiles = images * tiling.tiles();
-  const Tensor zeros = Tensor::zeros({in.w, c});
+  const Tensor zeros = Tensor::zeros({in.w, c}, dtype_of<T>);
   const std::int64_t sums = weight_matrices * c * o, threads = num_threads();
   const auto transform = [&](const Block& v, const Block& d, TileRange range, std::int64_t row) {
-    k.input(x, in, range, zeros.data<float>(), v.at(0, row));
+    k.input(x, in, range, zeros.data<T>(), v.at(0, row));
     k.output_gradient(dy, out, range, d.at(0, row));
   };
   const std::int64_t most = std::min(tiles, block_tiles(k, c, o));
@@ -282,6 +305,15 @@ Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t im
     k.weights_gradient(total.data<float>(), o, c, {begin, end - begin}, dw.data<float>());
   });
   return dw;
+}
+
+}  // namespace
+
+Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const void* x,
+                                  const void* dy) {
+  return with_map_type(g, [&]<class T>(T) {
+    return weight_gradient(g, images, static_cast<const T*>(x), static_cast<const T*>(dy));
+  });
 }
 
 }  // namespace exciton::ops

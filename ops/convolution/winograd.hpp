@@ -1,6 +1,7 @@
-/// 3x3 convolutions in f32 by Winograd's products. With stride 1, F(4x4, 3x3): 36 products an input
-/// and output channel for 16 pixels, where the direct sum takes 144. With stride 2 the outer taps
-/// see the odd pixels and the middle one the even, five products by F(4, 2) and four: 81 for 144.
+/// 3x3 convolutions by Winograd's products, in f32 over maps of f32 or bf16. With stride 1, F(4x4,
+/// 3x3): 36 products an input and output channel for 16 pixels, where the direct sum takes 144.
+/// With stride 2 the outer taps see the odd pixels and the middle one the even, five products by
+/// F(4, 2) and four: 81 for 144.
 ///
 /// A 4x4 tile of y depends on a 6x6 tile d of x (9x9 with stride 2). With the matrices of the
 /// interpolation points 0, +-1/sqrt 2, +-sqrt 2 and infinity (`ops/simd/winograd_kernels.cpp`; F(4,
@@ -17,8 +18,11 @@
 /// 1803.10986.
 ///
 /// Rounding: these points keep errors within a few times those of the direct sum (the tests hold
-/// them to 1e-5 of the largest output). The environment variable EXCITON_CONV=direct leaves every
-/// convolution to oneDNN.
+/// them to 1e-5 of the largest output). Over bf16 maps weights are rounded to bf16 and all between
+/// stays f32, so that y differs from the native products' only by its own rounding.
+///
+/// The environment variable EXCITON_CONV=direct leaves every convolution to oneDNN; `winograd`
+/// takes bf16 maps here even where the processor multiplies bf16 natively.
 #pragma once
 #include "ops/onednn/convolution.hpp"
 
@@ -26,22 +30,22 @@ namespace exciton::ops {
 
 class Winograd {
  public:
-  /// Whether this convolution of so many images should run here: the form above, f32 maps (`maps`,
-  /// which is the type that the network sees), channels that fill vectors, and tiles enough.
-  static bool suits(const onednn::ConvGeometry& g, std::int64_t images, DType maps);
+  /// Whether this convolution of so many images should run here: the form above, maps whose type
+  /// the processor does not multiply faster, channels that fill vectors, and tiles enough.
+  static bool suits(const onednn::ConvGeometry& g, std::int64_t images);
 
-  /// y = epilogue(conv(x) + bias); bias [O] may be null. Weights [O, C, 3, 3] are transformed once
-  /// a version.
+  /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
+  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version.
   void forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
-               std::uint64_t version, const float* x, const float* bias, float* y,
+               std::uint64_t version, const void* x, const float* bias, void* y,
                const onednn::EpilogueInputs& epilogue = {});
   /// dx [N, H, W, C] of dy [N, H, W, O]. The turned weights are transformed on every call: training
   /// changes them before the next.
   static void backward_data(const onednn::ConvGeometry& g, std::int64_t images,
-                            const Tensor& weights, const float* dy, float* dx);
+                            const Tensor& weights, const void* dy, void* dx);
   /// dw [O, C, 3, 3]. Sums over tiles are split by thread, so bits depend on the thread count.
-  static Tensor backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const float* x,
-                                 const float* dy);
+  static Tensor backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const void* x,
+                                 const void* dy);
 
  private:
   Tensor packed_;

@@ -29,11 +29,12 @@ Isa isa() {
 
 }  // namespace
 
-#define EXCITON_DECLARE(target)                          \
-  namespace target {                                     \
-  template <class T>                                     \
-  const ChannelKernels<T>& channel_kernels();            \
-  const WinogradKernels& winograd_kernels(WinogradForm); \
+#define EXCITON_DECLARE(target)                             \
+  namespace target {                                        \
+  template <class T>                                        \
+  const ChannelKernels<T>& channel_kernels();               \
+  template <class T>                                        \
+  const WinogradKernels<T>& winograd_kernels(WinogradForm); \
   }
 EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
@@ -56,18 +57,23 @@ template const ChannelKernels<float>& channel_kernels<float>();
 template const ChannelKernels<bf16>& channel_kernels<bf16>();
 template const ChannelKernels<double>& channel_kernels<double>();
 
-const WinogradKernels& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o) {
+template <class T>
+const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o) {
   const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
   switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:
-      return avx512::winograd_kernels(form);
+      return avx512::winograd_kernels<T>(form);
     case Isa::avx2:
-      return avx2::winograd_kernels(form);
+      return avx2::winograd_kernels<T>(form);
     case Isa::baseline:
       break;
   }
-  return baseline::winograd_kernels(form);
+  return baseline::winograd_kernels<T>(form);
 }
+template const WinogradKernels<float>& winograd_kernels<float>(WinogradForm, std::int64_t,
+                                                               std::int64_t);
+template const WinogradKernels<bf16>& winograd_kernels<bf16>(WinogradForm, std::int64_t,
+                                                             std::int64_t);
 
 std::string_view instruction_set() {
   switch (isa()) {

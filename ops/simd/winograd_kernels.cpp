@@ -174,17 +174,16 @@ EXCITON_INLINE int left_of(std::int64_t size, std::int64_t at, int most) {
   return size - at < most ? static_cast<int>(size - at) : most;
 }
 
-template <class Form>
-void input(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros,
-           const Panels& v) {
+template <class Form, class T>
+void input(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros, const Panels& v) {
   constexpr int I = Form::inputs, P = Form::positions;
   const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
-    const float* image = x + at.image * maps.h * line;
+    const T* image = x + at.image * maps.h * line;
     const std::int64_t top = at.row * Form::step - Form::before;
     const std::int64_t left = at.column * Form::step - Form::before;
-    const float* rows[I];
+    const T* rows[I];
     for (int i = 0; i < I; ++i) {
       const std::int64_t r = top + i;
       rows[i] = r >= 0 && r < maps.h ? image + r * line : zeros;
@@ -214,9 +213,9 @@ void input(const float* x, const TiledMaps& maps, TileRange tiles, const float* 
   }
 }
 
-template <class Form>
-void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const WinogradEpilogue& e,
-            float* y) {
+template <class Form, class T>
+void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const WinogradEpilogue<T>& e,
+            T* y) {
   constexpr int O = Form::outputs, P = Form::positions;
   const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
   TileCursor at(maps, tiles.first);
@@ -251,13 +250,13 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const Winog
   }
 }
 
-template <class Form>
-void output_gradient(const float* dy, const TiledMaps& maps, TileRange tiles, const Panels& d) {
+template <class Form, class T>
+void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const Panels& d) {
   constexpr int O = Form::outputs, P = Form::positions;
   const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
-    const float* corner = dy + ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
+    const T* corner = dy + ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
     const int down = left_of(maps.h, at.row * O, O);
     const int across = left_of(maps.w, at.column * O, O);
     for (std::int64_t k = 0; k < c; k += L) {
@@ -421,18 +420,20 @@ void accumulate(const Panels& v, const Panels& d, float* sum, std::int64_t rows,
 
 }  // namespace
 
-const WinogradKernels& winograd_kernels(WinogradForm form);
-const WinogradKernels& winograd_kernels(WinogradForm form) {
+template <class T>
+const WinogradKernels<T>& winograd_kernels(WinogradForm form) {
   static constexpr auto of = []<class Form>(Form, auto gradient) {
-    return WinogradKernels{Form::outputs, Form::positions,       panel,    weights<Form>,
-                           input<Form>,   output<Form>,          gradient, multiply,
-                           accumulate,    weights_gradient<Form>};
+    return WinogradKernels<T>{Form::outputs,  Form::positions,       panel,    weights<Form>,
+                              input<Form, T>, output<Form, T>,       gradient, multiply,
+                              accumulate,     weights_gradient<Form>};
   };
-  static constexpr WinogradKernels kernels[] = {of(Stride1{}, output_gradient<Stride1>),
-                                                of(Stride2{}, output_gradient<Stride2>),
-                                                of(Stride2Transposed{}, nullptr)};
+  static constexpr WinogradKernels<T> kernels[] = {of(Stride1{}, output_gradient<Stride1, T>),
+                                                   of(Stride2{}, output_gradient<Stride2, T>),
+                                                   of(Stride2Transposed{}, nullptr)};
   return kernels[static_cast<int>(form)];
 }
+template const WinogradKernels<float>& winograd_kernels<float>(WinogradForm);
+template const WinogradKernels<bf16>& winograd_kernels<bf16>(WinogradForm);
 
 }  // namespace EXCITON_TARGET
 }  // namespace exciton::ops::simd

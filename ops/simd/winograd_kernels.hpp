@@ -1,6 +1,6 @@
-/// The pieces of Winograd's 3x3 convolutions over channels-last f32 maps;
-/// ops/convolution/winograd.hpp has the equations and puts them together. Built once an instruction
-/// set, chosen at run time. Each works on the calling thread.
+/// The pieces of Winograd's 3x3 convolutions over channels-last maps of type T, f32 or bf16, with
+/// all between them in f32; ops/convolution/winograd.hpp has the equations and puts them together.
+/// Built once an instruction set, chosen at run time. Each works on the calling thread.
 ///
 /// A batch of output maps is cut into square tiles, numbered through rows, columns and images. A
 /// transformed block of tiles is a matrix [tiles, channels] for each position of the transformed
@@ -8,6 +8,8 @@
 /// it from one end to the other.
 #pragma once
 #include <cstdint>
+
+#include "core/dtype.hpp"
 
 namespace exciton::ops::simd {
 
@@ -33,13 +35,15 @@ struct Panels {
 };
 
 /// What the last pass does to an output: y = relu(s (y + bias) + shortcut), without absent parts.
+template <class T>
 struct WinogradEpilogue {
-  const float* bias = nullptr;      ///< [c]
-  const float* gates = nullptr;     ///< s [images, c]
-  const float* shortcut = nullptr;  ///< like y
+  const float* bias = nullptr;   ///< [c]
+  const float* gates = nullptr;  ///< s [images, c]
+  const T* shortcut = nullptr;   ///< like y
   bool relu = false;
 };
 
+template <class T>
 struct WinogradKernels {
   std::int64_t outputs;    ///< pixels of an output tile, each way
   std::int64_t positions;  ///< of a transformed tile, each way
@@ -54,13 +58,13 @@ struct WinogradKernels {
   void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool turned, TileRange outputs,
                   float* packed);
   /// V = B^T d B of the pixels that each tile depends on; outside the map is zero. `zeros` [w, c].
-  void (*input)(const float* x, const TiledMaps& maps, TileRange tiles, const float* zeros,
+  void (*input)(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros,
                 const Panels& v);
   /// y = A^T m A, then the epilogue.
   void (*output)(const Panels& m, const TiledMaps& maps, TileRange tiles,
-                 const WinogradEpilogue& epilogue, float* y);
+                 const WinogradEpilogue<T>& epilogue, T* y);
   /// D = A dy A^T. Absent from the transposed form.
-  void (*output_gradient)(const float* dy, const TiledMaps& maps, TileRange tiles, const Panels& d);
+  void (*output_gradient)(const T* dy, const TiledMaps& maps, TileRange tiles, const Panels& d);
   /// m [rows, o] = v [rows, c] times one position's packed weights, for so many outputs from the
   /// first of m and packed on.
   void (*multiply)(const Panels& v, const float* packed, const Panels& m, std::int64_t rows,
@@ -79,6 +83,7 @@ inline constexpr std::int64_t winograd_channels = 8;
 
 /// The kernels of the best instruction set that this processor has and whose vectors c and o
 /// channels fill.
-const WinogradKernels& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o);
+template <class T>
+const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o);
 
 }  // namespace exciton::ops::simd

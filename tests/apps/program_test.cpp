@@ -106,6 +106,16 @@ TEST_F(Program, same_seed_same_bits_whatever_the_workers) {
   EXPECT_NE(read_log(path("a"))[0]["train_loss"], read_log(path("d"))[0]["train_loss"]);
 }
 
+TEST_F(Program, dtype_is_an_option_of_train) {
+  train("f32");
+  train("bf16", {"--dtype", "bf16"});
+  EXPECT_EQ(read_json(path("bf16/recipe.json"))["dtype"], "bf16");
+  const double f32 = read_log(path("f32"))[0]["train_loss"],
+               bf16 = read_log(path("bf16"))[0]["train_loss"];
+  EXPECT_NE(bf16, f32);
+  EXPECT_NEAR(bf16, f32, 0.02 * f32);
+}
+
 TEST_F(Program, same_seed_same_bits_on_two_threads) {
   train("a", {"--threads", "2"});
   train("b", {"--threads", "2"});

@@ -177,7 +177,7 @@ TEST(Recipe, dtype_follows_the_processor) {
   EXPECT_EQ(activation_dtype("auto"), ops::processor().bf16 ? DType::bf16 : DType::f32);
   EXPECT_NE(error_of([] { activation_dtype("f64"); }).find("f32, bf16 or auto"), std::string::npos);
   EXPECT_EQ(activation_dtype("bf16"), DType::bf16);
-  // Where it is slower than f32 it says so.
+  // Where it is no faster than f32 it says so.
   EXPECT_EQ(ops::choose_precision("bf16").warning, !ops::processor().bf16);
 }
 

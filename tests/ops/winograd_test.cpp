@@ -2,6 +2,7 @@
 #include "ops/convolution/winograd.hpp"
 
 #include "core/threads.hpp"
+#include "ops/processor.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {
@@ -19,9 +20,18 @@ std::ostream& operator<<(std::ostream& out, const Case& k) {
              << (k.stride == 2 ? "_halved" : "");
 }
 
-onednn::ConvGeometry geometry(const Case& k) {
-  return onednn::geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, k.spec(), DType::f32,
-                             false);
+onednn::ConvGeometry geometry(const Case& k, DType maps = DType::f32) {
+  return onednn::geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, k.spec(), maps, false);
+}
+
+/// Whether each element of `got` is that of `wanted`, rounded to bf16.
+void expect_rounded(const Tensor& got, const Tensor& wanted, const char* what) {
+  double largest = 0;
+  for (std::int64_t i = 0; i < wanted.numel(); ++i)
+    largest = std::max(largest, std::abs(wanted.at(i)));
+  for (std::int64_t i = 0; i < wanted.numel(); ++i)
+    ASSERT_NEAR(got.at(i), wanted.at(i), std::abs(wanted.at(i)) / 256 + 1e-5 * largest)
+        << what << " " << i;
 }
 
 class WinogradCases : public testing::TestWithParam<Case> {
@@ -35,7 +45,7 @@ class WinogradCases : public testing::TestWithParam<Case> {
 };
 
 TEST_P(WinogradCases, FollowTheDirectSum) {
-  ASSERT_TRUE(Winograd::suits(geometry(k), k.images, DType::f32));
+  ASSERT_TRUE(Winograd::suits(geometry(k), k.images));
   const Conv2d op{.spec = k.spec()};
   const Outcome fast = run(op, {x, w, bias}, dy);
   const Outcome exact =
@@ -61,6 +71,32 @@ TEST_P(WinogradCases, EndInTheEpilogue) {
     const double wanted = std::max(0.0, gates.at(n * k.o + o) * conv.at(i) + shortcut.at(i));
     ASSERT_NEAR(y.at(i), wanted, 1e-5 * (1 + std::abs(wanted))) << "element " << i;
   }
+}
+
+TEST_P(WinogradCases, RoundMapsOfBf16Once) {
+  const auto rounded = [](const Tensor& t) { return t.to(DType::bf16); };
+  const auto exactly = [&](const Tensor& t) { return rounded(t).to(DType::f64); };
+  const Tensor shortcut = Tensor::randn(dy.shape(), rng);
+  const Outcome exact =
+      run(Conv2d{.spec = k.spec()}, {exactly(x), exactly(w), bias.to(DType::f64)}, exactly(dy));
+
+  auto g = geometry(k, DType::bf16);
+  Tensor y(dy.shape(), DType::bf16), dx(x.shape(), DType::bf16), relu(dy.shape(), DType::bf16);
+  Winograd winograd;
+  winograd.forward(g, k.images, w, 1, rounded(x).raw(), bias.data<float>(), y.raw());
+  expect_rounded(y, exact.y, "y");
+  g.epilogue = {.shortcut = true, .relu = true};
+  winograd.forward(g, k.images, w, 1, rounded(x).raw(), bias.data<float>(), relu.raw(),
+                   {nullptr, rounded(shortcut).raw()});
+  const Tensor near = exactly(shortcut);
+  Tensor wanted(dy.shape(), DType::f64);
+  for (std::int64_t i = 0; i < wanted.numel(); ++i)
+    wanted.data<double>()[i] = std::max(0.0, exact.y.at(i) + near.at(i));
+  expect_rounded(relu, wanted, "relu(y + shortcut)");
+  Winograd::backward_data(g, k.images, w, rounded(dy).raw(), dx.raw());
+  expect_rounded(dx, exact.grads[0], "dx");
+  const Tensor dw = Winograd::backward_weights(g, k.images, rounded(x).raw(), rounded(dy).raw());
+  EXPECT_LE(distance(dw, exact.grads[1]), 1e-5);
 }
 
 TEST_P(WinogradCases, GiveTheSameBitsOnAnyNumberOfThreads) {
@@ -101,7 +137,7 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   const Shape x{8, 8, 8, 16}, w{16, 16, 3, 3};
   const auto suits = [](const Shape& maps, const Shape& weights, const ConvSpec& spec,
                         DType type = DType::f32) {
-    return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0], type);
+    return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0]);
   };
   EXPECT_TRUE(suits(x, w, same));
   EXPECT_TRUE(suits({16, 8, 8, 32}, {16, 32, 3, 3}, {.stride = 2, .padding = 1}));
@@ -115,7 +151,7 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   EXPECT_FALSE(suits({8, 8, 8, 16}, {16, 16, 1, 1}, {}));
   EXPECT_FALSE(suits({64, 2, 2, 16}, w, same)) << "tiles that are mostly edge";
   EXPECT_FALSE(suits({1, 8, 8, 16}, w, same)) << "too few tiles for the weights";
-  EXPECT_FALSE(suits(x, w, same, DType::bf16));
+  EXPECT_EQ(suits(x, w, same, DType::bf16), !processor().bf16) << "native products";
 }
 
 TEST(Winograd, TransformsWeightsAgainWithANewVersion) {
