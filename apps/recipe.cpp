@@ -358,6 +358,7 @@ void visit(Visitor& v, Recipe& r) {
     v.field("workers", d.workers, Range<std::int64_t>{0, 256},
             std::int64_t{data::automatic_workers});
     v.field("on_error", d.skip_errors, "fail", "skip");
+    v.field("shuffle_block", d.shuffle_block, Range<std::int64_t>{0, 1 << 20});
     v.field("batch", d.batch, Range<std::int64_t>{1, 65536});
   });
   v.object("optimizer", [&] {

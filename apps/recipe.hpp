@@ -43,6 +43,7 @@ struct DataRecipe {
   std::int64_t workers = data::automatic_workers;  ///< threads that prepare batches; or "auto"
   bool skip_errors =
       false;  ///< `on_error`: "skip", leave out images that cannot be read; or "fail"
+  std::int64_t shuffle_block = 0;  ///< images that stay near one another when shuffled; 0: none
   std::int64_t batch = 128;
 };
 

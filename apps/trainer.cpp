@@ -208,6 +208,7 @@ class Trainer {
     load.workers = static_cast<int>(recipe_.data.workers);
     load.skip_errors = recipe_.data.skip_errors;
     load.seed = recipe_.seed;
+    load.shuffle_block = recipe_.data.shuffle_block;
     load.dtype = activation_dtype(recipe_.dtype);
     train_ = std::make_unique<data::Loader>(train_set_, augment, load);
     load.shuffle = load.drop_last = false;

@@ -79,6 +79,8 @@ void Dataset::read_view(std::int64_t index, const Framing& framing, Image& out) 
   view_of(image, name(index), framing, out);
 }
 
+void Dataset::will_read(std::int64_t) const {}
+
 bool Dataset::fetch(std::int64_t, std::vector<std::uint8_t>&) const { return false; }
 
 std::string Dataset::name(std::int64_t index) const {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -55,6 +56,14 @@ void OpenFile::read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out
     out += got;
     count -= static_cast<std::uint64_t>(got);
   }
+}
+
+void OpenFile::will_read(std::uint64_t offset, std::uint64_t count) const {
+  constexpr std::uint64_t piece = 128 << 10;  // Linux cuts longer requests off at its read-ahead
+  for (const std::uint64_t end = offset + count; offset < end; offset += piece)
+    static_cast<void>(::posix_fadvise(descriptor_, static_cast<::off_t>(offset),
+                                      static_cast<::off_t>(std::min(piece, end - offset)),
+                                      POSIX_FADV_WILLNEED));
 }
 
 void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out) {

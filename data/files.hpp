@@ -28,6 +28,8 @@ class OpenFile {
   std::uint64_t bytes() const { return bytes_; }
   /// Errors: the file ends before.
   void read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out) const;
+  /// Asks the system to fetch these bytes from the disk meanwhile. A hint: nothing can fail.
+  void will_read(std::uint64_t offset, std::uint64_t count) const;
 
  private:
   std::filesystem::path path_;

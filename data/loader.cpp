@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/threads.hpp"
+#include "data/order.hpp"
 
 namespace exciton::data {
 namespace {
@@ -25,16 +26,14 @@ std::uint64_t stream_of(bool of_batch, std::int64_t epoch, std::int64_t index) {
          (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);
 }
 
-/// Fisher and Yates.
-std::shared_ptr<const Order> order_of(std::int64_t size, bool shuffle, std::uint64_t seed,
-                                      std::int64_t epoch) {
-  auto order = std::make_shared<Order>(static_cast<std::size_t>(size));
-  std::iota(order->begin(), order->end(), 0);
-  if (!shuffle) return order;
-  Generator rng(seed, stream_of(true, epoch, 0));
-  for (std::size_t i = order->size(); i > 1; --i)
-    std::swap((*order)[i - 1], (*order)[rng.below(i)]);
-  return order;
+Order order_of(std::int64_t size, const LoaderOptions& options, std::int64_t epoch) {
+  if (!options.shuffle) {
+    Order order(static_cast<std::size_t>(size));
+    std::iota(order.begin(), order.end(), 0);
+    return order;
+  }
+  Generator rng(options.seed, stream_of(true, epoch, 0));
+  return shuffled(size, options.shuffle_block, rng);
 }
 
 template <class T>
@@ -137,10 +136,29 @@ struct Loader::State {
     return out;
   }
 
+  /// With blocks, what is mixed together is announced as the images before it begin to be read, in
+  /// the order in which it lies on the disk.
+  void announce(const Order& from, std::int64_t batch) const {
+    if (!options.shuffle || options.shuffle_block == 0) return;
+    const auto size = static_cast<std::int64_t>(from.size());
+    const std::int64_t mixed = options.shuffle_block * blocks_mixed, first = batch * options.batch;
+    const auto announce_from = [&](std::int64_t begin) {
+      if (begin >= size) return;
+      Order soon(from.begin() + begin, from.begin() + std::min(begin + mixed, size));
+      std::sort(soon.begin(), soon.end());
+      for (const std::int64_t index : soon) dataset->will_read(index);
+    };
+    if (first == 0) announce_from(0);
+    for (std::int64_t at = (first + mixed - 1) / mixed * mixed; at < first + options.batch;
+         at += mixed)
+      announce_from(at + mixed);
+  }
+
   Slot fill(const Order& from, std::int64_t at_epoch, std::int64_t batch,
             const std::stop_token& stop = {}) const {
     Slot out;
     try {
+      announce(from, batch);
       out.batch = options.dtype == DType::bf16 ? make<bf16>(from, at_epoch, batch, stop)
                                                : make<float>(from, at_epoch, batch, stop);
     } catch (...) {
@@ -174,6 +192,8 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
   check(options.batch >= 1, "loader: batch wants at least 1, got ", options.batch);
   check(options.workers >= 0 || options.workers == automatic_workers,
         "loader: workers wants at least 0, got ", options.workers);
+  check(options.shuffle_block >= 0, "loader: shuffle_block wants at least 0, got ",
+        options.shuffle_block);
   check(options.prefetch >= 1, "loader: prefetch wants at least 1, got ", options.prefetch);
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);
@@ -203,7 +223,7 @@ void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
   check(epoch >= 0, "loader: epoch wants at least 0, got ", epoch);
   check(first >= 0 && first <= s.batches, "loader: first batch wants 0 to ", s.batches, ", got ",
         first);
-  auto order = order_of(s.dataset->size(), s.options.shuffle, s.options.seed, epoch);
+  auto order = std::make_shared<const Order>(order_of(s.dataset->size(), s.options, epoch));
   std::vector<Slot> dropped(s.queue.size());
   {
     const std::lock_guard lock(s.mutex);

@@ -27,11 +27,13 @@ inline constexpr int automatic_workers = -1;
 
 struct LoaderOptions {
   std::int64_t batch = 128;
-  bool shuffle = true;    ///< a fresh permutation each epoch, drawn from (seed, epoch)
-  bool drop_last = true;  ///< leave out an incomplete last batch
-  int workers = 1;        ///< threads that prepare batches ahead; 0: in next() itself; or
-                          ///< automatic_workers
-  int prefetch = 4;       ///< batches kept ready (bounded queue)
+  bool shuffle = true;             ///< a fresh permutation each epoch, drawn from (seed, epoch)
+  std::int64_t shuffle_block = 0;  ///< images that stay near one another in it; 0: none. See
+                                   ///< data/order.hpp
+  bool drop_last = true;           ///< leave out an incomplete last batch
+  int workers = 1;                 ///< threads that prepare batches ahead; 0: in next() itself; or
+                                   ///< automatic_workers
+  int prefetch = 4;                ///< batches kept ready (bounded queue)
   std::uint64_t seed = 1;
   DType dtype = DType::f32;  ///< of the images: f32 or bf16
   bool skip_errors = false;  ///< leave images out that cannot be read, and say so in the batch; a

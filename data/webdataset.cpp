@@ -36,6 +36,11 @@ class TarDataset final : public FileDataset {
     shards_[place.shard].read(place.offset, place.bytes, out.data());
     return true;
   }
+  void will_read(std::int64_t index) const override {
+    check_index(index);
+    const Place& place = places_[static_cast<std::size_t>(index)];
+    shards_[place.shard].will_read(place.offset, place.bytes);
+  }
 
  private:
   std::vector<OpenFile> shards_;

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <numeric>
 #include <set>
 #include <thread>
 
 #include "core/threads.hpp"
+#include "data/order.hpp"
 #include "support.hpp"
 
 namespace exciton::data {
@@ -198,12 +200,18 @@ class TrickyDataset : public Dataset {
     const std::int64_t side = index == odd_size ? 3 : 2;
     out = {side, side, 1, Bytes(static_cast<std::size_t>(side * side), 1)};
   }
+  void will_read(std::int64_t index) const override {
+    const std::lock_guard lock(mutex);
+    announced.push_back(index);
+  }
   const std::vector<std::string>& class_names() const override { return names_; }
   std::int64_t channels() const override { return 1; }
   std::int64_t image_size() const override { return 2; }
   std::string description() const override { return "tricky"; }
 
   mutable std::atomic<int> reads = 0;
+  mutable std::mutex mutex;
+  mutable std::vector<std::int64_t> announced;  // guarded by the mutex
   std::chrono::milliseconds slow{0};
   std::int64_t odd_size = -1;
 
@@ -211,6 +219,49 @@ class TrickyDataset : public Dataset {
   std::int64_t size_, bad_;
   std::vector<std::string> names_{"only"};
 };
+
+TEST(Loader, blocks_are_announced_in_a_row_before_they_are_read) {
+  constexpr std::int64_t size = 200, block = 3, mixed = block * blocks_mixed;
+  for (const std::int64_t batch : {1, 7, 100}) {
+    const auto set = std::make_shared<TrickyDataset>(size);
+    Loader loader(set, {},
+                  {.batch = batch, .shuffle_block = block, .drop_last = false, .workers = 0});
+    loader.start_epoch(0);
+    std::vector<std::int64_t> read;
+    while (const auto got = loader.next()) {
+      read.insert(read.end(), got->indices.begin(), got->indices.end());
+      const auto ahead = static_cast<std::int64_t>(set->announced.size()),
+                 behind = static_cast<std::int64_t>(read.size());
+      EXPECT_GE(ahead, std::min(behind + 1, size));
+      EXPECT_LE(ahead, behind + batch + 2 * mixed) << "no more than is wanted soon";
+    }
+    // The same images in the same order, but sorted within what is mixed.
+    ASSERT_EQ(set->announced.size(), read.size());
+    for (std::int64_t at = 0; at < size; at += mixed)
+      std::sort(read.begin() + at, read.begin() + std::min(at + mixed, size));
+    EXPECT_EQ(set->announced, read);
+  }
+  const auto set = std::make_shared<TrickyDataset>(size);
+  Loader loader(set, {}, {.batch = 8});
+  while (loader.next()) {
+  }
+  EXPECT_TRUE(set->announced.empty()) << "without blocks nothing lies in a row";
+}
+
+TEST(Loader, blocks_give_the_same_batches_for_any_worker_count) {
+  const auto set = noise_dataset(300);
+  Loader alone(set, crop_and_flip, {.batch = 8, .shuffle_block = 4, .workers = 0, .seed = 11});
+  for (const int workers : {1, 3}) {
+    Loader loader(set, crop_and_flip,
+                  {.batch = 8, .shuffle_block = 4, .workers = workers, .seed = 11});
+    for (const std::int64_t epoch : {0, 1}) {
+      const auto want = epoch_of(alone, epoch, 5), got = epoch_of(loader, epoch, 5);
+      ASSERT_EQ(want.size(), got.size());
+      for (std::size_t i = 0; i < want.size(); ++i) expect_same(want[i], got[i]);
+    }
+  }
+  expect_error([&] { Loader(set, {}, {.shuffle_block = -1}); }, {"loader", "shuffle_block", "-1"});
+}
 
 TEST(Loader, worker_error_arrives_with_its_own_batch) {
   for (const int workers : {0, 1, 4}) {

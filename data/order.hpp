@@ -1,0 +1,19 @@
+/// In what order an epoch takes the images of a data set.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "core/random.hpp"
+
+namespace exciton::data {
+
+/// Blocks whose images are mixed with one another.
+inline constexpr std::int64_t blocks_mixed = 16;
+
+/// 0 .. size - 1 at random. With block = 0 every order is as likely as any other (Fisher and
+/// Yates). Else neighbours stay near one another, for disks that read best in a row: runs of
+/// `block` (cut anew each time) come in a random order, and indices are mixed within every
+/// `blocks_mixed` block places, which hold the indices of about so many blocks.
+std::vector<std::int64_t> shuffled(std::int64_t size, std::int64_t block, Generator& rng);
+
+}  // namespace exciton::data
