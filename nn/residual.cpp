@@ -72,6 +72,9 @@ struct FoldedConv2d {
 
 Var folded(Conv2d& conv, BatchNorm& bn, ChannelAttention* attention, const Var& x,
            const Var& shortcut, bool relu) {
+  auto* const se = squeezing(attention);
+  const bool averages = se && se->squeeze == ops::SqueezeKind::avg;
+  const Tensor none;
   conv.folded.fold({.weight = conv.weight.value(),
                     .version = conv.weight.version(),
                     .bias = conv.bias.value(),
@@ -79,15 +82,19 @@ Var folded(Conv2d& conv, BatchNorm& bn, ChannelAttention* attention, const Var& 
                     .gamma = bn.weight.value(),
                     .beta = bn.bias.value(),
                     .running = bn.running,
-                    .eps = bn.options.eps});
+                    .eps = bn.options.eps,
+                    .reduce = averages ? se->reduce_weight.value() : none,
+                    .reduce_version = averages ? se->reduce_weight.version() : 0,
+                    .reduce_bias = averages ? se->reduce_bias.value() : none});
   const Tape::Scope scope(&conv);
   if (!attention) return apply(FoldedConv2d{&conv, nullptr, relu}, x, shortcut);
-  auto* const se = squeezing(attention);
-  if (!se || se->squeeze != ops::SqueezeKind::avg) {
+  if (!averages) {
     const Var y = apply(FoldedConv2d{&conv, nullptr, false}, x, Var());
     return composed_tail(attention, y, shortcut, relu);
   }
-  const auto gate = [se](const Tensor& z) { return se->excite(z).value(); };
+  const auto gate = [se](const Tensor& z, const Tensor& w1, const Tensor& b1) {
+    return ops::excite(z, w1, b1, se->expand_weight, se->expand_bias, se->gate).value();
+  };
   return apply(FoldedConv2d{&conv, gate, relu}, x, shortcut);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "ops/convolution/kernels.hpp"
 #include "ops/se/squeeze.hpp"
@@ -45,40 +46,51 @@ struct FoldedConv::State {
   std::uint64_t version = 0;
   Tensor own_bias, gamma, beta, mean, var;
   double eps = 0;
+  Tensor reduce, reduce_bias;
+  std::uint64_t reduce_version = 0;
   // What came of it.
   ConvSpec spec;
-  Tensor weight, bias;
+  Tensor weight, bias, through, through_bias;
   std::uint64_t folds = 0;
   ConvKernels kernels;
 
   bool holds(const Layers& l) const {
     return folds > 0 && version == l.version && eps == l.eps && same_values(own_bias, l.bias) &&
            same_values(gamma, l.gamma) && same_values(beta, l.beta) &&
-           same_values(mean, l.running.mean) && same_values(var, l.running.var);
+           same_values(mean, l.running.mean) && same_values(var, l.running.var) &&
+           reduce.empty() == l.reduce.empty() && reduce_version == l.reduce_version &&
+           same_values(reduce_bias, l.reduce_bias);
   }
 
-  /// Whether the output's mean is cheaper from the input's than from the output itself: then the
-  /// product reads the weights once, and no pass over the output is left.
-  bool mean_from_input(const Tensor& x) const {
+  /// Whether the output's mean is a function of the input's.
+  bool pointwise() const {
     return weight.dim(2) == 1 && weight.dim(3) == 1 && spec.stride == 1 && spec.groups == 1 &&
-           spec.padding == 0 && spec.row_padding() == 0 && x.dim(3) <= 2 * x.dim(1) * x.dim(2);
+           spec.padding == 0 && spec.row_padding() == 0;
   }
 
-  Tensor output_mean(const Tensor& x) const {
-    const std::int64_t images = x.dim(0), out = weight.dim(0), in = weight.dim(1);
-    const Tensor means = pixel_mean(x);
-    Tensor z({images, out});
-    parallel_for(out, std::max<std::int64_t>(1, (1 << 14) / (in * images)),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t n = 0; n < images; ++n) {
-                     float* zn = z.data<float>() + n * out + begin;
-                     std::copy_n(bias.data<float>() + begin, end - begin, zn);
-                     simd::channel_kernels<float>().matrix_vector(weight.data<float>() + begin * in,
-                                                                  means.data<float>() + n * in, zn,
-                                                                  end - begin, in);
-                   }
-                 });
-    return z;
+  /// SE's first layer behind the convolution, as a layer of the input's mean.
+  void fold_reduce() {
+    const std::int64_t rows = reduce.dim(0), out = weight.dim(0), in = weight.dim(1);
+    check(reduce.dim(1) == out, "folded conv2d: a convolution with ", out,
+          " outputs before SE weights ", reduce.shape());
+    through = Tensor({rows, in});
+    through_bias = Tensor({rows});
+    parallel_for(rows, 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<double> sum(static_cast<std::size_t>(in));
+      for (std::int64_t r = begin; r < end; ++r) {
+        const float *w1 = reduce.data<float>() + r * out, *w = weight.data<float>();
+        double b = reduce_bias.empty() ? 0.0 : reduce_bias.data<float>()[r];
+        std::fill(sum.begin(), sum.end(), 0.0);
+        for (std::int64_t o = 0; o < out; ++o) {
+          const double a = w1[o];
+          b += a * bias.data<float>()[o];
+          for (std::int64_t i = 0; i < in; ++i)
+            sum[static_cast<std::size_t>(i)] += a * w[o * in + i];
+        }
+        std::copy(sum.begin(), sum.end(), through.data<float>() + r * in);
+        through_bias.data<float>()[r] = static_cast<float>(b);
+      }
+    });
   }
 
   Tensor convolve(const Tensor& x, const Tensor& gates, const Tensor& shortcut, bool relu) {
@@ -121,6 +133,10 @@ void FoldedConv::fold(const Layers& l) {
   s.weight = std::move(weight);
   s.bias = std::move(bias);
   ++s.folds;
+  s.reduce = l.reduce;
+  s.reduce_version = l.reduce_version;
+  s.reduce_bias = l.reduce_bias.empty() ? Tensor() : l.reduce_bias.clone();
+  if (!s.reduce.empty() && s.pointwise()) s.fold_reduce();
 }
 
 Tensor FoldedConv::operator()(const Tensor& x, const Gate& gate, const Tensor& shortcut,
@@ -132,9 +148,17 @@ Tensor FoldedConv::operator()(const Tensor& x, const Gate& gate, const Tensor& s
         "folded conv2d: shortcut is ", shortcut.shape(), " ", shortcut.dtype(), ", the branch ",
         out, " ", x.dtype());
   if (!gate) return s.convolve(x, {}, shortcut, relu);
-  if (s.mean_from_input(x)) return s.convolve(x, gate(s.output_mean(x)), shortcut, relu);
+  check(!s.reduce.empty(), "folded conv2d: gates without a first layer");
+  Tensor gates;
+  if (s.pointwise()) {
+    gates = gate(pixel_mean(x), s.through, s.through_bias);
+    // Gates of its own make each image a product of its own, which reads the weights again.
+    const bool light = x.dim(3) <= 2 * x.dim(1) * x.dim(2);
+    if (light || x.dim(0) == 1) return s.convolve(x, gates, shortcut, relu);
+  }
   Tensor y = s.convolve(x, {}, {}, false);
-  finish(y, gate(pixel_mean(y)), shortcut, relu);
+  if (gates.empty()) gates = gate(pixel_mean(y), s.reduce, s.reduce_bias);
+  finish(y, gates, shortcut, relu);
   return y;
 }
 

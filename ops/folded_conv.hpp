@@ -13,12 +13,15 @@ namespace exciton::ops {
 /// before it:
 ///   a = gamma / sqrt(var + eps),  w'[o] = a[o] w[o],  b' = beta + a (bias - mean)
 ///   y = relu(s (conv(x, w') + b') + shortcut)
-/// without the parts that are absent. SE's gates s [N, O] need z, the mean over the pixels of
-/// conv(x, w') + b'. For a 1x1 convolution that is w' mean(x) + b', so the gates are known before
+/// without the parts that are absent. SE's gates s [N, O] are a function of W1 z + b1, z the mean
+/// over the pixels of conv(x, w') + b'. For a 1x1 convolution z is w' mean(x) + b', so
+///   W1 z + b1 = (W1 w') mean(x) + (W1 b' + b1),
+/// a layer that is folded too: in a bottleneck a quarter as wide as W1. The gates are known before
 /// the convolution runs, which multiplies by them, adds the shortcut and clips as it writes y: SE
-/// costs one pass over x, which in a bottleneck has a quarter of the channels, and two small
-/// products. Other convolutions, and 1x1 ones whose weights outweigh the map, write
-/// conv(x, w') + b' first, then take its mean and finish it in a second pass.
+/// costs one pass over x, which has a quarter of the channels, and two small products. With several
+/// images and weights that outweigh their maps the product takes all images at once, and a second
+/// pass finishes them. Other convolutions write conv(x, w') + b' first, then take its mean and
+/// finish it.
 ///
 /// A cache of a layer: weights are folded when the parameters or statistics have changed.
 class FoldedConv {
@@ -29,8 +32,8 @@ class FoldedConv {
   FoldedConv& operator=(FoldedConv&&) noexcept;
 
   /// What is folded: weight [O, I/g, kH, kW] with its version, the convolution's bias [O] or
-  /// absent, and the norm's gamma, beta [O] and running statistics. All f32. Errors: as conv2d and
-  /// batch_norm.
+  /// absent, the norm's gamma, beta [O] and running statistics, and SE's first layer W1 [R, O] with
+  /// its version and b1 [R]; these may be absent. All f32. Errors: as conv2d and batch_norm.
   struct Layers {
     const Tensor& weight;
     std::uint64_t version;
@@ -39,13 +42,18 @@ class FoldedConv {
     const Tensor &gamma, &beta;
     const RunningStats& running;
     double eps;
+    const Tensor& reduce;
+    std::uint64_t reduce_version;
+    const Tensor& reduce_bias;
   };
   void fold(const Layers& layers);
 
-  /// z [N, O] -> s [N, O], both f32.
-  using Gate = std::function<Tensor(const Tensor& z)>;
-  /// y [N, H', W', O] of x [N, H, W, C], f32 or bf16. `gate` may be null, `shortcut` empty (else
-  /// like y). Nothing is recorded on a tape. Errors: as conv2d and add; fold() was not called.
+  /// s [N, O] of a mean z [N, K] and the first layer that belongs to it, w1 [R, K] and b1 [R] or
+  /// absent; all f32.
+  using Gate = std::function<Tensor(const Tensor& z, const Tensor& w1, const Tensor& b1)>;
+  /// y [N, H', W', O] of x [N, H, W, C], f32 or bf16. `gate` may be null (else fold() was given a
+  /// first layer), `shortcut` empty (else like y). Nothing is recorded on a tape. Errors: as conv2d
+  /// and add; fold() was not called.
   Tensor operator()(const Tensor& x, const Gate& gate, const Tensor& shortcut, bool relu);
 
  private:

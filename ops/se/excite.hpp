@@ -14,8 +14,9 @@ enum class GateKind { sigmoid, tanh, relu, hard_sigmoid };
 GateKind parse_gate(std::string_view text);
 std::string_view name_of(GateKind kind);
 
-/// z [N, C], w1 [R, C], b1 [R] or absent, w2 [C, R], b2 [C] or absent -> s [N, C]
+/// z [N, K], w1 [R, K], b1 [R] or absent, w2 [C, R], b2 [C] or absent -> s [N, C]
 ///   h = relu(z w1' + b1),  s = gate(h w2' + b2)
+/// In the SE block K is C. (Where another layer went into w1 it is not: ops/folded_conv.hpp.)
 /// Backward, with u the gate's argument:
 ///   du = ds gate'(u),  dw2 = du' h,  db2 = sum du,  dh = (du w2) [h > 0],
 ///   dw1 = dh' z,  db1 = sum dh,  dz = dh w1

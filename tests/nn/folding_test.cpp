@@ -2,6 +2,7 @@
 // operators do, for every form of block, and notice when weights or statistics move.
 #include "core/threads.hpp"
 #include "nn/blocks.hpp"
+#include "nn/gates.hpp"
 #include "nn/registry.hpp"
 #include "nn/units.hpp"
 #include "tests/nn/support.hpp"
@@ -70,7 +71,7 @@ TEST_P(FoldedBlocks, ComputeWhatThePlainOperatorsDo) {
   look_trained(net, rng);
   set_training(net, false);
   for (const std::int64_t images : {1, 2, 3, 8})
-    for (const std::int64_t side : {3, 9}) {  // few pixels and many beside the channels
+    for (const std::int64_t side : {1, 3, 9}) {  // few pixels and many beside the channels
       const Tensor x = Tensor::randn({images, side, side + 1, 7}, rng);
       expect_same(net, x, 1e-5);
       expect_same(net, x.to(DType::bf16), 0.04);
@@ -145,6 +146,25 @@ TEST(Folding, NoticesWhatMoves) {
   }
   set_training(net, false);
   moved("statistics by a training step");
+}
+
+TEST(Folding, NoticesGatesThatMove) {
+  Generator init(3), rng(4);
+  Bottleneck net({.in = 20, .width = 5, .se = {.enabled = true, .reduction = 4}}, init);
+  look_trained(net, rng);
+  set_training(net, false);
+  auto* const se = dynamic_cast<SqueezeExcite*>(attention_units(net).at(0).unit);
+  ASSERT_TRUE(se);
+  const Tensor x = Tensor::randn({2, 6, 5, 20}, rng);
+  Tensor before = evaluate(net, x, true);
+  for (Parameter* p :
+       {&se->reduce_weight, &se->reduce_bias, &se->expand_weight, &se->expand_bias}) {
+    for (float& v : p->mutable_value().span<float>()) v += 0.5F;
+    const Tensor now = evaluate(net, x, true);
+    EXPECT_GT(distance(now, before), 1e-4) << p->shape();
+    expect_same(net, x, 1e-5);
+    before = now;
+  }
 }
 
 TEST(Folding, StaysAwayFromTheTape) {
