@@ -194,57 +194,7 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
   }
 }
 
-}  // namespace
-
-bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images) {
-  if (!wanted_for(g.dtype)) return false;
-  const ConvSpec& s = g.spec;
-  if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
-      s.padding != 1 || s.row_padding() != 1)
-    return false;
-  if (g.c % simd::winograd_channels != 0 || g.o % simd::winograd_channels != 0) return false;
-  // Transforming the 9x9 pixels of few channels costs what their products save.
-  if (s.stride == 2 && g.c < 32) return false;
-  // Tiles that hang over the edge waste products; with few tiles reading the weights, four times as
-  // many, costs more than the products save.
-  const std::int64_t tiles =
-      Tiling(g.oh, g.ow, winograd_kernels<float>(form_of(g), g.c, g.o).outputs).tiles();
-  return g.oh * g.ow >= 8 * tiles && images * tiles >= 16;
-}
-
-void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
-                       std::uint64_t version, const void* x, const float* bias, void* y,
-                       const onednn::EpilogueInputs& epilogue) {
-  if (packed_.empty() || version_ != version) {
-    packed_ = transform_weights(form_of(g), weights, g.dtype, false);
-    version_ = version;
-  }
-  with_map_type(g, [&]<class T>(T) {
-    const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
-    const Tiling tiling(g.oh, g.ow, k.outputs);
-    convolve<T>(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_,
-                static_cast<const T*>(x),
-                {.bias = bias,
-                 .gates = epilogue.gates,
-                 .shortcut = static_cast<const T*>(epilogue.shortcut),
-                 .relu = g.epilogue.relu},
-                static_cast<T*>(y));
-  });
-}
-
-void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
-                             const Tensor& weights, const void* dy, void* dx) {
-  with_map_type(g, [&]<class T>(T) {
-    const auto& k = winograd_kernels<T>(transposed(g), g.c, g.o);
-    const Tiling tiling(g.h, g.w, k.outputs);
-    convolve<T>(k, images, tiling.over(g.oh, g.ow, g.o), tiling.over(g.h, g.w, g.c),
-                transform_weights(transposed(g), weights, g.dtype, true), static_cast<const T*>(dy),
-                {}, static_cast<T*>(dx));
-  });
-}
-
-namespace {
-
+/// dw [O, C, 3, 3] of maps of `images`.
 template <class T>
 Tensor weight_gradient(const onednn::ConvGeometry& g, std::int64_t images, const T* x,
                        const T* dy) {
@@ -308,6 +258,53 @@ Tensor weight_gradient(const onednn::ConvGeometry& g, std::int64_t images, const
 }
 
 }  // namespace
+
+bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images) {
+  if (!wanted_for(g.dtype)) return false;
+  const ConvSpec& s = g.spec;
+  if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
+      s.padding != 1 || s.row_padding() != 1)
+    return false;
+  if (g.c % simd::winograd_channels != 0 || g.o % simd::winograd_channels != 0) return false;
+  // Transforming the 9x9 pixels of few channels costs what their products save.
+  if (s.stride == 2 && g.c < 32) return false;
+  // Tiles that hang over the edge waste products; with few tiles reading the weights, four times as
+  // many, costs more than the products save.
+  const std::int64_t tiles =
+      Tiling(g.oh, g.ow, winograd_kernels<float>(form_of(g), g.c, g.o).outputs).tiles();
+  return g.oh * g.ow >= 8 * tiles && images * tiles >= 16;
+}
+
+void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
+                       std::uint64_t version, const void* x, const float* bias, void* y,
+                       const onednn::EpilogueInputs& epilogue) {
+  if (packed_.empty() || version_ != version) {
+    packed_ = transform_weights(form_of(g), weights, g.dtype, false);
+    version_ = version;
+  }
+  with_map_type(g, [&]<class T>(T) {
+    const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
+    const Tiling tiling(g.oh, g.ow, k.outputs);
+    convolve<T>(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_,
+                static_cast<const T*>(x),
+                {.bias = bias,
+                 .gates = epilogue.gates,
+                 .shortcut = static_cast<const T*>(epilogue.shortcut),
+                 .relu = g.epilogue.relu},
+                static_cast<T*>(y));
+  });
+}
+
+void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
+                             const Tensor& weights, const void* dy, void* dx) {
+  with_map_type(g, [&]<class T>(T) {
+    const auto& k = winograd_kernels<T>(transposed(g), g.c, g.o);
+    const Tiling tiling(g.h, g.w, k.outputs);
+    convolve<T>(k, images, tiling.over(g.oh, g.ow, g.o), tiling.over(g.h, g.w, g.c),
+                transform_weights(transposed(g), weights, g.dtype, true), static_cast<const T*>(dy),
+                {}, static_cast<T*>(dx));
+  });
+}
 
 Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const void* x,
                                   const void* dy) {

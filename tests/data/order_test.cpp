@@ -1,6 +1,7 @@
 #include "data/order.hpp"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -56,13 +57,21 @@ TEST(Order, keeps_neighbours_near_in_blocks) {
 }
 
 TEST(Order, cuts_blocks_anew_with_other_numbers) {
-  const auto first_start = [](std::uint64_t seed) {
-    const auto got = order(1000, 100, seed);
-    const auto starts = runs({got.begin(), got.begin() + 50});
-    return starts;
-  };
-  EXPECT_NE(first_start(1), first_start(2));
-  EXPECT_EQ(first_start(3), first_start(3));
+  constexpr std::int64_t size = 4096, block = 64, mixed = block * blocks_mixed;
+  std::set<std::int64_t> cuts;
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    // Most runs begin at a cut; the others where a window ends inside a block.
+    std::map<std::int64_t, int> begun;
+    const auto got = order(size, block, seed);
+    for (std::int64_t at = 0; at < size; at += mixed)
+      for (const std::int64_t start : runs({got.begin() + at, got.begin() + at + mixed}))
+        ++begun[start % block];
+    cuts.insert(std::max_element(begun.begin(), begun.end(), [](const auto& a, const auto& b) {
+                  return a.second < b.second;
+                })->first);
+    EXPECT_EQ(got, order(size, block, seed));
+  }
+  EXPECT_GE(cuts.size(), 6u);
 }
 
 TEST(Order, with_one_block_or_none_is_a_permutation_of_all) {
