@@ -14,7 +14,7 @@ packages=(
   libboost-dev    # Student's t, for the studies
   libjs-chart.js  # charts of the pages that the program writes
   libcurl4-openssl-dev libssl-dev ca-certificates
-  libgtest-dev
+  libgtest-dev libturbojpeg0-dev  # the tests, and the JPEG files that they write
 )
 for argument in "$@"; do
   case $argument in
