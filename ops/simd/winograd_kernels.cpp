@@ -177,7 +177,7 @@ EXCITON_INLINE int left_of(std::int64_t size, std::int64_t at, int most) {
 template <class Form, class T>
 void input(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros, const Panels& v) {
   constexpr int I = Form::inputs, P = Form::positions;
-  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = v.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const T* image = x + at.image * maps.h * line;
@@ -207,7 +207,7 @@ void input(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros, c
       for (int i = 0; i < P; ++i) {
         V32 s[P];
         Form::input(part[i], s);
-        for (int j = 0; j < P; ++j) store(to_v + (i * P + j) * v.stride, s[j]);
+        for (int j = 0; j < P; ++j) store(to_v + (i * P + j) * stride, s[j]);
       }
     }
   }
@@ -217,7 +217,7 @@ template <class Form, class T>
 void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const WinogradEpilogue<T>& e,
             T* y) {
   constexpr int O = Form::outputs, P = Form::positions;
-  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = m.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const std::int64_t corner = ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
@@ -228,7 +228,7 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const Winog
       V32 part[O][P];
       for (int j = 0; j < P; ++j) {
         V32 s[P], r[O];
-        for (int i = 0; i < P; ++i) s[i] = load(from + (i * P + j) * m.stride);
+        for (int i = 0; i < P; ++i) s[i] = load(from + (i * P + j) * stride);
         Form::output(s, r);
         for (int i = 0; i < O; ++i) part[i][j] = r[i];
       }
@@ -253,7 +253,7 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const Winog
 template <class Form, class T>
 void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const Panels& d) {
   constexpr int O = Form::outputs, P = Form::positions;
-  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = d.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const T* corner = dy + ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
@@ -272,7 +272,7 @@ void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const 
       for (int i = 0; i < P; ++i) {
         V32 r[P];
         Form::output_gradient(part[i], r);
-        for (int j = 0; j < P; ++j) store(to + (i * P + j) * d.stride, r[j]);
+        for (int j = 0; j < P; ++j) store(to + (i * P + j) * stride, r[j]);
       }
     }
   }
