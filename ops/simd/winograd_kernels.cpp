@@ -8,6 +8,7 @@ namespace EXCITON_TARGET {
 namespace {
 
 constexpr int L = Vec<float>::lanes;
+constexpr std::int64_t cache_line = 64;  // bytes
 
 // The interpolation points are 0, +-p, +-q and infinity with p = 1/sqrt 2 and q = sqrt 2: their
 // powers stay near 1, which loses less than the textbook's +-1, +-2.
@@ -223,6 +224,10 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const Winog
     const std::int64_t corner = ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
     const int down = left_of(maps.h, at.row * O, O);
     const int across = left_of(maps.w, at.column * O, O);
+    // Few channels leave the processor's own prefetch too little time between two tiles.
+    for (int i = 0; i < down; ++i)
+      for (std::int64_t k = 0; k < O * c; k += cache_line / static_cast<std::int64_t>(sizeof(T)))
+        __builtin_prefetch(y + corner + i * line + 2 * O * c + k, 1);
     for (std::int64_t k = 0; k < c; k += L) {
       const float* from = at_channel(m, width, k) + t * width;
       V32 part[O][P];
