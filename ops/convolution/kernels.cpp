@@ -10,7 +10,7 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
   g.epilogue = {.gates = !e.gates.empty(), .shortcut = !e.shortcut.empty(), .relu = e.relu};
   const float* bias = e.bias.empty() ? nullptr : e.bias.data<float>();
   const float* gates = e.gates.empty() ? nullptr : e.gates.data<float>();
-  if (Winograd::suits(g, images)) {
+  if (Winograd::suits(g, images, onednn::Direction::forward)) {
     Tensor y({images, g.oh, g.ow, g.o}, maps);
     winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
     return y;
@@ -28,7 +28,7 @@ Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64
   const DType maps = dy.dtype(), type = onednn::kernel_type(maps);
   const std::int64_t images = dy.dim(0);
   auto g = onednn::geometry_of(x_shape, w.shape(), spec, maps, false);
-  if (Winograd::suits(g, images)) {
+  if (Winograd::suits(g, images, onednn::Direction::backward_data)) {
     Tensor dx(x_shape, maps);
     Winograd::backward_data(g, images, w, dy.raw(), dx.raw());
     return dx;
@@ -45,7 +45,8 @@ Tensor ConvKernels::backward_weights(const Tensor& x, const Tensor& dy, const Sh
   const DType maps = x.dtype(), type = onednn::kernel_type(maps);
   const std::int64_t images = x.dim(0);
   auto g = onednn::geometry_of(x.shape(), w_shape, spec, maps, false);
-  if (Winograd::suits(g, images)) return Winograd::backward_weights(g, images, x.raw(), dy.raw());
+  if (Winograd::suits(g, images, onednn::Direction::backward_weights))
+    return Winograd::backward_weights(g, images, x.raw(), dy.raw());
   g.dtype = type;
   return onednn::backward_weights(direct_, g, images, w_shape, x.to(type).raw(), dy.to(type).raw());
 }

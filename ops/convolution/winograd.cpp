@@ -99,10 +99,11 @@ bool alone(std::int64_t c, std::int64_t o) {
 
 /// Whether maps of this convolution come here, as EXCITON_CONV wants or as is faster. Where bf16 is
 /// multiplied natively, at twice the rate of f32, a quarter of the products still takes less time
-/// if channels enough share the transforms and blocks stay in cache (Zen 4, forward and backward:
-/// 16 channels 0.92 times as fast, 32 1.16, 64 1.25 to 1.36, 128 1.5, 256 and more 0.7 to 1.0);
-/// AMX multiplies it at eight times the rate.
-bool wanted(const onednn::ConvGeometry& g) {
+/// if channels enough share the transforms and blocks stay in cache; AMX multiplies at eight times
+/// the rate. (Zen 4, oneDNN's time over Winograd's, forward, data and weights: 16 channels 0.97,
+/// 0.93, 1.23; 32 1.22, 1.05, 1.46; 64 1.4, 1.3, 1.5; 128 1.5, 1.4, 1.4; 256 1.2, 1.0, 1.1 on a
+/// quiet machine and 0.7 on a busy one, whose third-level cache is shared.)
+bool wanted(const onednn::ConvGeometry& g, onednn::Direction direction) {
   static const std::string_view asked = [] {
     const char* variable = std::getenv("EXCITON_CONV");
     const std::string_view w = variable ? variable : "auto";
@@ -112,7 +113,8 @@ bool wanted(const onednn::ConvGeometry& g) {
   }();
   if (asked != "auto") return asked == "winograd";
   if (g.dtype == DType::f32 || !processor().bf16) return true;
-  return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= 32 && alone(g.c, g.o);
+  const std::int64_t least = direction == onednn::Direction::backward_weights ? 16 : 32;
+  return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= least && alone(g.c, g.o);
 }
 
 /// Tiles in a block of one thread, or of all.
@@ -276,8 +278,9 @@ Tensor weight_gradient(const onednn::ConvGeometry& g, std::int64_t images, const
 
 }  // namespace
 
-bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images) {
-  if (!wanted(g)) return false;
+bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images,
+                     onednn::Direction direction) {
+  if (!wanted(g, direction)) return false;
   const ConvSpec& s = g.spec;
   if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
       s.padding != 1 || s.row_padding() != 1)

@@ -30,9 +30,11 @@ namespace exciton::ops {
 
 class Winograd {
  public:
-  /// Whether this convolution of so many images should run here: the form above, maps whose type
-  /// the processor does not multiply faster, channels that fill vectors, and tiles enough.
-  static bool suits(const onednn::ConvGeometry& g, std::int64_t images);
+  /// Whether this direction of the convolution of so many images should run here: the form above,
+  /// maps whose type the processor does not multiply faster, channels that fill vectors, and tiles
+  /// enough.
+  static bool suits(const onednn::ConvGeometry& g, std::int64_t images,
+                    onednn::Direction direction);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
   /// be null. Weights [O, C, 3, 3] f32 are transformed once a version.

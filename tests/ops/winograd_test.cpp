@@ -45,7 +45,9 @@ class WinogradCases : public testing::TestWithParam<Case> {
 };
 
 TEST_P(WinogradCases, FollowTheDirectSum) {
-  ASSERT_TRUE(Winograd::suits(geometry(k), k.images));
+  for (const auto direction : {onednn::Direction::forward, onednn::Direction::backward_data,
+                               onednn::Direction::backward_weights})
+    ASSERT_TRUE(Winograd::suits(geometry(k), k.images, direction));
   const Conv2d op{.spec = k.spec()};
   const Outcome fast = run(op, {x, w, bias}, dy);
   const Outcome exact =
@@ -136,8 +138,10 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Winograd, LeavesOtherFormsAlone) {
   const Shape x{8, 8, 8, 16}, w{16, 16, 3, 3};
   const auto suits = [](const Shape& maps, const Shape& weights, const ConvSpec& spec,
-                        DType type = DType::f32) {
-    return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0]);
+                        DType type = DType::f32,
+                        onednn::Direction direction = onednn::Direction::forward) {
+    return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0],
+                           direction);
   };
   EXPECT_TRUE(suits(x, w, same));
   EXPECT_TRUE(suits({16, 8, 8, 32}, {16, 32, 3, 3}, {.stride = 2, .padding = 1}));
@@ -151,7 +155,12 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   EXPECT_FALSE(suits({8, 8, 8, 16}, {16, 16, 1, 1}, {}));
   EXPECT_FALSE(suits({64, 2, 2, 16}, w, same)) << "tiles that are mostly edge";
   EXPECT_FALSE(suits({1, 8, 8, 16}, w, same)) << "too few tiles for the weights";
-  EXPECT_EQ(suits(x, w, same, DType::bf16), !processor().bf16) << "native products";
+  const DType bf16 = DType::bf16;
+  const auto of_weights = onednn::Direction::backward_weights;
+  EXPECT_EQ(suits(x, w, same, bf16), !processor().bf16) << "native products";
+  EXPECT_EQ(suits(x, w, same, bf16, of_weights), !processor().amx);
+  EXPECT_EQ(suits({8, 8, 8, 32}, {32, 32, 3, 3}, same, bf16), !processor().amx);
+  EXPECT_EQ(suits({2, 14, 14, 512}, {512, 512, 3, 3}, same, bf16), !processor().bf16);
 }
 
 TEST(Winograd, TransformsWeightsAgainWithANewVersion) {
