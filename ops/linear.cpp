@@ -1,87 +1,8 @@
 #include "ops/linear.hpp"
 
-#include <cblas.h>
-
-#include "core/threads.hpp"
+#include "ops/matrix_product.hpp"
 
 namespace exciton::ops {
-namespace {
-
-/// A row-major matrix as it lies in memory, to be read transposed or not.
-template <class A>
-struct Matrix {
-  const A* data;
-  std::int64_t columns;
-  bool transposed = false;
-
-  const A* at_row(std::int64_t i) const { return data + (transposed ? i : i * columns); }
-  const A* at_column(std::int64_t j) const { return data + (transposed ? j * columns : j); }
-  A operator()(std::int64_t i, std::int64_t j) const {
-    return transposed ? data[j * columns + i] : data[i * columns + j];
-  }
-};
-
-/// OpenBLAS must not bring threads of its own into our loops. Built on OpenMP it sees that it is
-/// called from inside a team (and setting its count would set ours); built on pthreads it is told.
-void keep_openblas_on_one_thread() {
-  static const bool told = [] {
-    if (openblas_get_parallel() == OPENBLAS_THREAD) openblas_set_num_threads(1);
-    return true;
-  }();
-  static_cast<void>(told);
-}
-
-void multiply_blas(const Matrix<float>& a, const Matrix<float>& b, float* c, std::int64_t ldc,
-                   std::int64_t m, std::int64_t n, std::int64_t k) {
-  const auto small = [](std::int64_t v) { return static_cast<blasint>(v); };
-  const auto order = [](const Matrix<float>& x) {
-    return x.transposed ? CblasTrans : CblasNoTrans;
-  };
-  cblas_sgemm(CblasRowMajor, order(a), order(b), small(m), small(n), small(k), 1, a.data,
-              small(a.columns), b.data, small(b.columns), 0, c, small(ldc));
-}
-
-/// The plain twin: the formula, one loop an index.
-template <class A>
-void multiply_plain(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t ldc, std::int64_t m,
-                    std::int64_t n, std::int64_t k) {
-  for (std::int64_t i = 0; i < m; ++i)
-    for (std::int64_t j = 0; j < n; ++j) {
-      A sum = 0;
-      for (std::int64_t l = 0; l < k; ++l) sum += a(i, l) * b(l, j);
-      c[i * ldc + j] = sum;
-    }
-}
-
-/// c [m, n] = a [m, k] b [k, n]. Every thread makes one contiguous piece of the longer side of c;
-/// no sum is cut, so the result does not depend on timing.
-template <class A>
-void multiply(bool plain, const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t m,
-              std::int64_t n, std::int64_t k) {
-  const auto block = [&](const Matrix<A>& rows, const Matrix<A>& columns, A* out, std::int64_t r,
-                         std::int64_t s) {
-    if constexpr (std::is_same_v<A, float>)
-      if (!plain) return multiply_blas(rows, columns, out, n, r, s, k);
-    multiply_plain(rows, columns, out, n, r, s, k);
-  };
-  keep_openblas_on_one_thread();
-  const bool by_rows = m >= n;
-  const std::int64_t work_each = std::max<std::int64_t>(1, (by_rows ? n : m) * k);
-  parallel_for(by_rows ? m : n, std::max<std::int64_t>(1, (1 << 16) / work_each),
-               [&](std::int64_t begin, std::int64_t end) {
-                 Matrix<A> rows = a, columns = b;
-                 if (by_rows) {
-                   rows.data = a.at_row(begin);
-                   block(rows, columns, c + begin * n, end - begin, n);
-                 } else {
-                   columns.data = b.at_column(begin);
-                   block(rows, columns, c + begin, m, end - begin);
-                 }
-               });
-}
-
-}  // namespace
-
 Tensor Linear::forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& b) const {
   check(x.rank() == 2, name, ": x must be [N, I], got ", x.shape());
   check(w.rank() == 2 && w.dim(1) == x.dim(1), name, ": x ", x.shape(), " wants a weight [O, ",
@@ -95,7 +16,7 @@ Tensor Linear::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
     using A = Acc<decltype(tag)>;
     Tensor y({n, out}, dtype_of<A>);
     A* yp = y.data<A>();
-    multiply<A>(plain, {saved.x.data<A>(), in}, {w.data<A>(), in, true}, yp, n, out, in);
+    multiply<A>({saved.x.data<A>(), in}, {w.data<A>(), in, true}, yp, n, out, in, plain);
     if (!b.empty()) {
       const A* bp = b.data<A>();
       for (std::int64_t i = 0; i < n; ++i)
@@ -113,12 +34,12 @@ Grads<3> Linear::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     Grads<3> grads;
     if (needs[0]) {
       Tensor dx({n, in}, dtype_of<A>);
-      multiply<A>(plain, {dp, out}, {wp, in}, dx.data<A>(), n, in, out);
+      multiply<A>({dp, out}, {wp, in}, dx.data<A>(), n, in, out, plain);
       grads[0] = dx.to(saved.dtype);
     }
     if (needs[1]) {
       grads[1] = Tensor({out, in}, dtype_of<A>);
-      multiply<A>(plain, {dp, out, true}, {xp, in}, grads[1].data<A>(), out, in, n);
+      multiply<A>({dp, out, true}, {xp, in}, grads[1].data<A>(), out, in, n, plain);
     }
     if (needs[2]) {
       grads[2] = Tensor({out}, dtype_of<A>);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/threads.hpp"
+#include "ops/matrix_product.hpp"
 #include "ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops {
@@ -61,10 +62,8 @@ std::string_view name_of(GateKind kind) {
   return "?";
 }
 
-// The two layers are matrix products of [N, C] with [C, C/r]: too small for a library call to pay,
-// and kept as the loops of the formulas. Rows of different images never meet, so images are cut
-// over threads; sums over images run in image order. Fewer images than threads (a photograph to
-// classify) are cut over the rows of the weights.
+// The two layers are matrix products of [N, C] with [C, C/r]. Those of fewer images than threads (a
+// photograph to classify) are cut over the rows of the weights.
 
 namespace {
 
@@ -79,6 +78,35 @@ void layer_of_one_image(const Tensor& w, const Tensor& b, const A* z, A* u, cons
                                                           r1 - r0, columns);
                  for (std::int64_t r = r0; r < r1; ++r) u[r] = f(u[r]);
                });
+}
+
+/// f(row, column, u[row, column]) for all of u [rows, columns], cut over threads by rows.
+template <class A, class F>
+void each(Tensor& u, const F& f) {
+  const std::int64_t columns = u.dim(1);
+  A* p = u.data<A>();
+  parallel_for(u.dim(0), std::max<std::int64_t>(1, (1 << 12) / columns),
+               [&](std::int64_t r0, std::int64_t r1) {
+                 for (std::int64_t r = r0; r < r1; ++r)
+                   for (std::int64_t k = 0; k < columns; ++k) f(r, k, p[r * columns + k]);
+               });
+}
+
+/// u = f(x w' + b) for x [N, K], w [R, K].
+template <class A, class F>
+void layer(const Tensor& x, const Tensor& w, const Tensor& b, Tensor& u, const F& f) {
+  multiply<A>({x.data<A>(), x.dim(1)}, {w.data<A>(), w.dim(1), true}, u.data<A>(), u.dim(0),
+              u.dim(1), x.dim(1));
+  const A* bias = b.empty() ? nullptr : b.data<A>();
+  each<A>(u, [&](auto, std::int64_t k, A& v) { v = f(bias ? v + bias[k] : v); });
+}
+
+/// Sums of x [N, K] over its rows.
+template <class A>
+Tensor sum_of_rows(const Tensor& x) {
+  Tensor sum = Tensor::zeros({x.dim(1)}, dtype_of<A>);
+  for (std::int64_t i = 0; i < x.numel(); ++i) sum.data<A>()[i % x.dim(1)] += x.data<A>()[i];
+  return sum;
 }
 
 }  // namespace
@@ -107,29 +135,8 @@ Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Te
       saved = {z, w1, w2, h, s};
       return s;
     }
-    Tensor w2t({r, c}, dtype_of<A>);  // so that both inner loops run along memory
-    const A *zp = z.data<A>(), *w1p = w1.data<A>(), *w2p = w2.data<A>();
-    A *hp = h.data<A>(), *sp = s.data<A>(), *tp = w2t.data<A>();
-    for (std::int64_t k = 0; k < c; ++k)
-      for (std::int64_t j = 0; j < r; ++j) tp[j * c + k] = w2p[k * r + j];
-    parallel_for(n, std::max<std::int64_t>(1, (1 << 14) / (c * r)),
-                 [&](std::int64_t i0, std::int64_t i1) {
-                   for (std::int64_t i = i0; i < i1; ++i) {
-                     const A* zi = zp + i * in;
-                     A* si = sp + i * c;
-                     for (std::int64_t k = 0; k < c; ++k)
-                       si[k] = b2.empty() ? A{0} : b2.data<A>()[k];
-                     for (std::int64_t j = 0; j < r; ++j) {
-                       A u = b1.empty() ? A{0} : b1.data<A>()[j];
-#pragma omp simd reduction(+ : u)
-                       for (std::int64_t k = 0; k < in; ++k) u += zi[k] * w1p[j * in + k];
-                       const A hj = std::max(u, A{0});
-                       hp[i * r + j] = hj;
-                       for (std::int64_t k = 0; k < c; ++k) si[k] += hj * tp[j * c + k];
-                     }
-                     for (std::int64_t k = 0; k < c; ++k) si[k] = gate_value(gate, si[k]);
-                   }
-                 });
+    layer<A>(z, w1, b1, h, [](A u) { return std::max(u, A{0}); });
+    layer<A>(h, w2, b2, s, [&](A u) { return gate_value(gate, u); });
     saved = {z, w1, w2, h, s};
     return s;
   });
@@ -140,59 +147,25 @@ Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
   const std::int64_t n = z.dim(0), in = z.dim(1), r = w1.dim(0), c = w2.dim(0);
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
-    const DType type = dtype_of<A>;
-    Tensor du({n, c}, type), dh({n, r}, type), dz({n, in}, type);
-    Tensor w2t({r, c}, type);
-    const A *zp = z.data<A>(), *w1p = w1.data<A>(), *w2p = w2.data<A>(), *hp = h.data<A>(),
-            *sp = s.data<A>(), *dsp = ds.data<A>();
-    A *dup = du.data<A>(), *dhp = dh.data<A>(), *dzp = dz.data<A>(), *tp = w2t.data<A>();
-    for (std::int64_t k = 0; k < c; ++k)
-      for (std::int64_t j = 0; j < r; ++j) tp[j * c + k] = w2p[k * r + j];
-    parallel_for(n, std::max<std::int64_t>(1, (1 << 14) / (c * r)),
-                 [&](std::int64_t i0, std::int64_t i1) {
-                   for (std::int64_t i = i0; i < i1; ++i) {
-                     A *dui = dup + i * c, *dzi = dzp + i * in;
-                     for (std::int64_t k = 0; k < c; ++k)
-                       dui[k] = dsp[i * c + k] * gate_slope(gate, sp[i * c + k]);
-                     for (std::int64_t k = 0; k < in; ++k) dzi[k] = 0;
-                     for (std::int64_t j = 0; j < r; ++j) {
-                       A v = 0;
-#pragma omp simd reduction(+ : v)
-                       for (std::int64_t k = 0; k < c; ++k) v += dui[k] * tp[j * c + k];
-                       v = hp[i * r + j] > 0 ? v : A{0};
-                       dhp[i * r + j] = v;
-                       for (std::int64_t k = 0; k < in; ++k) dzi[k] += v * w1p[j * in + k];
-                     }
-                   }
-                 });
+    Tensor du({n, c}, dtype_of<A>), dh({n, r}, dtype_of<A>), dz(z.shape(), dtype_of<A>),
+        dw1(w1.shape(), dtype_of<A>), dw2(w2.shape(), dtype_of<A>);
+    const A *dsp = ds.data<A>(), *sp = s.data<A>(), *hp = h.data<A>();
+    const Matrix<A> zm{z.data<A>(), in}, hm{hp, r}, w1m{w1.data<A>(), in}, w2m{w2.data<A>(), r},
+        dum{du.data<A>(), c}, dhm{dh.data<A>(), r};
+    each<A>(du, [&](std::int64_t i, std::int64_t k, A& v) {
+      v = dsp[i * c + k] * gate_slope(gate, sp[i * c + k]);
+    });
+    multiply<A>(dum, w2m, dh.data<A>(), n, r, c);
+    each<A>(dh, [&](std::int64_t i, std::int64_t j, A& v) { v = hp[i * r + j] > 0 ? v : A{0}; });
     Grads<5> grads;
+    multiply<A>(dhm, w1m, dz.data<A>(), n, in, r);
+    multiply<A>({dhm.data, r, true}, zm, dw1.data<A>(), r, in, n);
+    multiply<A>({dum.data, c, true}, hm, dw2.data<A>(), c, r, n);
     grads[0] = dz;
-    Tensor dw1({r, in}, type), dw2({c, r}, type), dw2t({r, c}, type);
-    A *g1 = dw1.data<A>(), *g2t = dw2t.data<A>(), *g2 = dw2.data<A>();
-    parallel_for(r, std::max<std::int64_t>(1, (1 << 14) / (c * n)),
-                 [&](std::int64_t j0, std::int64_t j1) {
-                   for (std::int64_t j = j0; j < j1; ++j) {
-                     for (std::int64_t k = 0; k < in; ++k) g1[j * in + k] = 0;
-                     for (std::int64_t k = 0; k < c; ++k) g2t[j * c + k] = 0;
-                     for (std::int64_t i = 0; i < n; ++i) {
-                       const A v = dhp[i * r + j], hij = hp[i * r + j];
-                       for (std::int64_t k = 0; k < in; ++k) g1[j * in + k] += v * zp[i * in + k];
-                       for (std::int64_t k = 0; k < c; ++k) g2t[j * c + k] += hij * dup[i * c + k];
-                     }
-                   }
-                 });
-    for (std::int64_t j = 0; j < r; ++j)
-      for (std::int64_t k = 0; k < c; ++k) g2[k * r + j] = g2t[j * c + k];
     grads[1] = dw1;
     grads[3] = dw2;
-    if (needs[2]) {
-      grads[2] = Tensor::zeros({r}, type);
-      for (std::int64_t i = 0; i < n * r; ++i) grads[2].data<A>()[i % r] += dhp[i];
-    }
-    if (needs[4]) {
-      grads[4] = Tensor::zeros({c}, type);
-      for (std::int64_t i = 0; i < n * c; ++i) grads[4].data<A>()[i % c] += dup[i];
-    }
+    if (needs[2]) grads[2] = sum_of_rows<A>(dh);
+    if (needs[4]) grads[4] = sum_of_rows<A>(du);
     return grads;
   });
 }

@@ -8,6 +8,15 @@
 namespace exciton::ops {
 namespace {
 
+/// f(i) for the rows of an [n, c] between the passes, cut over threads.
+template <class F>
+void each_row(std::int64_t n, std::int64_t c, const F& f) {
+  parallel_for(n, std::max<std::int64_t>(1, (1 << 12) / c),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) f(i);
+               });
+}
+
 /// factors[n, c] = per_channel[c] * gates[n, c], or one row of per_channel without gates.
 template <class A>
 Tensor image_factors(const Tensor& per_channel, const Tensor& gates) {
@@ -16,8 +25,9 @@ Tensor image_factors(const Tensor& per_channel, const Tensor& gates) {
   Tensor out({n, c}, dtype_of<A>);
   const A *p = per_channel.data<A>(), *s = gates.data<A>();
   A* f = out.data<A>();
-  for (std::int64_t i = 0; i < n; ++i)
+  each_row(n, c, [&](std::int64_t i) {
     for (std::int64_t k = 0; k < c; ++k) f[i * c + k] = p[k] * s[i * c + k];
+  });
   return out;
 }
 
@@ -86,14 +96,16 @@ Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma,
             }
           }
         });
-      } else {
-        for (std::int64_t i = 0; i < n * c; ++i)
-          v[i] = static_cast<A>(sums.a()[i] / static_cast<double>(pixels));
       }
       Tensor z({n, c}, dtype_of<A>);
       A* zp = z.data<A>();
-      for (std::int64_t i = 0; i < n; ++i)
+      const double each_pixel = 1.0 / static_cast<double>(pixels);
+      each_row(n, c, [&](std::int64_t i) {
+        if (!want_max)
+          for (std::int64_t k = i * c; k < (i + 1) * c; ++k)
+            v[k] = static_cast<A>(sums.a()[k] * each_pixel);
         for (std::int64_t k = 0; k < c; ++k) zp[i * c + k] = ap[k] * v[i * c + k] + bp[k];
+      });
       saved.gates = Excite{gate}.forward(saved.excite, z, w1, b1, w2, b2);
     }
     const Tensor fa = image_factors<A>(saved.a, saved.gates);
@@ -174,6 +186,7 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
 
     // Between the passes: everything per image and channel.
     const A *ap = saved.a.data<A>(), *bp = saved.b.data<A>();
+    const A *means = saved.mean.data<A>(), *rstds = saved.rstd.data<A>();
     const A* s = se ? saved.gates.data<A>() : nullptr;
     const A* v = se ? saved.squeezed.data<A>() : nullptr;
     Grads<8> grads;
@@ -181,12 +194,13 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     if (se) {
       Tensor ds({n, c}, dtype_of<A>);
       A* dsp = ds.data<A>();
-      for (std::int64_t i = 0; i < n; ++i)
+      each_row(n, c, [&](std::int64_t i) {
         for (std::int64_t k = 0; k < c; ++k) {
           const std::int64_t j = i * c + k;
           dsp[j] =
               static_cast<A>(static_cast<double>(ap[k]) * P[j] + static_cast<double>(bp[k]) * G[j]);
         }
+      });
       auto from_gate = Excite{gate}.backward(saved.excite, std::move(ds),
                                              {true, needs[4], needs[5], needs[6], needs[7]});
       dz = std::move(from_gate[0]);
@@ -195,48 +209,55 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     const A* dzp = se ? dz.data<A>() : nullptr;
     grads[1] = Tensor({c}, dtype_of<A>);
     grads[2] = Tensor({c}, dtype_of<A>);
+    A *to_gamma = grads[1].data<A>(), *to_beta = grads[2].data<A>();
     const auto m = static_cast<double>(cut.values());
     std::vector<double> dgamma(static_cast<std::size_t>(c), 0.0),
         dbeta(static_cast<std::size_t>(c), 0.0);
-    for (std::int64_t i = 0; i < n; ++i)
-      for (std::int64_t k = 0; k < c; ++k) {
-        const std::int64_t j = i * c + k;
-        const auto kk = static_cast<std::size_t>(k);
-        const auto mean = static_cast<double>(saved.mean.data<A>()[k]);
-        const auto rstd = static_cast<double>(saved.rstd.data<A>()[k]);
-        const double sj = s ? static_cast<double>(s[j]) : 1.0;
-        const double dzj = dzp ? static_cast<double>(dzp[j]) : 0.0;
-        dbeta[kk] += sj * G[j] + dzj;
-        dgamma[kk] += sj * rstd * (P[j] - mean * G[j]);
-        if (dzp) dgamma[kk] += dzj * rstd * (static_cast<double>(v[j]) - mean);
-      }
-    for (std::int64_t k = 0; k < c; ++k) {
-      grads[1].data<A>()[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
-      grads[2].data<A>()[k] = static_cast<A>(dbeta[static_cast<std::size_t>(k)]);
-    }
+    parallel_for(c, std::max<std::int64_t>(1, (1 << 12) / n),
+                 [&](std::int64_t k0, std::int64_t k1) {
+                   for (std::int64_t i = 0; i < n; ++i)
+                     for (std::int64_t k = k0; k < k1; ++k) {
+                       const std::int64_t j = i * c + k;
+                       const auto kk = static_cast<std::size_t>(k);
+                       const auto mean = static_cast<double>(means[k]);
+                       const auto rstd = static_cast<double>(rstds[k]);
+                       const double sj = s ? static_cast<double>(s[j]) : 1.0;
+                       const double dzj = dzp ? static_cast<double>(dzp[j]) : 0.0;
+                       dbeta[kk] += sj * G[j] + dzj;
+                       dgamma[kk] += sj * rstd * (P[j] - mean * G[j]);
+                       if (dzp) dgamma[kk] += dzj * rstd * (static_cast<double>(v[j]) - mean);
+                     }
+                   for (std::int64_t k = k0; k < k1; ++k) {
+                     to_gamma[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
+                     to_beta[k] = static_cast<A>(dbeta[static_cast<std::size_t>(k)]);
+                   }
+                 });
     if (!needs[0] && !needs[3]) return grads;
 
     // Pass two.
     const std::int64_t rows = se ? n : 1;
     Tensor p({rows, c}, dtype_of<A>), q({rows, c}, dtype_of<A>), r({rows, c}, dtype_of<A>);
+    A *pp = p.data<A>(), *qp = q.data<A>(), *rp = r.data<A>();
     const bool spread = se && squeeze == SqueezeKind::avg;
-    for (std::int64_t i = 0; i < rows; ++i)
+    const double each_value = 1.0 / m, each_pixel = 1.0 / static_cast<double>(cut.pixels);
+    each_row(rows, c, [&](std::int64_t i) {
       for (std::int64_t k = 0; k < c; ++k) {
         const std::int64_t j = i * c + k;
         const auto kk = static_cast<std::size_t>(k);
         const auto a = static_cast<double>(ap[k]);
-        const auto mean = static_cast<double>(saved.mean.data<A>()[k]);
-        const auto rstd = static_cast<double>(saved.rstd.data<A>()[k]);
+        const auto mean = static_cast<double>(means[k]);
+        const auto rstd = static_cast<double>(rstds[k]);
         double qj = 0, rj = 0;
         if (norm.training) {
-          qj = -a * rstd * dgamma[kk] / m;
-          rj = a * (rstd * mean * dgamma[kk] - dbeta[kk]) / m;
+          qj = -a * rstd * dgamma[kk] * each_value;
+          rj = a * (rstd * mean * dgamma[kk] - dbeta[kk]) * each_value;
         }
-        if (spread) rj += a * static_cast<double>(dzp[j]) / static_cast<double>(cut.pixels);
-        p.data<A>()[j] = static_cast<A>(s ? a * static_cast<double>(s[j]) : a);
-        q.data<A>()[j] = static_cast<A>(qj);
-        r.data<A>()[j] = static_cast<A>(rj);
+        if (spread) rj += a * static_cast<double>(dzp[j]) * each_pixel;
+        pp[j] = static_cast<A>(s ? a * static_cast<double>(s[j]) : a);
+        qp[j] = static_cast<A>(qj);
+        rp[j] = static_cast<A>(rj);
       }
+    });
     const T* g2 = gp ? gp : dp;
     Tensor y_storage = std::move(saved.y);
     Tensor dy = reuse_or_new(y_storage, shape, g.dtype());
@@ -244,8 +265,8 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
       typename simd::ChannelKernels<T>::Mask mask;
       if (!gp) mask = mask_at(i, at);
-      kernels.backward_apply(g2 + at, mask, yp + at, p.data<A>() + i * row, q.data<A>() + i * row,
-                             r.data<A>() + i * row, out + at, count, c);
+      kernels.backward_apply(g2 + at, mask, yp + at, pp + i * row, qp + i * row, rp + i * row,
+                             out + at, count, c);
     });
     if (se && squeeze == SqueezeKind::max)
       for (std::int64_t i = 0; i < n; ++i)
