@@ -60,8 +60,9 @@ std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolut
   std::vector<Shared> shapes;
   for (const EntryInfo& e : convolutions) {
     const bool bias = e.inputs.size() > 2;
-    const auto geometry = onednn::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers),
-                                              onednn::kernel_type(w.precision.dtype), bias);
+    auto geometry =
+        onednn::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers), w.precision.dtype, bias);
+    geometry.dtype = onednn::kernel_type(geometry);
     auto at = std::find_if(shapes.begin(), shapes.end(),
                            [&](const Shared& s) { return s.geometry == geometry; });
     if (at == shapes.end()) at = shapes.insert(at, Shared{geometry, e.inputs[1]});

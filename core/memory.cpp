@@ -18,14 +18,16 @@ namespace exciton {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::size_t large = std::size_t{256} << 10, large_step = std::size_t{64} << 10;
 
 /// Size classes: multiples of a quarter of the next lower power of two, so at most a fifth of a
-/// block is unused; from one huge page up, whole huge pages.
+/// block is unused; from `large` up, multiples of `large_step`.
 std::size_t class_of(std::size_t bytes) {
   if (bytes <= 256) return 256;
   const std::size_t quarter = std::max<std::size_t>(1, std::bit_floor(bytes - 1) / 4);
   std::size_t rounded = (bytes + quarter - 1) / quarter * quarter;
-  if (rounded >= huge_page) rounded = (bytes + huge_page - 1) / huge_page * huge_page;
+  if (rounded >= large)
+    rounded = std::max(large, (bytes + large_step - 1) / large_step * large_step);
   return rounded;
 }
 
@@ -37,10 +39,10 @@ std::byte* from_system(std::size_t size) {
   return static_cast<std::byte*>(block);
 }
 
-/// Blocks of whole huge pages, cut from segments that the system gave. The first free block that is
-/// large enough is split, and neighbours are merged when they come back, so that maps of one
-/// size can lie where those of another have been: a step needs little more than the most it holds
-/// at once. A segment is address space; memory is what was touched of it, its beginning. Not
+/// Large blocks, cut from segments that the system gave and backs by huge pages. The smallest free
+/// block that is large enough is split, and neighbours are merged when they come back, so that maps
+/// of one size can lie where those of another have been: a step needs little more than the most it
+/// holds at once. A segment is address space; memory is what was touched of it, its beginning. Not
 /// thread-safe.
 class LargeBlocks {
  public:
@@ -49,11 +51,12 @@ class LargeBlocks {
     std::size_t touched = 0;     ///< bytes of it for the first time
   };
   Taken take(std::size_t size) {
-    const auto fits = [&](const auto& block) { return block.second >= size; };
-    const auto first = std::find_if(free_.begin(), free_.end(), fits);
-    if (first == free_.end()) return {};
-    const auto [block, free] = *first;
-    free_.erase(first);
+    auto best = free_.end();
+    for (auto at = free_.begin(); at != free_.end(); ++at)
+      if (at->second >= size && (best == free_.end() || at->second < best->second)) best = at;
+    if (best == free_.end()) return {};
+    const auto [block, free] = *best;
+    free_.erase(best);
     if (free > size) free_[block + size] = free - size;
     auto& [begin, segment] = *std::prev(segments_.upper_bound(block));
     const auto end = static_cast<std::size_t>(block + size - begin);
@@ -121,7 +124,7 @@ class Pool {
       block = free.back();
       free.pop_back();
     } else {
-      block = size >= huge_page ? take_large(size) : take_small(size);
+      block = size >= large ? take_large(size) : take_small(size);
     }
     ++stats_.requests;
     stats_.bytes_cached -= size;
@@ -185,7 +188,7 @@ class Pool {
   /// Makes what is cached of large blocks one with its neighbours.
   void merge_large() {
     for (auto& [size, blocks] : cached_) {
-      if (size < huge_page) continue;
+      if (size < large) continue;
       for (std::byte* block : blocks) large_.give_back(block, size);
       blocks.clear();
     }

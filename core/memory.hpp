@@ -1,6 +1,6 @@
 /// The caching memory pool behind every tensor. A training step asks for the same sizes again and
 /// again; after the first steps the pool serves all of them without a call into the system. Blocks
-/// are kept by size. From 2 MiB up they are cut from segments of address space (4 GiB), and split
+/// are kept by size. From 256 KiB up they are cut from segments of address space (4 GiB), and split
 /// and merged where no block of the size is free, so that the process grows little beyond the most
 /// it uses at once.
 #pragma once
@@ -17,8 +17,8 @@ struct MemoryStats {
   std::uint64_t requests = 0;            ///< buffers handed out
 };
 
-/// Owns one block of the pool, aligned to 64 bytes (to 2 MiB, backed by huge pages where the
-/// system grants them, from 2 MiB up). Contents are not initialised. Thread-safe.
+/// Owns one block of the pool, aligned to 64 bytes (from 256 KiB up to 64 KiB, and in huge pages
+/// where the system grants them). Contents are not initialised. Thread-safe.
 class Buffer {
  public:
   Buffer() = default;

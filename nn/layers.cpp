@@ -64,7 +64,7 @@ void Conv2d::visit(Visitor& v) {
   v("bias", bias);
 }
 
-Var Conv2d::forward(const Var& x) { return ops::conv2d(x, weight, bias, spec, packed); }
+Var Conv2d::forward(const Var& x) { return ops::conv2d(x, weight, bias, spec, packed, !training); }
 
 BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o)
     : weight(Tensor::full({channels}, 1)),

@@ -123,9 +123,11 @@ Var norm_relu_conv(BatchNorm& bn, ChannelAttention* attention, const Var& y, Con
   SqueezeExcite* const se = squeezing(attention);
   const Tape::Scope scope(&conv);
   const Excitation e(bn, se, true);
-  const ops::NormReluConv op{
-      .tail = e.op,
-      .conv = {.spec = conv.spec, .packed = &conv.packed, .version = conv.weight.version()}};
+  const ops::NormReluConv op{.tail = e.op,
+                             .conv = {.spec = conv.spec,
+                                      .packed = &conv.packed,
+                                      .version = conv.weight.version(),
+                                      .keep_packed = !conv.training}};
   return apply(op, y, Var(bn.weight), Var(bn.bias), e.w1, e.b1, e.w2, e.b2, Var(conv.weight));
 }
 

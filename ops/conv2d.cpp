@@ -145,7 +145,10 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
     });
   }
   PackedWeights own;
-  return (packed ? packed : &own)->state().kernels.forward(x, w, version, spec, {.bias = bias});
+  ConvKernels& kernels = (packed ? packed : &own)->state().kernels;
+  const Tensor y = kernels.forward(x, w, version, spec, {.bias = bias});
+  if (!keep_packed) kernels.drop_weights();
+  return y;
 }
 
 Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
@@ -176,6 +179,7 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
   PackedWeights own;
   ConvKernels& kernels = (packed ? packed : &own)->state().kernels;
   if (needs[0]) grads[0] = kernels.backward_data(dy, w, version, x.shape(), spec);
+  kernels.drop_weights();
   if (needs[1]) grads[1] = kernels.backward_weights(x, dy, w.shape(), spec);
   return grads;
 }

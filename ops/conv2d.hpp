@@ -49,6 +49,9 @@ struct Conv2d {
   ConvSpec spec;
   PackedWeights* packed = nullptr;  ///< cache of the layer; valid with `version`
   std::uint64_t version = 0;
+  /// Whether `packed` keeps the weights of a forward pass; in training the next finds others.
+  /// Backward never leaves any.
+  bool keep_packed = true;
   bool plain = false;  ///< run the plain twin in any type
 
   struct Saved {
@@ -69,9 +72,10 @@ inline Var conv2d(const Var& x, const Var& w, const Var& bias = {}, const ConvSp
 }
 /// The same for a layer's parameter with its packed copy.
 inline Var conv2d(const Var& x, Parameter& w, Parameter& bias, const ConvSpec& spec,
-                  PackedWeights& packed) {
-  return apply(Conv2d{.spec = spec, .packed = &packed, .version = w.version()}, x, Var(w),
-               Var(bias));
+                  PackedWeights& packed, bool keep_packed) {
+  return apply(
+      Conv2d{.spec = spec, .packed = &packed, .version = w.version(), .keep_packed = keep_packed},
+      x, Var(w), Var(bias));
 }
 
 }  // namespace exciton::ops

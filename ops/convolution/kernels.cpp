@@ -4,7 +4,7 @@ namespace exciton::ops {
 
 Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t version,
                             const ConvSpec& spec, const Epilogue& e) {
-  const DType maps = x.dtype(), type = onednn::kernel_type(maps);
+  const DType maps = x.dtype();
   const std::int64_t images = x.dim(0);
   auto g = onednn::geometry_of(x.shape(), w.shape(), spec, maps, !e.bias.empty());
   g.epilogue = {.gates = !e.gates.empty(), .shortcut = !e.shortcut.empty(), .relu = e.relu};
@@ -15,17 +15,19 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
     winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
     return y;
   }
+  const DType type = onednn::kernel_type(g);
+  const Tensor wk = onednn::kernel_weights(w, g);
   g.dtype = type;
   Tensor y({images, g.oh, g.ow, g.o}, type);
   const Tensor xk = x.to(type), shortcut = e.shortcut.empty() ? e.shortcut : e.shortcut.to(type);
-  onednn::forward(direct_, g, images, onednn::kernel_weights(w, maps), version, xk.raw(), bias,
-                  y.raw(), {gates, shortcut.raw()});
+  onednn::forward(direct_, g, images, wk, version, xk.raw(), bias, y.raw(),
+                  {gates, shortcut.raw()});
   return y.to(maps);
 }
 
 Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64_t version,
                                   const Shape& x_shape, const ConvSpec& spec) {
-  const DType maps = dy.dtype(), type = onednn::kernel_type(maps);
+  const DType maps = dy.dtype();
   const std::int64_t images = dy.dim(0);
   auto g = onednn::geometry_of(x_shape, w.shape(), spec, maps, false);
   if (Winograd::suits(g, images, onednn::Direction::backward_data)) {
@@ -33,22 +35,29 @@ Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64
     Winograd::backward_data(g, images, w, dy.raw(), dx.raw());
     return dx;
   }
+  const DType type = onednn::kernel_type(g);
+  const Tensor wk = onednn::kernel_weights(w, g);
   g.dtype = type;
   Tensor dx(x_shape, type);
-  onednn::backward_data(direct_, g, images, onednn::kernel_weights(w, maps), version,
-                        dy.to(type).raw(), dx.raw());
+  onednn::backward_data(direct_, g, images, wk, version, dy.to(type).raw(), dx.raw());
   return dx.to(maps);
 }
 
 Tensor ConvKernels::backward_weights(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                                      const ConvSpec& spec) {
-  const DType maps = x.dtype(), type = onednn::kernel_type(maps);
+  const DType maps = x.dtype();
   const std::int64_t images = x.dim(0);
   auto g = onednn::geometry_of(x.shape(), w_shape, spec, maps, false);
   if (Winograd::suits(g, images, onednn::Direction::backward_weights))
     return Winograd::backward_weights(g, images, x.raw(), dy.raw());
+  const DType type = onednn::kernel_type(g);
   g.dtype = type;
   return onednn::backward_weights(direct_, g, images, w_shape, x.to(type).raw(), dy.to(type).raw());
+}
+
+void ConvKernels::drop_weights() {
+  direct_.drop_weights();
+  winograd_.drop_weights();
 }
 
 }  // namespace exciton::ops

@@ -26,6 +26,9 @@ class ConvKernels {
   Tensor backward_weights(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                           const ConvSpec& spec);
 
+  /// Lets go of packed weights, which the next forward() packs again.
+  void drop_weights();
+
  private:
   onednn::Convolution direct_;
   Winograd winograd_;

@@ -49,6 +49,8 @@ class Winograd {
   static Tensor backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const void* x,
                                  const void* dy);
 
+  void drop_weights() { packed_ = Tensor(); }
+
  private:
   Tensor packed_;
   std::uint64_t version_ = 0;

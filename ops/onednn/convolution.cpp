@@ -208,11 +208,11 @@ struct Convolution::State {
     if (!found) {
       found = &packed.emplace_back();
       found->desc = job.weights;
-      found->storage = Tensor({static_cast<std::int64_t>(job.weights.get_size())}, DType::u8);
-      found->memory = dnnl::memory(job.weights, engine, found->storage.raw());
-      found->version = version + 1;  // anything else
     }
-    if (found->version != version) {
+    if (found->storage.empty() || found->version != version) {
+      if (found->storage.empty())
+        found->storage = Tensor({static_cast<std::int64_t>(job.weights.get_size())}, DType::u8);
+      found->memory = dnnl::memory(job.weights, engine, found->storage.raw());
       const Tensor joined = join_groups(weights, job.geometry);
       const OmpThreads all(num_threads());
       dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(joined.raw()));
@@ -260,6 +260,14 @@ const Job& Convolution::prepare(Direction direction, const ConvGeometry& geometr
     if (s.scratchpads[t].numel() < need) s.scratchpads[t] = Tensor({need}, DType::u8);
   if (direction != Direction::backward_weights) job->packed = s.pack(*job, weights, version);
   return *job;
+}
+
+void Convolution::drop_scratchpads() {
+  for (Tensor& t : state_->scratchpads) t = Tensor();
+}
+
+void Convolution::drop_weights() {
+  for (Packed& p : state_->packed) p.storage = Tensor();
 }
 
 void Convolution::run(const Job& job, int slot, const void* first, const void* second, void* result,
@@ -316,12 +324,16 @@ Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const S
   return part_groups(plain, g);
 }
 
-DType kernel_type(DType maps) {
-  return maps == DType::bf16 && !processor().avx512 ? DType::f32 : maps;
+DType kernel_type(const ConvGeometry& g) {
+  // oneDNN 2.6's 1x1 kernel on AVX512_BF16 adds wrong pixels of the shortcut to some map sizes
+  // where the input channels are odd.
+  const bool wrong =
+      processor().bf16 && g.epilogue.shortcut && g.kh == 1 && g.kw == 1 && g.c % 2 != 0;
+  return g.dtype == DType::bf16 && (!processor().avx512 || wrong) ? DType::f32 : g.dtype;
 }
 
-Tensor kernel_weights(const Tensor& weights, DType maps) {
-  return kernel_type(maps) == maps ? weights : weights.to(maps).to(DType::f32);
+Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g) {
+  return kernel_type(g) == g.dtype ? weights : weights.to(g.dtype).to(DType::f32);
 }
 
 ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
@@ -373,7 +385,10 @@ void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, cons
   const auto prepare = [&](std::int64_t n, int threads) -> const Job& {
     return conv.prepare(Direction::forward, g, n, threads, weights, version);
   };
-  if (!g.epilogue.gates) return over_pieces(images, prepare, run);
+  if (!g.epilogue.gates) {
+    over_pieces(images, prepare, run);
+    return conv.drop_scratchpads();
+  }
   // Gates are an image's own, so images run one at a time: side by side, or each on all threads.
   const bool side_by_side = images >= num_threads();
   const Job& job = prepare(1, side_by_side ? 1 : num_threads());
@@ -384,6 +399,7 @@ void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, cons
       const Piece p = piece_of(images, t, threads);
       for (std::int64_t n = p.begin; n < p.end; ++n) run(job, t, n);
     });
+  conv.drop_scratchpads();
 }
 
 void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
@@ -397,6 +413,7 @@ void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images
         Convolution::run(job, slot, offset(dy, first * g.y_image(), g.dtype), nullptr,
                          const_cast<char*>(offset(dx, first * g.x_image(), g.dtype)));
       });
+  conv.drop_scratchpads();
 }
 
 bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images) {
@@ -413,6 +430,7 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
     const Job& job = conv.prepare(Direction::backward_weights, g, images, threads, {}, 0);
     Tensor packed({Convolution::weight_elements(job)});
     Convolution::run(job, 0, x, dy, packed.data<float>());
+    conv.drop_scratchpads();
     return conv.unpack_gradient(job, packed.data<float>(), weight_shape);
   }
   const Job* any = nullptr;
@@ -433,6 +451,7 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
         Convolution::run(job, slot, offset(x, first * g.x_image(), g.dtype),
                          offset(dy, first * g.y_image(), g.dtype), sums + slot * elements);
       });
+  conv.drop_scratchpads();
   parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (int t = 1; t < threads; ++t)
       for (std::int64_t i = begin; i < end; ++i) sums[i] += sums[t * elements + i];

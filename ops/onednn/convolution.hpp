@@ -43,20 +43,21 @@ struct ConvGeometry {
   }
 };
 
-/// The type in which oneDNN's kernels run over maps of type `maps`. oneDNN multiplies bf16 from
-/// AVX-512 on; older processors run the f32 kernels over rounded values, which is the same
-/// arithmetic: products of bf16 are exact in f32, and sums are kept in it.
-DType kernel_type(DType maps);
-/// The f32 weights as the kernels for `maps` see them.
-Tensor kernel_weights(const Tensor& weights, DType maps);
+/// The type in which oneDNN's kernels run a convolution over maps of g.dtype. oneDNN multiplies
+/// bf16 from AVX-512 on; older processors, and the forms it gets wrong, run the f32 kernels over
+/// rounded values, which is the same arithmetic: products of bf16 are exact in f32, and sums are
+/// kept in it.
+DType kernel_type(const ConvGeometry& g);
+/// The f32 weights as those kernels see them.
+Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g);
 
 ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
                          bool bias);
 
 enum class Direction { forward, backward_data, backward_weights };
 
-/// A primitive for a fixed number of images and threads, with its packed weights. Valid until the
-/// next prepare() of its Convolution with another version of the weights.
+/// A primitive for a fixed number of images and threads, with its packed weights. To be run before
+/// the next prepare() of its Convolution with another version of the weights, and before a drop.
 class Job;
 
 /// What the epilogue of a forward job reads; null where it has no such part.
@@ -82,6 +83,11 @@ class Convolution {
   /// (0 <= slot < num_threads() at prepare).
   static void run(const Job& job, int slot, const void* first, const void* second, void* result,
                   const EpilogueInputs& epilogue = {});
+
+  /// Gives the pool back the scratchpads that prepare() took, which the runs no longer need.
+  void drop_scratchpads();
+  /// Gives it back the packed weights; the next prepare() packs them again.
+  void drop_weights();
 
   static std::int64_t weight_elements(const Job& job);
   /// dw in the job's layout to plain [O, I/g, kH, kW].
