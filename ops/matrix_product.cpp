@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "core/threads.hpp"
+#include "ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops {
 namespace {
@@ -35,6 +36,18 @@ void multiply_blas(const Matrix<float>& a, const Matrix<float>& b, float* c, std
               small(a.columns), b.data, small(b.columns), 0, c, small(ldc));
 }
 
+/// c = b a for a column a of k numbers and b [n, k]: the layer of one image. OpenBLAS would pack
+/// all of b for one row of products.
+void multiply_vector(const Matrix<float>& a, const Matrix<float>& b, float* c, std::int64_t n,
+                     std::int64_t k) {
+  parallel_for(n, std::max<std::int64_t>(1, (1 << 14) / k),
+               [&](std::int64_t begin, std::int64_t end) {
+                 std::fill(c + begin, c + end, 0.0F);
+                 simd::channel_kernels<float>().matrix_vector(b.data + begin * k, a.data, c + begin,
+                                                              end - begin, k);
+               });
+}
+
 /// The plain twin: the formula, one loop an index.
 template <class A>
 void multiply_plain(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t ldc, std::int64_t m,
@@ -52,6 +65,9 @@ void multiply_plain(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t l
 template <class A>
 void multiply(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t m, std::int64_t n,
               std::int64_t k, bool plain) {
+  if constexpr (std::is_same_v<A, float>)
+    if (!plain && m == 1 && !a.transposed && b.transposed && b.columns == k)
+      return multiply_vector(a, b, c, n, k);
   const auto block = [&](const Matrix<A>& rows, const Matrix<A>& columns, A* out, std::int64_t r,
                          std::int64_t s) {
     if constexpr (std::is_same_v<A, float>)
