@@ -1,61 +1,43 @@
 #include "ops/max_pool.hpp"
 
-#include <limits>
-
 #include "core/threads.hpp"
+#include "ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops {
 namespace {
-constexpr std::int64_t block = 64;  // channels whose maxima are kept on the stack
+constexpr std::int64_t most = 16;  // kernel, whose taps are numbered in a byte
 }
 
 Tensor MaxPool::forward(Saved& saved, const Tensor& x) const {
   const PoolWindows p(name, x.shape(), spec);
   const std::int64_t k = spec.kernel;
-  check(k <= 16, name, ": kernel ", k, " is above 16; for whole maps try a max squeeze");
+  check(k <= most, name, ": kernel ", k, " is above ", most, "; for whole maps try a max squeeze");
   saved.shape = x.shape();
   saved.where = Tensor(p.result(), DType::u8);
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
-    using A = Acc<T>;
+    const auto& kernels = simd::channel_kernels<T>();
     Tensor y(p.result(), x.dtype());
     const T* xp = x.data<T>();
     T* yp = y.data<T>();
     std::uint8_t* where = saved.where.data<std::uint8_t>();
     parallel_for(p.n * p.oh, p.grain(p.ow * p.c * k * k), [&](std::int64_t r0, std::int64_t r1) {
+      const T* x_of[most * most];
+      std::uint8_t which[most * most];
       for (std::int64_t row = r0; row < r1; ++row) {
         const std::int64_t n = row / p.oh, top = row % p.oh * spec.stride - spec.padding;
         const auto rows = p.pixels(row % p.oh, p.h);
         for (std::int64_t j = 0; j < p.ow; ++j) {
           const std::int64_t left = j * spec.stride - spec.padding;
           const auto columns = p.pixels(j, p.w);
-          for (std::int64_t c0 = 0; c0 < p.c; c0 += block) {
-            const std::int64_t count = std::min(block, p.c - c0);
-            A best[block];
-            std::int32_t at[block];
-            const auto first =
-                static_cast<std::int32_t>((rows.begin - top) * k + columns.begin - left);
-            for (std::int64_t c = 0; c < count; ++c) {
-              best[c] = -std::numeric_limits<A>::infinity();
-              at[c] = first;
+          std::int64_t taps = 0;
+          for (std::int64_t a = rows.begin; a < rows.end; ++a)
+            for (std::int64_t b = columns.begin; b < columns.end; ++b, ++taps) {
+              x_of[taps] = xp + ((n * p.h + a) * p.w + b) * p.c;
+              which[taps] = static_cast<std::uint8_t>((a - top) * k + b - left);
             }
-            for (std::int64_t a = rows.begin; a < rows.end; ++a)
-              for (std::int64_t b = columns.begin; b < columns.end; ++b) {
-                const T* v = xp + ((n * p.h + a) * p.w + b) * p.c + c0;
-                const auto here = static_cast<std::int32_t>((a - top) * k + b - left);
-                for (std::int64_t c = 0; c < count; ++c) {
-                  const A value = static_cast<A>(v[c]);
-                  const bool better = value > best[c] || value != value;
-                  best[c] = better ? value : best[c];
-                  at[c] = better ? here : at[c];
-                }
-              }
-            const std::int64_t out = (row * p.ow + j) * p.c + c0;
-            for (std::int64_t c = 0; c < count; ++c) {
-              yp[out + c] = static_cast<T>(best[c]);
-              where[out + c] = static_cast<std::uint8_t>(at[c]);
-            }
-          }
+          const std::int64_t out = (row * p.ow + j) * p.c;
+          kernels.largest(x_of, which, taps, p.c, yp + out, where + out);
         }
       }
     });
@@ -67,32 +49,32 @@ Grads<1> MaxPool::backward(Saved& saved, Tensor dy, Needs<1>) const {
   const PoolWindows p(name, saved.shape, spec);
   return dispatch_float(dy.dtype(), name, [&](auto tag) -> Grads<1> {
     using T = decltype(tag);
-    using A = Acc<T>;
+    const auto& kernels = simd::channel_kernels<T>();
     Tensor dx(saved.shape, dy.dtype());
     const T* dyp = dy.data<T>();
     T* dxp = dx.data<T>();
     const std::uint8_t* where = saved.where.data<std::uint8_t>();
     // Gathered: each pixel asks the windows that see it, so no two threads write one place.
     parallel_for(p.n * p.h, p.grain(p.w * p.c * 4), [&](std::int64_t r0, std::int64_t r1) {
+      const T* dy_of[most * most];
+      const std::uint8_t* where_of[most * most];
+      std::uint8_t which[most * most];
       for (std::int64_t row = r0; row < r1; ++row) {
         const std::int64_t n = row / p.h, r = row % p.h;
         const auto rows = p.windows(r, p.oh);
         for (std::int64_t q = 0; q < p.w; ++q) {
           const auto columns = p.windows(q, p.ow);
-          T* out = dxp + (row * p.w + q) * p.c;
-          for (std::int64_t c0 = 0; c0 < p.c; c0 += block) {
-            const std::int64_t count = std::min(block, p.c - c0);
-            A sum[block] = {};
-            for (std::int64_t i = rows.begin; i < rows.end; ++i)
-              for (std::int64_t j = columns.begin; j < columns.end; ++j) {
-                const std::int64_t at = ((n * p.oh + i) * p.ow + j) * p.c + c0;
-                const auto here = (r - i * spec.stride + spec.padding) * spec.kernel + q -
-                                  j * spec.stride + spec.padding;
-                for (std::int64_t c = 0; c < count; ++c)
-                  sum[c] += where[at + c] == here ? static_cast<A>(dyp[at + c]) : A{0};
-              }
-            for (std::int64_t c = 0; c < count; ++c) out[c0 + c] = static_cast<T>(sum[c]);
-          }
+          std::int64_t taps = 0;
+          for (std::int64_t i = rows.begin; i < rows.end; ++i)
+            for (std::int64_t j = columns.begin; j < columns.end; ++j, ++taps) {
+              const std::int64_t at = ((n * p.oh + i) * p.ow + j) * p.c;
+              dy_of[taps] = dyp + at;
+              where_of[taps] = where + at;
+              which[taps] =
+                  static_cast<std::uint8_t>((r - i * spec.stride + spec.padding) * spec.kernel + q -
+                                            j * spec.stride + spec.padding);
+            }
+          kernels.sum_where(dy_of, where_of, which, taps, p.c, dxp + (row * p.w + q) * p.c);
         }
       }
     });

@@ -30,6 +30,15 @@ struct Block {
     else
       store(p + u * L, v);
   }
+  EXCITON_INLINE typename Vec<A>::Mask get_bytes(const std::uint8_t* p, int u) const {
+    typename Vec<A>::Bytes bytes = {};
+    std::memcpy(&bytes, p + u * L, Part ? static_cast<std::size_t>(n) : sizeof bytes);
+    return __builtin_convertvector(bytes, typename Vec<A>::Mask);
+  }
+  EXCITON_INLINE void put_bytes(std::uint8_t* p, typename Vec<A>::Mask v, int u) const {
+    const auto bytes = __builtin_convertvector(v, typename Vec<A>::Bytes);
+    std::memcpy(p + u * L, &bytes, Part ? static_cast<std::size_t>(n) : sizeof bytes);
+  }
   EXCITON_INLINE void flush(double* to, const V (&v)[U]) const {
     for (int u = 0; u < U; ++u)
       for (int i = 0; i < (Part ? n : L); ++i) to[u * L + i] += static_cast<double>(v[u][i]);
@@ -285,6 +294,48 @@ void extremes(const T* y, std::int64_t pixels, std::int64_t c, Acc<T>* high, std
     }
 }
 
+template <class T>
+void largest(const T* const* x, const std::uint8_t* which, std::int64_t taps, std::int64_t c, T* y,
+             std::uint8_t* where) {
+  for_blocks<T>(c, [&]<int U, bool Part>(Block<T, U, Part> b, std::int64_t at) {
+    using V = typename Block<T, U, Part>::V;
+    using Mask = typename Vec<Acc<T>>::Mask;
+    V best[U];
+    Mask from[U];
+    for (int u = 0; u < U; ++u) {
+      best[u] = V{} - static_cast<Acc<T>>(__builtin_inf());
+      from[u] = Mask{} + which[0];
+    }
+    for (std::int64_t t = 0; t < taps; ++t)
+      for (int u = 0; u < U; ++u) {
+        const V v = b.get(x[t] + at, u);
+        const Mask better = (v > best[u]) | (v != v);
+        best[u] = better ? v : best[u];
+        from[u] = better ? Mask{} + which[t] : from[u];
+      }
+    for (int u = 0; u < U; ++u) {
+      b.put(y + at, best[u], u);
+      b.put_bytes(where + at, from[u], u);
+    }
+  });
+}
+
+template <class T>
+void sum_where(const T* const* dy, const std::uint8_t* const* where, const std::uint8_t* which,
+               std::int64_t taps, std::int64_t c, T* dx) {
+  for_blocks<T>(c, [&]<int U, bool Part>(Block<T, U, Part> b, std::int64_t at) {
+    using V = typename Block<T, U, Part>::V;
+    using Mask = typename Vec<Acc<T>>::Mask;
+    V sum[U] = {};
+    for (std::int64_t t = 0; t < taps; ++t)
+      for (int u = 0; u < U; ++u) {
+        const Mask here = b.get_bytes(where[t] + at, u) == Mask{} + which[t];
+        sum[u] += here ? b.get(dy[t] + at, u) : V{};
+      }
+    for (int u = 0; u < U; ++u) b.put(dx + at, sum[u], u);
+  });
+}
+
 template <class A>
 void matrix_vector(const A* w, const A* x, A* out, std::int64_t rows, std::int64_t c) {
   constexpr int L = Vec<A>::lanes;
@@ -304,8 +355,8 @@ void matrix_vector(const A* w, const A* x, A* out, std::int64_t rows, std::int64
 }
 
 template <class T>
-constexpr ChannelKernels<T> table{sums<T>,           apply<T>,    backward_sums<T>,
-                                  backward_apply<T>, extremes<T>, matrix_vector<Acc<T>>};
+constexpr ChannelKernels<T> table{sums<T>,     apply<T>,   backward_sums<T>, backward_apply<T>,
+                                  extremes<T>, largest<T>, sum_where<T>,     matrix_vector<Acc<T>>};
 
 }  // namespace
 

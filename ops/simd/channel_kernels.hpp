@@ -44,6 +44,14 @@ struct ChannelKernels {
   void (*extremes)(const T* y, std::int64_t pixels, std::int64_t c, A* high, std::int64_t* high_at,
                    A* low, std::int64_t* low_at);
 
+  /// A pixel of max pooling: y[c] = the largest of x[t][c], the first of equals, but any NaN;
+  /// where[c] = which[t] of it. 1 <= taps.
+  void (*largest)(const T* const* x, const std::uint8_t* which, std::int64_t taps, std::int64_t c,
+                  T* y, std::uint8_t* where);
+  /// A pixel of its gradient: dx[c] = sum over t of dy[t][c] [where[t][c] = which[t]].
+  void (*sum_where)(const T* const* dy, const std::uint8_t* const* where, const std::uint8_t* which,
+                    std::int64_t taps, std::int64_t c, T* dx);
+
   /// out[r] += sum over c of w[r, c] x[c], w [rows, c]: a layer of one image.
   void (*matrix_vector)(const A* w, const A* x, A* out, std::int64_t rows, std::int64_t c);
 };

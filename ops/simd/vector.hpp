@@ -29,6 +29,8 @@ template <class A>
 struct Vec {
   static constexpr int lanes = EXCITON_VECTOR_BYTES / static_cast<int>(sizeof(A));
   using V [[gnu::vector_size(EXCITON_VECTOR_BYTES)]] = A;
+  using Mask = decltype(V{} > V{});  ///< integers as wide as A: 0 or -1 as results of comparisons
+  using Bytes [[gnu::vector_size(EXCITON_VECTOR_BYTES / sizeof(A))]] = std::uint8_t;
 };
 
 using V32 = Vec<float>::V;

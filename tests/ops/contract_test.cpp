@@ -1,4 +1,6 @@
 // What every operator promises beside its numbers (core/operator.hpp).
+#include <cmath>
+
 #include "core/threads.hpp"
 #include "support.hpp"
 
@@ -118,6 +120,19 @@ TEST(PendingSum, IsTheSum) {
     }
   });
   EXPECT_GE(operators, 1);
+}
+
+TEST(MaxPool, GivesTheGradientToTheFirstOfEqualsAndToNaN) {
+  // Two channels of one 2 x 2 window: equal values, and a NaN between larger ones.
+  const double nan = std::nan("");
+  for (const DType type : {DType::f32, DType::bf16, DType::f64}) {
+    const Tensor x = Tensor::from({1, 2, 2, 2}, {1, 9, 3, 2, 3, nan, -1, 8}, type);
+    const Outcome got = run(MaxPool{}, {x}, Tensor::from({1, 1, 1, 2}, {5, 7}, type));
+    EXPECT_EQ(got.y.at(0), 3) << type;
+    EXPECT_TRUE(std::isnan(got.y.at(1))) << type;
+    const double dx[] = {0, 0, 5, 0, 0, 7, 0, 0};
+    for (std::int64_t i = 0; i < 8; ++i) EXPECT_EQ(got.grads[0].at(i), dx[i]) << type << ' ' << i;
+  }
 }
 
 }  // namespace
