@@ -433,13 +433,10 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
     conv.drop_scratchpads();
     return conv.unpack_gradient(job, packed.data<float>(), weight_shape);
   }
-  const Job* any = nullptr;
-  std::int64_t elements = 0;
-  for (int t = 0; t < threads; ++t) {
-    const Piece p = piece_of(images, t, threads);
-    any = &conv.prepare(Direction::backward_weights, g, p.end - p.begin, 1, {}, 0);
-    elements = Convolution::weight_elements(*any);
-  }
+  // Pieces of another size take the layout of the first.
+  const Job& first =
+      conv.prepare(Direction::backward_weights, g, piece_of(images, 0, threads).end, 1, {}, 0);
+  const std::int64_t elements = Convolution::weight_elements(first);
   Tensor partial({threads, elements});
   float* sums = partial.data<float>();
   over_pieces(
@@ -447,16 +444,16 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
       [&](std::int64_t n, int job_threads) -> const Job& {
         return conv.prepare(Direction::backward_weights, g, n, job_threads, {}, 0);
       },
-      [&](const Job& job, int slot, std::int64_t first) {
-        Convolution::run(job, slot, offset(x, first * g.x_image(), g.dtype),
-                         offset(dy, first * g.y_image(), g.dtype), sums + slot * elements);
+      [&](const Job& job, int slot, std::int64_t image) {
+        Convolution::run(job, slot, offset(x, image * g.x_image(), g.dtype),
+                         offset(dy, image * g.y_image(), g.dtype), sums + slot * elements);
       });
   conv.drop_scratchpads();
   parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (int t = 1; t < threads; ++t)
       for (std::int64_t i = begin; i < end; ++i) sums[i] += sums[t * elements + i];
   });
-  return conv.unpack_gradient(*any, sums, weight_shape);
+  return conv.unpack_gradient(first, sums, weight_shape);
 }
 
 }  // namespace exciton::ops::onednn

@@ -43,7 +43,7 @@ A gate_slope(GateKind kind, A s) {
     case GateKind::relu:
       return s > 0 ? A{1} : A{0};
     case GateKind::hard_sigmoid:
-      return s > 0 && s < 1 ? A{1} / 6 : A{0};
+      return s > A{0} && s < A{1} ? A{1} / 6 : A{0};
   }
   return 1;
 }
