@@ -1,7 +1,5 @@
 #include "apps/peaks.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -62,12 +60,6 @@ CopyRate copy_rate(const char* where, std::int64_t bytes) {
   return {where, 2 * half, static_cast<double>(2 * half * rounds) / seconds / 1e9};
 }
 
-/// Bytes of a cache as the system reports it, or `otherwise`.
-std::int64_t cache_bytes(int name, std::int64_t otherwise) {
-  const long bytes = ::sysconf(name);
-  return bytes > 0 ? bytes : otherwise;
-}
-
 }  // namespace
 
 Peaks measure_peaks() {
@@ -75,8 +67,8 @@ Peaks measure_peaks() {
   peaks.f32_gflops = convolution_gflops(DType::f32);
   if (ops::processor().avx512) peaks.bf16_gflops = convolution_gflops(DType::bf16);
   constexpr std::int64_t mib = 1 << 20;
-  const std::int64_t second = num_threads() * cache_bytes(_SC_LEVEL2_CACHE_SIZE, mib);
-  const std::int64_t third = cache_bytes(_SC_LEVEL3_CACHE_SIZE, 32 * mib);
+  const std::int64_t second = num_threads() * ops::processor().second_level_cache;
+  const std::int64_t third = ops::processor().third_level_cache;
   peaks.copies.push_back(copy_rate("second-level cache", second / 2));
   peaks.copies.push_back(copy_rate("third-level cache", 4 * second));
   peaks.copies.push_back(copy_rate("memory", std::clamp(4 * third, 128 * mib, 512 * mib)));

@@ -70,7 +70,7 @@ Shape conv2d_shape(const Shape& x, const Shape& w, const ConvSpec& spec);
 inline Var conv2d(const Var& x, const Var& w, const Var& bias = {}, const ConvSpec& spec = {}) {
   return apply(Conv2d{.spec = spec}, x, w, bias);
 }
-/// The same for a layer's parameter with its packed copy.
+/// The same for a layer's parameter with its packed copy, which stays if `keep_packed`.
 inline Var conv2d(const Var& x, Parameter& w, Parameter& bias, const ConvSpec& spec,
                   PackedWeights& packed, bool keep_packed) {
   return apply(

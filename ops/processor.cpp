@@ -1,6 +1,7 @@
 #include "ops/processor.hpp"
 
 #include <cpuid.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -31,6 +32,8 @@ Processor read() {
   if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) p.bf16 = p.avx512 && ((a >> 5) & 1u);
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
     p.amx = p.bf16 && ((d >> 22) & 1u) && ((d >> 24) & 1u);
+  if (const long bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE); bytes > 0) p.second_level_cache = bytes;
+  if (const long bytes = ::sysconf(_SC_LEVEL3_CACHE_SIZE); bytes > 0) p.third_level_cache = bytes;
   return p;
 }
 

@@ -1,5 +1,6 @@
 /// What this processor can do, as far as choices here depend on it.
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "core/dtype.hpp"
@@ -12,6 +13,9 @@ struct Processor {
   bool avx512 = false;  ///< F, BW, DQ and VL
   bool bf16 = false;    ///< multiplies bf16 natively (AVX512_BF16; every AMX processor has it)
   bool amx = false;     ///< AMX tiles for bf16
+  // Bytes, as the system reports them; where it does not, a small one of these years.
+  std::int64_t second_level_cache = 512 << 10;  ///< of one core
+  std::int64_t third_level_cache = 32 << 20;    ///< of all
 };
 
 /// Read once from the processor itself.

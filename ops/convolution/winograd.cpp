@@ -1,7 +1,5 @@
 #include "ops/convolution/winograd.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -90,11 +88,8 @@ constexpr std::int64_t few_tiles = 24;  // the least that reads a thread's weigh
 /// of the weights' gradient not in the third-level cache, all threads share larger blocks, and the
 /// products are cut by position.
 bool alone(std::int64_t c, std::int64_t o) {
-  static const std::int64_t cache = [] {
-    const long bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
-    return bytes > 0 ? bytes : 512L << 10;
-  }();
-  return weight_matrices * few_tiles * (c + o) * 4 <= cache && c * o <= 128 * 128;
+  return weight_matrices * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
+         c * o <= 128 * 128;
 }
 
 /// Whether maps of this convolution come here, as EXCITON_CONV wants or as is faster. Where bf16 is

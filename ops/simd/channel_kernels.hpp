@@ -1,6 +1,7 @@
 /// The passes over channels-last feature maps from which batch norm, the SE operators and the
-/// fused residual tail are made. Each works on `pixels` consecutive pixels of C channels, on the
-/// calling thread; callers cut the work. Built once an instruction set and chosen at run time.
+/// fused residual tail are made, and the pixels of max pooling. Each works on `pixels` consecutive
+/// pixels of C channels, or on one, on the calling thread; callers cut the work. Built once an
+/// instruction set and chosen at run time.
 ///
 /// T is the element type of the maps; A = Acc<T> that of per-channel factors. Sums are added to
 /// double accumulators every 64 pixels, so long maps lose nothing.
