@@ -23,7 +23,7 @@ struct ConvolutionLayers final : nn::Visitor {
 
 /// Convolutions of one shape.
 struct Shared {
-  onednn::ConvGeometry geometry;
+  ops::ConvGeometry geometry;
   Shape weight;
   std::int64_t count = 0, data_gradients = 0;
 };
@@ -61,7 +61,7 @@ std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolut
   for (const EntryInfo& e : convolutions) {
     const bool bias = e.inputs.size() > 2;
     auto geometry =
-        onednn::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers), w.precision.dtype, bias);
+        ops::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers), w.precision.dtype, bias);
     geometry.dtype = onednn::kernel_type(geometry);
     auto at = std::find_if(shapes.begin(), shapes.end(),
                            [&](const Shared& s) { return s.geometry == geometry; });
@@ -100,8 +100,8 @@ void add(PrimitiveTime& sum, std::int64_t count, const std::pair<double, double>
 
 void measure(const Shared& s, std::int64_t images, int warmup, int steps, ConvolutionFloor& to) {
   using onednn::Convolution;
-  using onednn::Direction;
-  const onednn::ConvGeometry& g = s.geometry;
+  using ops::Direction;
+  const ops::ConvGeometry& g = s.geometry;
   const int threads = num_threads();
   Generator rng(1);
   Tensor x = Tensor::randn({images, g.h, g.w, g.c}, rng).to(g.dtype);
@@ -110,7 +110,7 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
   const float* bias_data = g.bias ? bias.data<float>() : nullptr;
   constexpr std::uint64_t version = 1;
   // The gradients of the weights do not depend on the bias.
-  onednn::ConvGeometry unbiased = g;
+  ops::ConvGeometry unbiased = g;
   unbiased.bias = false;
 
   Convolution whole, pieces;

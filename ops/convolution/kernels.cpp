@@ -1,18 +1,32 @@
 #include "ops/convolution/kernels.hpp"
 
+#include "ops/convolution/direct.hpp"
+#include "ops/convolution/path.hpp"
+
 namespace exciton::ops {
+namespace {
+
+/// Whether what Winograd's kernels do not take runs on the own direct convolution.
+bool runs_own() { return conv_path() == ConvPath::own; }
+
+}  // namespace
 
 Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t version,
                             const ConvSpec& spec, const Epilogue& e) {
   const DType maps = x.dtype();
   const std::int64_t images = x.dim(0);
-  auto g = onednn::geometry_of(x.shape(), w.shape(), spec, maps, !e.bias.empty());
+  auto g = geometry_of(x.shape(), w.shape(), spec, maps, !e.bias.empty());
   g.epilogue = {.gates = !e.gates.empty(), .shortcut = !e.shortcut.empty(), .relu = e.relu};
   const float* bias = e.bias.empty() ? nullptr : e.bias.data<float>();
   const float* gates = e.gates.empty() ? nullptr : e.gates.data<float>();
-  if (Winograd::suits(g, images, onednn::Direction::forward)) {
+  if (Winograd::suits(g, images, Direction::forward)) {
     Tensor y({images, g.oh, g.ow, g.o}, maps);
     winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
+    return y;
+  }
+  if (runs_own()) {
+    Tensor y({images, g.oh, g.ow, g.o}, maps);
+    direct::forward(g, images, w, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
     return y;
   }
   const DType type = onednn::kernel_type(g);
@@ -29,10 +43,15 @@ Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64
                                   const Shape& x_shape, const ConvSpec& spec) {
   const DType maps = dy.dtype();
   const std::int64_t images = dy.dim(0);
-  auto g = onednn::geometry_of(x_shape, w.shape(), spec, maps, false);
-  if (Winograd::suits(g, images, onednn::Direction::backward_data)) {
+  auto g = geometry_of(x_shape, w.shape(), spec, maps, false);
+  if (Winograd::suits(g, images, Direction::backward_data)) {
     Tensor dx(x_shape, maps);
     Winograd::backward_data(g, images, w, dy.raw(), dx.raw());
+    return dx;
+  }
+  if (runs_own()) {
+    Tensor dx(x_shape, maps);
+    direct::backward_data(g, images, w, dy.raw(), dx.raw());
     return dx;
   }
   const DType type = onednn::kernel_type(g);
@@ -47,9 +66,10 @@ Tensor ConvKernels::backward_weights(const Tensor& x, const Tensor& dy, const Sh
                                      const ConvSpec& spec) {
   const DType maps = x.dtype();
   const std::int64_t images = x.dim(0);
-  auto g = onednn::geometry_of(x.shape(), w_shape, spec, maps, false);
-  if (Winograd::suits(g, images, onednn::Direction::backward_weights))
+  auto g = geometry_of(x.shape(), w_shape, spec, maps, false);
+  if (Winograd::suits(g, images, Direction::backward_weights))
     return Winograd::backward_weights(g, images, x.raw(), dy.raw());
+  if (runs_own()) return direct::backward_weights(g, images, w_shape, x.raw(), dy.raw());
   const DType type = onednn::kernel_type(g);
   g.dtype = type;
   return onednn::backward_weights(direct_, g, images, w_shape, x.to(type).raw(), dy.to(type).raw());

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
-#include <string_view>
 
 #include "core/threads.hpp"
+#include "ops/convolution/path.hpp"
 #include "ops/processor.hpp"
 #include "ops/simd/winograd_kernels.hpp"
 
@@ -22,10 +21,10 @@ using simd::WinogradKernels;
 /// Weights are transformed to 6x6, whatever the form.
 constexpr std::int64_t weights_across = 6, weight_matrices = weights_across * weights_across;
 
-WinogradForm form_of(const onednn::ConvGeometry& g) {
+WinogradForm form_of(const ConvGeometry& g) {
   return g.spec.stride == 1 ? WinogradForm::stride1 : WinogradForm::stride2;
 }
-WinogradForm transposed(const onednn::ConvGeometry& g) {
+WinogradForm transposed(const ConvGeometry& g) {
   return g.spec.stride == 1 ? WinogradForm::stride1 : WinogradForm::stride2_transposed;
 }
 
@@ -42,7 +41,7 @@ struct Tiling {
 
 /// f(T{}) for the type of maps of this convolution.
 template <class F>
-decltype(auto) with_map_type(const onednn::ConvGeometry& g, const F& f) {
+decltype(auto) with_map_type(const ConvGeometry& g, const F& f) {
   return g.dtype == DType::bf16 ? f(bf16{}) : f(float{});
 }
 
@@ -98,17 +97,10 @@ bool alone(std::int64_t c, std::int64_t o) {
 /// the rate. (Zen 4, oneDNN's time over Winograd's, forward, data and weights: 16 channels 0.97,
 /// 0.93, 1.23; 32 1.22, 1.05, 1.46; 64 1.4, 1.3, 1.5; 128 1.5, 1.4, 1.4; 256 1.2, 1.0, 1.1 on a
 /// quiet machine and 0.7 on a busy one, whose third-level cache is shared.)
-bool wanted(const onednn::ConvGeometry& g, onednn::Direction direction) {
-  static const std::string_view asked = [] {
-    const char* variable = std::getenv("EXCITON_CONV");
-    const std::string_view w = variable ? variable : "auto";
-    check(w == "auto" || w == "direct" || w == "winograd", "EXCITON_CONV: \"", w,
-          "\" is not one of auto, direct, winograd");
-    return w;
-  }();
-  if (asked != "auto") return asked == "winograd";
+bool wanted(const ConvGeometry& g, Direction direction) {
+  if (conv_path() != ConvPath::automatic) return conv_path() == ConvPath::winograd;
   if (g.dtype == DType::f32 || !processor().bf16) return true;
-  const std::int64_t least = direction == onednn::Direction::backward_weights ? 16 : 32;
+  const std::int64_t least = direction == Direction::backward_weights ? 16 : 32;
   return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= least && alone(g.c, g.o);
 }
 
@@ -210,8 +202,7 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
 
 /// dw [O, C, 3, 3] of maps of `images`.
 template <class T>
-Tensor weight_gradient(const onednn::ConvGeometry& g, std::int64_t images, const T* x,
-                       const T* dy) {
+Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, const T* dy) {
   const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
   const Tiling tiling(g.oh, g.ow, k.outputs);
   const TiledMaps in = tiling.over(g.h, g.w, g.c), out = tiling.over(g.oh, g.ow, g.o);
@@ -273,8 +264,7 @@ Tensor weight_gradient(const onednn::ConvGeometry& g, std::int64_t images, const
 
 }  // namespace
 
-bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images,
-                     onednn::Direction direction) {
+bool Winograd::suits(const ConvGeometry& g, std::int64_t images, Direction direction) {
   if (!wanted(g, direction)) return false;
   const ConvSpec& s = g.spec;
   if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
@@ -290,9 +280,9 @@ bool Winograd::suits(const onednn::ConvGeometry& g, std::int64_t images,
   return g.oh * g.ow >= 8 * tiles && images * tiles >= 16;
 }
 
-void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
+void Winograd::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                        std::uint64_t version, const void* x, const float* bias, void* y,
-                       const onednn::EpilogueInputs& epilogue) {
+                       const EpilogueInputs& epilogue) {
   if (packed_.empty() || version_ != version) {
     packed_ = transform_weights(form_of(g), weights, g.dtype, false);
     version_ = version;
@@ -310,8 +300,8 @@ void Winograd::forward(const onednn::ConvGeometry& g, std::int64_t images, const
   });
 }
 
-void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
-                             const Tensor& weights, const void* dy, void* dx) {
+void Winograd::backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
+                             const void* dy, void* dx) {
   with_map_type(g, [&]<class T>(T) {
     const auto& k = winograd_kernels<T>(transposed(g), g.c, g.o);
     const Tiling tiling(g.h, g.w, k.outputs);
@@ -321,7 +311,7 @@ void Winograd::backward_data(const onednn::ConvGeometry& g, std::int64_t images,
   });
 }
 
-Tensor Winograd::backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const void* x,
+Tensor Winograd::backward_weights(const ConvGeometry& g, std::int64_t images, const void* x,
                                   const void* dy) {
   return with_map_type(g, [&]<class T>(T) {
     return weight_gradient(g, images, static_cast<const T*>(x), static_cast<const T*>(dy));

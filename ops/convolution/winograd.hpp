@@ -21,10 +21,9 @@
 /// them to 1e-5 of the largest output). Over bf16 maps weights are rounded to bf16 and all between
 /// stays f32, so that y differs from the native products' only by its own rounding.
 ///
-/// The environment variable EXCITON_CONV=direct leaves every convolution to oneDNN; `winograd`
-/// takes bf16 maps here even where the processor multiplies bf16 natively.
+/// EXCITON_CONV (ops/convolution/path.hpp) switches it off, or on for all bf16 maps.
 #pragma once
-#include "ops/onednn/convolution.hpp"
+#include "ops/convolution/geometry.hpp"
 
 namespace exciton::ops {
 
@@ -33,20 +32,19 @@ class Winograd {
   /// Whether this direction of the convolution of so many images should run here: the form above,
   /// maps whose type the processor does not multiply faster, channels that fill vectors, and tiles
   /// enough.
-  static bool suits(const onednn::ConvGeometry& g, std::int64_t images,
-                    onednn::Direction direction);
+  static bool suits(const ConvGeometry& g, std::int64_t images, Direction direction);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
   /// be null. Weights [O, C, 3, 3] f32 are transformed once a version.
-  void forward(const onednn::ConvGeometry& g, std::int64_t images, const Tensor& weights,
+  void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
-               const onednn::EpilogueInputs& epilogue = {});
+               const EpilogueInputs& epilogue = {});
   /// dx [N, H, W, C] of dy [N, H, W, O]. The turned weights are transformed on every call: training
   /// changes them before the next.
-  static void backward_data(const onednn::ConvGeometry& g, std::int64_t images,
-                            const Tensor& weights, const void* dy, void* dx);
+  static void backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
+                            const void* dy, void* dx);
   /// dw [O, C, 3, 3]. Sums over tiles are split by thread, so bits depend on the thread count.
-  static Tensor backward_weights(const onednn::ConvGeometry& g, std::int64_t images, const void* x,
+  static Tensor backward_weights(const ConvGeometry& g, std::int64_t images, const void* x,
                                  const void* dy);
 
   void drop_weights() { packed_ = Tensor(); }

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "core/threads.hpp"
 #include "ops/onednn/descriptors.hpp"
@@ -49,7 +52,7 @@ dnnl::memory::data_type type_of(DType t) {
 /// latter, elements).
 template <class F>
 void each_own_row(const ConvGeometry& g, F&& f) {
-  const std::int64_t join = g.joined(), row = g.c / g.spec.groups * g.kh * g.kw;
+  const std::int64_t join = joined(g), row = g.c / g.spec.groups * g.kh * g.kw;
   for (std::int64_t o = 0; o < g.o; ++o) {
     const std::int64_t group = o / (g.o / g.spec.groups);
     f(o * row, (o * join + group % join) * row, row);
@@ -57,9 +60,9 @@ void each_own_row(const ConvGeometry& g, F&& f) {
 }
 
 Tensor join_groups(const Tensor& weights, const ConvGeometry& g) {
-  if (g.joined() == 1) return weights;
+  if (joined(g) == 1) return weights;
   const Shape& w = weights.shape();
-  Tensor wide = Tensor::zeros({w[0], w[1] * g.joined(), w[2], w[3]});
+  Tensor wide = Tensor::zeros({w[0], w[1] * joined(g), w[2], w[3]});
   each_own_row(g, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
     std::copy_n(weights.data<float>() + from, n, wide.data<float>() + to);
   });
@@ -67,9 +70,9 @@ Tensor join_groups(const Tensor& weights, const ConvGeometry& g) {
 }
 
 Tensor part_groups(const Tensor& wide, const ConvGeometry& g) {
-  if (g.joined() == 1) return wide;
+  if (joined(g) == 1) return wide;
   const Shape& w = wide.shape();
-  Tensor weights({w[0], w[1] / g.joined(), w[2], w[3]});
+  Tensor weights({w[0], w[1] / joined(g), w[2], w[3]});
   each_own_row(g, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
     std::copy_n(wide.data<float>() + from, n, weights.data<float>() + to);
   });
@@ -110,7 +113,7 @@ struct Convolution::State {
     using dnnl::memory;
     using tag = memory::format_tag;
     const ConvSpec& s = g.spec;
-    const std::int64_t groups = s.groups / g.joined();
+    const std::int64_t groups = s.groups / joined(g);
     const memory::dims w = groups == 1
                                ? memory::dims{g.o, g.c, g.kh, g.kw}
                                : memory::dims{groups, g.o / groups, g.c / groups, g.kh, g.kw};
@@ -129,7 +132,7 @@ struct Convolution::State {
     using tag = dnnl::memory::format_tag;
     const ConvDims d = dims(g, 1, DType::f32);
     return {d.weights.dims(), dnnl::memory::data_type::f32,
-            g.spec.groups == g.joined() ? tag::oihw : tag::goihw};
+            g.spec.groups == joined(g) ? tag::oihw : tag::goihw};
   }
 
   /// oneDNN offers its kernels in an order that fits wide layers. For few channels in bf16 without
@@ -315,7 +318,7 @@ std::int64_t Convolution::weight_elements(const Job& job) {
 Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const Shape& shape) {
   State& s = *state_;
   const ConvGeometry& g = job.geometry;
-  Tensor plain({shape[0], shape[1] * g.joined(), shape[2], shape[3]});
+  Tensor plain({shape[0], shape[1] * joined(g), shape[2], shape[3]});
   const OmpThreads all(num_threads());
   dnnl::memory from(job.weights, s.engine, const_cast<float*>(packed));
   dnnl::memory to(s.plain_weights(g), s.engine, plain.raw());
@@ -336,10 +339,11 @@ Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g) {
   return kernel_type(g) == g.dtype ? weights : weights.to(g.dtype).to(DType::f32);
 }
 
-ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
-                         bool bias) {
-  const Shape y = conv2d_shape(x, w, spec);
-  return {x[1], x[2], x[3], w[0], w[2], w[3], y[1], y[2], spec, dtype, bias};
+std::int64_t joined(const ConvGeometry& g) {
+  const std::int64_t wide = std::max(g.c, g.o) / g.spec.groups;
+  std::int64_t join = 1;
+  while (g.c > g.spec.groups && wide * join < 8 && g.spec.groups / join % 2 == 0) join *= 2;
+  return join;
 }
 
 namespace {

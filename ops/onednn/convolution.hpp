@@ -5,43 +5,16 @@
 /// callers work on a piece while it is in cache. Batches smaller than the thread count run on a
 /// primitive that spreads itself over all threads.
 #pragma once
-#include <algorithm>
 #include <memory>
-#include <vector>
 
-#include "ops/conv2d.hpp"
+#include "ops/convolution/geometry.hpp"
 
 namespace exciton::ops::onednn {
 
-/// Everything but the number of images.
-struct ConvGeometry {
-  std::int64_t h = 0, w = 0, c = 0;    ///< of x
-  std::int64_t o = 0, kh = 0, kw = 0;  ///< weight [o, c/groups, kh, kw]
-  std::int64_t oh = 0, ow = 0;         ///< of y
-  ConvSpec spec;
-  DType dtype = DType::f32;  ///< of x and y: f32 or bf16; weights and their gradients are f32
-  bool bias = false;
-  /// Forward only: y = relu(s y + shortcut), without the parts that are false, as y is written.
-  struct Epilogue {
-    bool gates = false;     ///< s [O] f32; one image a call
-    bool shortcut = false;  ///< like y
-    bool relu = false;
-    bool operator==(const Epilogue&) const = default;
-  } epilogue{};
-  bool operator==(const ConvGeometry&) const = default;
-
-  std::int64_t x_image() const { return h * w * c; }  ///< elements of one image of x
-  std::int64_t y_image() const { return oh * ow * o; }
-  /// Groups that oneDNN sees as one, with zero weights from each to the others. It has no good
-  /// kernel for groups narrower than eight channels: four wide, joining two is 1.7 times as fast
-  /// (ResNeXt's first stage). Wider groups, and single channels, are best as they are.
-  std::int64_t joined() const {
-    const std::int64_t wide = std::max(c, o) / spec.groups;
-    std::int64_t join = 1;
-    while (c > spec.groups && wide * join < 8 && spec.groups / join % 2 == 0) join *= 2;
-    return join;
-  }
-};
+/// Groups that oneDNN sees as one, with zero weights from each to the others. It has no good kernel
+/// for groups narrower than eight channels: four wide, joining two is 1.7 times as fast (ResNeXt's
+/// first stage). Wider groups, and single channels, are best as they are.
+std::int64_t joined(const ConvGeometry& g);
 
 /// The type in which oneDNN's kernels run a convolution over maps of g.dtype. oneDNN multiplies
 /// bf16 from AVX-512 on; older processors, and the forms it gets wrong, run the f32 kernels over
@@ -51,20 +24,9 @@ DType kernel_type(const ConvGeometry& g);
 /// The f32 weights as those kernels see them.
 Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g);
 
-ConvGeometry geometry_of(const Shape& x, const Shape& w, const ConvSpec& spec, DType dtype,
-                         bool bias);
-
-enum class Direction { forward, backward_data, backward_weights };
-
 /// A primitive for a fixed number of images and threads, with its packed weights. To be run before
 /// the next prepare() of its Convolution with another version of the weights, and before a drop.
 class Job;
-
-/// What the epilogue of a forward job reads; null where it has no such part.
-struct EpilogueInputs {
-  const float* gates = nullptr;
-  const void* shortcut = nullptr;
-};
 
 /// Primitives by shape and packed weights by version of one convolution layer.
 class Convolution {

@@ -20,8 +20,8 @@ std::ostream& operator<<(std::ostream& out, const Case& k) {
              << (k.stride == 2 ? "_halved" : "");
 }
 
-onednn::ConvGeometry geometry(const Case& k, DType maps = DType::f32) {
-  return onednn::geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, k.spec(), maps, false);
+ConvGeometry geometry(const Case& k, DType maps = DType::f32) {
+  return geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, k.spec(), maps, false);
 }
 
 /// Whether each element of `got` is that of `wanted`, rounded to bf16.
@@ -45,8 +45,8 @@ class WinogradCases : public testing::TestWithParam<Case> {
 };
 
 TEST_P(WinogradCases, FollowTheDirectSum) {
-  for (const auto direction : {onednn::Direction::forward, onednn::Direction::backward_data,
-                               onednn::Direction::backward_weights})
+  for (const auto direction :
+       {Direction::forward, Direction::backward_data, Direction::backward_weights})
     ASSERT_TRUE(Winograd::suits(geometry(k), k.images, direction));
   const Conv2d op{.spec = k.spec()};
   const Outcome fast = run(op, {x, w, bias}, dy);
@@ -138,10 +138,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Winograd, LeavesOtherFormsAlone) {
   const Shape x{8, 8, 8, 16}, w{16, 16, 3, 3};
   const auto suits = [](const Shape& maps, const Shape& weights, const ConvSpec& spec,
-                        DType type = DType::f32,
-                        onednn::Direction direction = onednn::Direction::forward) {
-    return Winograd::suits(onednn::geometry_of(maps, weights, spec, type, false), maps[0],
-                           direction);
+                        DType type = DType::f32, Direction direction = Direction::forward) {
+    return Winograd::suits(geometry_of(maps, weights, spec, type, false), maps[0], direction);
   };
   EXPECT_TRUE(suits(x, w, same));
   EXPECT_TRUE(suits({16, 8, 8, 32}, {16, 32, 3, 3}, {.stride = 2, .padding = 1}));
@@ -156,7 +154,7 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   EXPECT_FALSE(suits({64, 2, 2, 16}, w, same)) << "tiles that are mostly edge";
   EXPECT_FALSE(suits({1, 8, 8, 16}, w, same)) << "too few tiles for the weights";
   const DType bf16 = DType::bf16;
-  const auto of_weights = onednn::Direction::backward_weights;
+  const auto of_weights = Direction::backward_weights;
   EXPECT_EQ(suits(x, w, same, bf16), !processor().bf16) << "native products";
   EXPECT_EQ(suits(x, w, same, bf16, of_weights), !processor().amx);
   EXPECT_EQ(suits({8, 8, 8, 32}, {32, 32, 3, 3}, same, bf16), !processor().amx);
