@@ -125,6 +125,19 @@ class Reader {
     field(key, word, std::vector<std::string>{word_false, word_true});
     to = word == word_true;
   }
+  /// "auto", "test", or a share.
+  void field(const char* key, ValidationRecipe& to) {
+    const Json* value = take(key);
+    if (!value) return;
+    to = {};
+    if (*value == "auto") return;
+    to.by = ValidationRecipe::By::test;
+    if (*value == "test") return;
+    if (!value->is_number())
+      wrong(key, "a share of the train images, \"auto\" or \"test\"", *value);
+    to.by = ValidationRecipe::By::share;
+    field(key, to.share, Range<double>{0, 0.9});
+  }
   /// null (none), or {"scale": [low, high], "ratio": [low, high]}.
   void field(const char* key, data::RandomResizedCrop& to) {
     const Json* value = take(key);
@@ -274,6 +287,12 @@ class Writer {
   void field(const char* key, const bool& value, const char* word_false, const char* word_true) {
     field(key, value ? word_true : word_false);
   }
+  void field(const char* key, const ValidationRecipe& value) {
+    if (value.by == ValidationRecipe::By::share)
+      field(key, value.share);
+    else
+      field(key, value.by == ValidationRecipe::By::test ? "test" : "auto");
+  }
   void field(const char* key, const data::RandomResizedCrop& value) {
     if (value.scale_low == 0)
       field(key, Json());
@@ -360,6 +379,8 @@ void visit(Visitor& v, Recipe& r) {
     v.field("on_error", d.skip_errors, "fail", "skip");
     v.field("shuffle_block", d.shuffle_block, Range<std::int64_t>{0, 1 << 20});
     v.field("batch", d.batch, Range<std::int64_t>{1, 65536});
+    v.field("last_batch", d.drop_last, "train", "drop");
+    v.field("validation", d.validation);
   });
   v.object("optimizer", [&] {
     OptimizerRecipe& o = r.optimizer;
@@ -404,6 +425,17 @@ void visit(Visitor& v, Recipe& r) {
     v.field("keep_last", c.keep_last, Range<std::int64_t>{1, many});
     v.field("keep_best", c.keep_best);
   });
+}
+
+/// A key that programs did not know from the start, and what those did that did not.
+struct LaterKey {
+  const char* path;  ///< a JSON pointer
+  Json before;
+};
+const std::vector<LaterKey>& later_keys() {
+  static const std::vector<LaterKey> keys{{"/data/last_batch", "drop"},
+                                          {"/data/validation", "test"}};
+  return keys;
 }
 
 void compare(const Json& a, const Json& b, const std::string& path, std::string& found) {
@@ -463,7 +495,29 @@ Json read_json(const std::filesystem::path& path) {
   }
 }
 
-Recipe Recipe::from_json(const Json& json) {
+void fill_as_begun(Json& json, const Json& stored) {
+  for (const LaterKey& key : later_keys()) {
+    const Json::json_pointer at(key.path), parent = at.parent_pointer();
+    if (stored.contains(at) || json.contains(at)) continue;
+    if (!json.contains(parent) || json[parent].is_object()) json[at] = key.before;
+  }
+}
+
+Recipe as_begun(const Recipe& recipe, const Json& stored) {
+  Json json = recipe.to_json();
+  for (const LaterKey& key : later_keys()) {
+    const Json::json_pointer at(key.path);
+    if (!stored.contains(at)) json[at] = key.before;
+  }
+  return Recipe::from_json(json);
+}
+
+Recipe Recipe::from_json(const Json& json, Source source) {
+  if (source == Source::stored && json.is_object()) {
+    Json complete = json;
+    fill_as_begun(complete, json);
+    return from_json(complete);
+  }
   Recipe recipe;
   Reader reader(json);
   visit(reader, recipe);

@@ -32,6 +32,18 @@ struct NormalizeRecipe {
   std::vector<double> mean, std;
 };
 
+/// What chooses the best checkpoint: `data.validation`.
+struct ValidationRecipe {
+  enum class By {
+    automatic,  ///< "auto": val where the data has one, else a tenth of train; nothing where the
+                ///< data comes with an official test set (docs/data.md)
+    share,      ///< a number: so large a share of train is held out; 0: val, or nothing
+    test        ///< "test": the test set itself, as programs did before they knew this key
+  };
+  By by = By::automatic;
+  double share = 0;
+};
+
 struct DataRecipe {
   std::string kind = "auto";  ///< "auto" looks at the files in `dir`
   std::string dir;
@@ -45,6 +57,9 @@ struct DataRecipe {
       false;  ///< `on_error`: "skip", leave out images that cannot be read; or "fail"
   std::int64_t shuffle_block = 0;  ///< images that stay near one another when shuffled; 0: none
   std::int64_t batch = 128;
+  bool drop_last = false;  ///< `last_batch`: "drop", leave out the incomplete last batch of an
+                           ///< epoch; or "train" on it
+  ValidationRecipe validation;
 };
 
 struct OptimizerRecipe {
@@ -111,11 +126,20 @@ struct Recipe {
   CheckpointRecipe checkpoint;
   LogRecipe log;
 
+  /// Where JSON comes from: a person, who means today's defaults, or a run, see `fill_as_begun`.
+  enum class Source { given, stored };
   /// Errors: see above.
-  static Recipe from_json(const Json& json);
+  static Recipe from_json(const Json& json, Source source = Source::given);
   /// Every key, defaults included.
   Json to_json() const;
 };
+
+/// Keys come to be known. A run begun by a program that did not know one goes on as that program
+/// did, which may not be today's default: each such key that neither `json` nor the run's recipe
+/// `stored` has is set in `json` to the value it stood for then.
+void fill_as_begun(Json& json, const Json& stored);
+/// `recipe` under which a run with the recipe `stored` was begun, as far as `stored` lacks keys.
+Recipe as_begun(const Recipe& recipe, const Json& stored);
 
 /// Sets `a.b.c=value` in `json`; the value is JSON if it parses as such, else a string. Objects on
 /// the way are made. Errors: no '=', or a path that runs through a value.

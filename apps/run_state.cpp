@@ -93,7 +93,7 @@ TrainedModel load_trained(const fs::path& run_or_checkpoint) {
         "checkpoint: ", found.path.string(), ": not of a training run");
   TrainedModel out;
   out.checkpoint = found.path;
-  out.recipe = Recipe::from_json(meta["recipe"]);
+  out.recipe = Recipe::from_json(meta["recipe"], Recipe::Source::stored);
   out.facts = DataFacts::from_json(meta["data"], found.path);
   out.position = {meta["position"].value("epoch", std::int64_t{0}),
                   meta["position"].value("batch", std::int64_t{0})};

@@ -48,10 +48,12 @@ Json base_recipe(const StudyArguments& args) {
 }
 
 /// Trains what is left of a member; a run that is done costs nothing. False: interrupted.
-bool train_member(const Recipe& recipe, const fs::path& out) {
+bool train_member(Recipe recipe, const fs::path& out) {
   const RunFolder folder(out);
   if (fs::exists(folder.recipe())) {
-    const Recipe stored = Recipe::from_json(read_json(folder.recipe()));
+    const Json begun = read_json(folder.recipe());
+    const Recipe stored = Recipe::from_json(begun, Recipe::Source::stored);
+    recipe = as_begun(recipe, begun);
     resumed_recipe(recipe, stored);  // refuses a folder of another recipe
     const std::vector<Json> log = folder.read_log();
     if (stored.epochs == recipe.epochs && static_cast<std::int64_t>(log.size()) == recipe.epochs &&

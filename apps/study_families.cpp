@@ -23,11 +23,13 @@ Family reduction() {
   Family out{.name = "reduction", .title = "Reduction ratio", .paper = table("10"), .variants = {}};
   const std::pair<int, double> rows[] = {
       {2, 22.29}, {4, 22.25}, {8, 22.26}, {16, 22.28}, {32, 22.72}};
-  for (const auto& [r, error] : rows)
-    out.variants.push_back({.name = std::string("r") + std::to_string(r),
-                            .title = std::string("r = ") + std::to_string(r),
-                            .settings = {std::string("model.se.reduction=") + std::to_string(r)},
+  for (const auto& [reduction, error] : rows) {
+    const std::string r = std::to_string(reduction);
+    out.variants.push_back({.name = "r" + r,
+                            .title = "r = " + r,
+                            .settings = {"model.se.reduction=" + r},
                             .paper = error});
+  }
   out.variants.push_back(plain(23.30));
   out.reference = 3;
   return out;

@@ -5,6 +5,7 @@
 
 #include "apps/command.hpp"
 #include "apps/recipe.hpp"
+#include "apps/run_folder.hpp"
 #include "apps/trainer.hpp"
 
 namespace exciton::apps {
@@ -34,13 +35,14 @@ int run(const TrainArguments& args) {
   set("seed", args.seed);
   set("threads", args.threads);
   set("dtype", args.dtype);
-  Recipe recipe = Recipe::from_json(json);
-  if (!args.data.empty()) recipe.data.dir = args.data;
-
   TrainOptions options;
   options.out = !args.out.empty() ? fs::path(args.out)
                 : is_run          ? fs::path(args.recipe)
                                   : fs::path("runs") / fs::path(args.recipe).stem();
+  const fs::path begun = RunFolder(options.out).recipe();
+  if (args.resume && json.is_object() && fs::exists(begun)) fill_as_begun(json, read_json(begun));
+  Recipe recipe = Recipe::from_json(json, is_run ? Recipe::Source::stored : Recipe::Source::given);
+  if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
   options.verbose = args.verbose;
   options.tensorboard = args.tensorboard;

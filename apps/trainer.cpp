@@ -144,6 +144,10 @@ Json gate_counts(const GateStats& gates) {
   return out;
 }
 
+/// Counts the changes that moved the last bits of what a training step computes. 2: batch variance
+/// from shifted sums, and NaN passed on by every ReLU.
+constexpr std::int64_t numerics = 2;
+
 struct Best {
   std::int64_t epoch = 0;
   double top1 = -1;
@@ -210,8 +214,10 @@ class Trainer {
     load.seed = recipe_.seed;
     load.shuffle_block = recipe_.data.shuffle_block;
     load.dtype = activation_dtype(recipe_.dtype);
+    load.drop_last = recipe_.data.drop_last;
+    load.drop_single = true;
     train_ = std::make_unique<data::Loader>(train_set_, augment, load);
-    load.shuffle = load.drop_last = false;
+    load.shuffle = load.drop_last = load.drop_single = false;
     test_ = std::make_unique<data::Loader>(test_set_, evaluation, load);
     batches_ = train_->batches();
   }
@@ -253,8 +259,18 @@ class Trainer {
               << activation_dtype(recipe_.dtype) << ", " << recipe_.threads << " threads, seed "
               << recipe_.seed << "; " << recipe_.epochs << " epochs of " << batches_
               << " steps, batch " << recipe_.data.batch << '\n'
-              << describe_workers(recipe_.data.workers) << "\nRun folder "
+              << describe_left_out() << describe_workers(recipe_.data.workers) << "\nRun folder "
               << folder_.path().string() << std::endl;
+  }
+
+  /// A sentence when batches do not take every image of an epoch.
+  std::string describe_left_out() const {
+    const std::int64_t count = train_->left_out();
+    if (count == 0) return "";
+    return "Each epoch leaves out " + std::to_string(count) +
+           (count == 1 ? " image, another one" : " images, others") +
+           " each time: the last batch would be incomplete (data.last_batch is " +
+           (recipe_.data.drop_last ? "\"drop\")\n" : "\"train\", but batch norm needs two)\n");
   }
 
   /// The rest of the current epoch. False: interrupted.
@@ -354,6 +370,7 @@ class Trainer {
               {"data_wait_share", totals_.wait_share()},
               {"data_workers", train_->workers()},
               {"skipped_images", totals_.skipped},
+              {"left_out_images", train_->left_out()},
               {"test_skipped_images", test.skipped()},
               {"peak_rss_mib", peak},
               {"system_allocations", system_allocations}};
@@ -397,6 +414,7 @@ class Trainer {
                 {"data", facts_.to_json()},
                 {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
                 {"step", step()},
+                {"numerics", numerics},
                 {"best", {{"epoch", best_.epoch}, {"top1", best_.top1}}},
                 {"totals", totals_.to_json()},
                 // Batches and augmentations are a function of (seed, epoch, image).
@@ -427,6 +445,9 @@ class Trainer {
                meta.at("best").at("top1").get<double>()};
       totals_ = EpochTotals::from_json(meta.at("totals"));
       lr_ = meta.at("lr").get<double>();
+      if (meta.value("numerics", std::int64_t{1}) != numerics)
+        std::cout << "Begun by a program that rounded differently: steps and rates are as they "
+                     "would have been, the last bits are not\n";
     } catch (const Json::exception&) {
       fail("checkpoint: ", path.string(), ": does not say how far its run had come");
     }
@@ -507,6 +528,8 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   if (given.data.dir.empty()) given.data.dir = stored.data.dir;
   if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
   if (given.threads == 0) given.threads = stored.threads;
+  if (given.data.validation.by == ValidationRecipe::By::automatic)
+    given.data.validation = stored.data.validation;
   Recipe like = given;  // with everything that may change taken from the stored one
   like.paper = stored.paper;
   like.data.dir = stored.data.dir;
@@ -535,6 +558,7 @@ Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Modu
               {"data", facts.to_json()},
               {"position", {{"epoch", 0}, {"batch", 0}}},
               {"step", 0},
+              {"numerics", numerics},
               {"best", {{"epoch", 0}, {"top1", -1.0}}},
               {"totals", EpochTotals{}.to_json()},
               {"lr", 0.0}};
@@ -553,7 +577,8 @@ Outcome train(Recipe recipe, const TrainOptions& options) {
     check(options.resume, "train: ", options.out.string(),
           " is not empty; go on with --resume, or choose another --out");
     if (fs::exists(folder.recipe()))
-      recipe = resumed_recipe(std::move(recipe), Recipe::from_json(read_json(folder.recipe())));
+      recipe = resumed_recipe(
+          std::move(recipe), Recipe::from_json(read_json(folder.recipe()), Recipe::Source::stored));
   }
   return Trainer(std::move(recipe), options).run();
 }

@@ -36,6 +36,12 @@ Order order_of(std::int64_t size, const LoaderOptions& options, std::int64_t epo
   return shuffled(size, options.shuffle_block, rng);
 }
 
+std::int64_t batches_of(std::int64_t size, const LoaderOptions& options) {
+  const std::int64_t rest = size % options.batch;
+  const bool short_one = rest > 0 && !options.drop_last && !(options.drop_single && rest == 1);
+  return size / options.batch + (short_one ? 1 : 0);
+}
+
 template <class T>
 Tensor first_images(const Tensor& images, std::int64_t count) {
   const Shape& shape = images.shape();
@@ -198,11 +204,12 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);
   const std::int64_t size = dataset->size();
-  const std::int64_t batches =
-      options.drop_last ? size / options.batch : (size + options.batch - 1) / options.batch;
+  const std::int64_t batches = batches_of(size, options);
   check(batches >= 1, "loader: ", dataset->description(), " has ", size,
-        " images, less than one batch of ", options.batch,
-        "; use a smaller batch or drop_last = false");
+        size == 1 ? " image" : " images", ", less than one batch of ", options.batch,
+        options.drop_last && size > 1
+            ? "; use a smaller data.batch, or data.last_batch \"train\" to train on what there is"
+            : "; batch norm needs two or more, or data.batch 1");
   state_ = std::make_unique<State>(std::move(dataset), augment, options, batches);
   const bool automatic = options.workers == automatic_workers;
   const int workers = automatic ? num_threads() : options.workers;
@@ -217,6 +224,11 @@ Loader::~Loader() {
 }
 
 std::int64_t Loader::batches() const { return state_->batches; }
+
+std::int64_t Loader::left_out() const {
+  const State& s = *state_;
+  return std::max<std::int64_t>(0, s.dataset->size() - s.batches * s.options.batch);
+}
 
 void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
   State& s = *state_;

@@ -31,6 +31,8 @@ struct LoaderOptions {
   std::int64_t shuffle_block = 0;  ///< images that stay near one another in it; 0: none. See
                                    ///< data/order.hpp
   bool drop_last = true;           ///< leave out an incomplete last batch
+  bool drop_single = false;        ///< leave it out when it is one image, of which batch norm can
+                                   ///< take no statistics; batches of 1 are as they were asked for
   int workers = 1;                 ///< threads that prepare batches ahead; 0: in next() itself; or
                                    ///< automatic_workers
   int prefetch = 4;                ///< batches kept ready (bounded queue)
@@ -44,7 +46,8 @@ class Loader {
  public:
   /// The augmentation is applied per image with random numbers drawn from (seed, epoch, index), and
   /// batches are mixed with numbers drawn from (seed, epoch, batch).
-  /// Errors: an option out of range, no images, fewer images than one batch with drop_last.
+  /// Errors: an option out of range, no images, fewer images than one batch with drop_last, one
+  /// image with drop_single.
   Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options);
   /// Stops the workers after the image at hand.
   ~Loader();
@@ -53,6 +56,8 @@ class Loader {
 
   /// Batches in one epoch.
   std::int64_t batches() const;
+  /// Images that no batch of an epoch has: 0 without drop_last and drop_single.
+  std::int64_t left_out() const;
   /// Begins (or re-enters, for a resume) epoch `epoch` at batch `first`, 0 to batches(). Drops what
   /// was prefetched. A new loader is before epoch 0, and begins it when next() comes first.
   void start_epoch(std::int64_t epoch, std::int64_t first = 0);

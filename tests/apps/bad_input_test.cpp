@@ -75,7 +75,8 @@ TEST_F(BadInput, unknown_model) {
 }
 
 TEST_F(BadInput, batch_larger_than_the_train_set) {
-  expect_train_failure({"--set", "data.batch=65"}, {"64 images", "less than one batch of 65"});
+  expect_train_failure({"--set", "data.batch=65", "--set", "data.last_batch=drop"},
+                       {"64 images", "less than one batch of 65"});
 }
 
 TEST_F(BadInput, type_that_no_network_runs_in) {

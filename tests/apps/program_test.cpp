@@ -80,6 +80,31 @@ TEST_F(Program, trains_and_leaves_a_run_folder) {
                       last("run", best == 1 ? "epoch-0001.ckpt" : "epoch-0002.ckpt"));
 }
 
+/// 64 images: 2 of 31 and the 2 that are left; with 63 images one is left, which nobody can train
+/// on.
+TEST_F(Program, trains_on_the_incomplete_last_batch) {
+  const Result all = train("all", {"--set", "data.batch=31"});
+  EXPECT_NE(all.out.find("2 epochs of 3 steps"), std::string::npos) << all.out;
+  EXPECT_EQ(all.out.find("leaves out"), std::string::npos) << all.out;
+  EXPECT_EQ(read_log(path("all"))[0]["left_out_images"], 0);
+
+  const Result single = train("single", {"--set", "data.batch=21"});
+  EXPECT_NE(single.out.find("Each epoch leaves out 1 image"), std::string::npos) << single.out;
+  EXPECT_NE(single.out.find("2 epochs of 3 steps"), std::string::npos) << single.out;
+  EXPECT_EQ(read_log(path("single"))[1]["left_out_images"], 1);
+
+  const Result drop = train("drop", {"--set", "data.batch=31", "--set", "data.last_batch=drop"});
+  EXPECT_NE(drop.out.find("2 epochs of 2 steps"), std::string::npos) << drop.out;
+  EXPECT_NE(drop.out.find("Each epoch leaves out 2 images"), std::string::npos) << drop.out;
+  EXPECT_EQ(read_log(path("drop"))[1]["left_out_images"], 2);
+
+  const Result small = train("small", {"--set", "data.batch=128"});
+  EXPECT_NE(small.out.find("2 epochs of 1 steps"), std::string::npos) << small.out;
+  expect_failure({"train", recipe(), "--out", path("none"), "--set", "data.batch=128", "--set",
+                  "data.last_batch=drop"},
+                 {"64 images", "batch of 128", "data.last_batch \"train\""});
+}
+
 TEST_F(Program, learns) {
   // Brightness tells the classes of the tiny data apart, so a net that learns beats chance, 10 %.
   write_tiny_data(dir_ / "data", 320, 100);

@@ -70,6 +70,50 @@ TEST(Loader, an_epoch_holds_every_image_once_with_its_label) {
   EXPECT_EQ(std::set<std::int64_t>(seen.begin(), seen.end()).size(), 53u);
 }
 
+TEST(Loader, batches_of_every_size_of_set) {
+  struct Case {
+    std::int64_t images, batch;
+    bool drop_last, drop_single;
+    std::vector<std::int64_t> sizes;
+  };
+  const std::vector<Case> cases{{10, 4, false, true, {4, 4, 2}}, {10, 4, true, true, {4, 4}},
+                                {9, 4, false, true, {4, 4}},     {9, 4, false, false, {4, 4, 1}},
+                                {8, 4, false, true, {4, 4}},     {3, 4, false, true, {3}},
+                                {60, 128, false, true, {60}},    {3, 1, false, true, {1, 1, 1}}};
+  for (const Case& c : cases)
+    for (const int workers : {0, 2}) {
+      Loader loader(noise_dataset(c.images), {},
+                    {.batch = c.batch,
+                     .drop_last = c.drop_last,
+                     .drop_single = c.drop_single,
+                     .workers = workers});
+      std::vector<std::int64_t> sizes;
+      std::int64_t images = 0;
+      while (const auto batch = loader.next()) {
+        sizes.push_back(batch->labels.dim(0));
+        EXPECT_EQ(batch->images.dim(0), sizes.back());
+        images += sizes.back();
+      }
+      EXPECT_EQ(sizes, c.sizes) << c.images << " images, batch " << c.batch;
+      EXPECT_EQ(loader.batches(), static_cast<std::int64_t>(sizes.size()));
+      EXPECT_EQ(loader.left_out(), c.images - images);
+    }
+  expect_error(
+      [] { Loader(noise_dataset(1), {}, {.batch = 4, .drop_last = false, .drop_single = true}); },
+      {"1 image", "data.batch 1"});
+}
+
+TEST(Loader, an_incomplete_batch_is_mixed_within_itself) {
+  Augment augment;
+  augment.mixup = 1;
+  Loader loader(noise_dataset(6), augment, {.batch = 4, .drop_last = false, .drop_single = true});
+  loader.next();
+  const auto last = loader.next();
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->images.dim(0), 2);
+  EXPECT_TRUE(last->mixing.on());
+}
+
 TEST(Loader, drop_last_leaves_out_the_incomplete_batch) {
   Loader loader(noise_dataset(53), {}, {.batch = 8});
   EXPECT_EQ(loader.batches(), 6);
@@ -424,7 +468,8 @@ TEST(Loader, refuses_wrong_options) {
   expect_error([&] { Loader(set, {}, {.batch = 4, .workers = -2}); }, {"workers", "got -2"});
   expect_error([&] { Loader(set, {}, {.batch = 4, .prefetch = 0}); }, {"prefetch", "got 0"});
   expect_error([&] { Loader(set, {}, {.batch = 4, .dtype = DType::u8}); }, {"f32 or bf16", "u8"});
-  expect_error([&] { Loader(set, {}, {.batch = 11}); }, {"10 images", "batch of 11", "drop_last"});
+  expect_error([&] { Loader(set, {}, {.batch = 11}); },
+               {"10 images", "batch of 11", "data.last_batch"});
   expect_error([&] { Loader(nullptr, {}, {}); }, {"no data set"});
   Loader loader(set, {}, {.batch = 4});
   expect_error([&] { loader.start_epoch(-1); }, {"epoch", "-1"});
