@@ -11,7 +11,6 @@ packages=(
   libopenblas-dev
   nlohmann-json3-dev libcli11-dev libxxhash-dev
   libjpeg-dev libpng-dev zlib1g-dev libarchive-dev
-  libboost-dev    # Student's t, for the studies
   libjs-chart.js  # charts of the pages that the program writes
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev libturbojpeg0-dev  # the tests, and the JPEG files that they write

@@ -30,6 +30,34 @@ TEST(Statistics, AgreesWithTables) {
   EXPECT_TRUE(std::isinf(half_interval({1})));
 }
 
+TEST(Statistics, StudentsTailsByClosedFormsAndByTheDensity) {
+  for (const double t : {0.01, 0.3, 1.0, 2.5, 7.0, 40.0}) {
+    // Closed forms for 3 and 4 degrees, with the angle atan(t / sqrt(freedom)).
+    const double three = std::atan(t / std::sqrt(3.0)), four = std::atan(t / 2);
+    EXPECT_NEAR(two_sided_p(t, 3), 1 - (three + std::sin(three) * std::cos(three)) * 2 / M_PI,
+                1e-13);
+    EXPECT_NEAR(two_sided_p(t, 4), 1 - std::sin(four) * (1 + std::pow(std::cos(four), 2) / 2),
+                1e-13);
+    for (const double freedom : {1.3, 5.882, 61.0, 1e4}) {
+      // Simpson's rule over the density from 0 to t.
+      const double scale = std::exp(std::lgamma((freedom + 1) / 2) - std::lgamma(freedom / 2)) /
+                           std::sqrt(freedom * M_PI);
+      constexpr int pieces = 20'000;
+      double inside = 0;
+      for (int i = 0; i <= pieces; ++i) {
+        const double at = t * i / pieces;
+        const double weight = i == 0 || i == pieces ? 1 : i % 2 ? 4 : 2;
+        inside += weight * scale * std::pow(1 + at * at / freedom, -(freedom + 1) / 2);
+      }
+      inside *= t / pieces / 3;
+      EXPECT_NEAR(two_sided_p(t, freedom), 1 - 2 * inside, 1e-9) << t << ' ' << freedom;
+    }
+  }
+  for (const double freedom : {1.0, 2.7, 30.0, 500.0})
+    for (const double p : {1.0, 0.5, 0.05, 1e-6})
+      EXPECT_NEAR(two_sided_p(t_quantile(p, freedom), freedom), p, 1e-12 + p * 1e-9);
+}
+
 TEST(Statistics, WelchAndHolm) {
   // Means 3 and 7, variances 2.5 and 10 of 5 values each: t = -4 / sqrt(2.5), freedom by hand
   // (0.5 + 2)^2 / (0.25 / 4 + 4 / 4) = 5.882...
