@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "apps/command.hpp"
+#include "apps/command_line.hpp"
 #include "apps/json.hpp"
 #include "apps/progress.hpp"
 #include "core/error.hpp"
@@ -44,7 +45,7 @@ int fetch(const FetchArguments& args) {
   for (const auto& file : result.files) std::cout << file.string() << ": complete, checksum fits\n";
   std::cout << "Downloaded " << bytes_for_people(static_cast<double>(result.bytes_downloaded))
             << ", unpacked " << result.files_unpacked << " files. Look at it with\n"
-            << "  exciton data info " << args.dir << std::endl;
+            << "  " << command_line({"data", "info", args.dir}) << std::endl;
   return 0;
 }
 

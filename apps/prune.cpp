@@ -7,6 +7,7 @@
 
 #include "apps/checkpoint.hpp"
 #include "apps/command.hpp"
+#include "apps/command_line.hpp"
 #include "apps/evaluate.hpp"
 #include "apps/pruning.hpp"
 #include "apps/quiet_out.hpp"
@@ -152,7 +153,8 @@ int run(const PruneArguments& args) {
   std::printf("Saved in %s; a run like others: eval, predict, inspect, bench infer %s\n",
               out.c_str(), out.c_str());
   if (!tuned)
-    std::printf("Fine-tune it with\n  exciton train %s --resume --epochs 3\n", out.c_str());
+    std::printf("Fine-tune it with\n  %s\n",
+                command_line({"train", out, "--resume", "--epochs", "3"}).c_str());
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "apps/command_line.hpp"
 #include "apps/evaluate.hpp"
 #include "apps/gate_stats.hpp"
 #include "apps/interrupt.hpp"
@@ -465,7 +466,7 @@ class Trainer {
     progress.line(format("Interrupted in epoch %lld, everything is saved in %s",
                          static_cast<long long>(position_.epoch + 1),
                          folder_.checkpoint(position_).c_str()));
-    std::cout << "Go on with\n  exciton train " << folder_.path().string() << " --resume"
+    std::cout << "Go on with\n  " << command_line({"train", folder_.path().string(), "--resume"})
               << std::endl;
     return Outcome::interrupted;
   }
@@ -490,10 +491,10 @@ class Trainer {
     std::cout << format("; best %.2f %% after epoch %lld\n", 100 * best_.top1,
                         static_cast<long long>(best_.epoch))
               << "Saved in " << run << ": recipe.json, log.jsonl, checkpoints/\nTry next\n"
-              << "  exciton eval " << run << "              accuracy of every class\n"
-              << "  exciton predict " << run << " IMAGE...  what is on a JPEG or PNG\n"
-              << "  exciton summary " << model_.name << "   layers, parameters, multiply-adds"
-              << std::endl;
+              << "  " << command_line({"eval", run}) << "              accuracy of every class\n"
+              << "  " << command_line({"predict", run}) << " IMAGE...  what is on an image\n"
+              << "  " << command_line({"summary", model_.name})
+              << "   layers, parameters, multiply-adds" << std::endl;
   }
 
   std::string title() const {

@@ -13,6 +13,11 @@ namespace exciton::data {
 namespace fs = std::filesystem;
 namespace {
 
+/// A type of our own: the C library gives fclose attributes that a template argument would lose.
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
 /// What the callbacks need and what they have to say. They must not throw through C code.
 struct Sink {
   std::FILE* file;
@@ -60,8 +65,8 @@ TransferEnd transfer(const Transfer& what) {
   if (have > what.bytes) have = 0;  // not ours
   if (have == what.bytes) return {.complete = true};
 
-  const std::unique_ptr<std::FILE, decltype(&std::fclose)> file(
-      std::fopen(what.part.c_str(), have > 0 ? "ab" : "wb"), &std::fclose);
+  const std::unique_ptr<std::FILE, CloseFile> file(
+      std::fopen(what.part.c_str(), have > 0 ? "ab" : "wb"));
   check(file != nullptr, "download: cannot write ", what.part.string(), ": ", std::strerror(errno));
   Sink sink{file.get(), have, what.bytes, what.progress};
   char message[CURL_ERROR_SIZE] = "";

@@ -69,6 +69,8 @@ trap hide EXIT
 show /proc /proc
 show /sys /sys
 show /dev /dev
+show /dev/pts /dev/pts
+show /dev/shm /dev/shm
 if [[ -d $here/../shared ]]; then show "$(realpath -- "$here/../shared")" /src/shared read-only; fi
 
 # Root's own environment stays outside, but for the settings that choose kernels.

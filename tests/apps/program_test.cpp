@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <thread>
@@ -45,6 +47,16 @@ void write_png(const std::string& path, int width, int height, int channels) {
   image.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
   const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(width * height * channels), 120);
   ASSERT_NE(png_image_write_to_file(&image, path.c_str(), 0, pixels.data(), 0, nullptr), 0);
+}
+
+TEST_F(Program, proposes_commands_that_run_as_printed) {
+  const Result result = train("it's a run");
+  const auto at = result.out.find("\n  ", result.out.find("Try next"));
+  ASSERT_NE(at, std::string::npos) << result.out;
+  // The words after the command are for people: a column of explanations.
+  const std::string line = result.out.substr(at + 3, result.out.find("    ", at + 3) - at - 3);
+  EXPECT_EQ(std::system((line + " > /dev/null").c_str()), 0) << line;
+  EXPECT_NE(line.find(" eval "), std::string::npos) << line;
 }
 
 TEST_F(Program, trains_and_leaves_a_run_folder) {

@@ -1,5 +1,6 @@
 #include "data/image.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "support.hpp"
