@@ -14,7 +14,9 @@ namespace exciton::data {
 
 /// The binary layout of CIFAR (Krizhevsky, "Learning multiple layers of features from tiny images",
 /// 2009). A record is one label byte (CIFAR-100: a coarse one, then the fine one), then 1024 bytes
-/// each of red, green and blue, rows from the top. Files have exactly `records` records.
+/// each of red, green and blue, rows from the top. Files have exactly `records` records. The
+/// "python version" has the same in pickled dicts, of any number of images: "data", an array [N,
+/// 3072] of unsigned bytes, and a list of labels.
 struct CifarFormat {
   std::string kind, title;
   std::vector<std::string> train_files, test_files;
@@ -22,11 +24,16 @@ struct CifarFormat {
   std::int64_t coarse_classes = 0;                   ///< 0: the record has no coarse label byte
   std::vector<std::string> class_names;              ///< used when there is no names_file
   std::string names_file, folder;
+  /// The python version.
+  struct Pickled {
+    std::vector<std::string> train_files, test_files;
+    std::string labels, names_file, names, folder;  ///< `labels`, `names`: keys
+  } python;
 };
 CifarFormat cifar10_format();
 CifarFormat cifar100_format();
 
-/// Where files of this format lie: `dir` or its usual subfolder.
+/// Where files of this format lie: `dir` or one of its usual subfolders; the binary version first.
 std::optional<std::filesystem::path> find_cifar(const CifarFormat& format,
                                                 const std::filesystem::path& dir);
 /// `where` as found by find_cifar. Errors name file, record, what was wanted and what came.

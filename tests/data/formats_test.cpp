@@ -157,7 +157,7 @@ TEST(Cifar, names_file_with_too_few_names) {
   write_cifar(format, dir.path());
   write_file(dir / "batches.meta.txt", "cat\ndog\n");
   expect_error([&] { open_cifar(format, dir.path(), "train"); },
-               {"batches.meta.txt", "names 2", "wants 10"});
+               {"batches.meta.txt", "names 2", "expected 10"});
 }
 
 // The real sizes, through the front door: ten thousand records a file.

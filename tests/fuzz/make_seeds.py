@@ -4,10 +4,12 @@
 Usage: python3 tests/fuzz/make_seeds.py       (needs Pillow; rewrites seed_* in tests/fuzz/corpus)
 Other files there are inputs that once failed, or that libFuzzer found to reach more code.
 """
+import collections
 import gzip
 import io
 import json
 import pathlib
+import pickle
 import struct
 import tarfile
 
@@ -113,5 +115,29 @@ def checkpoint():
                                                  bytes(24)))
 
 
-for make in (cifar, idx, image, tar, recipe, checkpoint):
+def pickle_seeds():
+    """Every protocol of Python's own module, and a batch of CIFAR-10's python version by hand."""
+    values = {"labels": [0, 1, 255, 256, 70000, -1, 1 << 40, 1 << 80, True, None, 1.5],
+              b"bytes": (b"x", "t\u00e9\U0001f600", bytearray(b"y")), "nested": [[(1,), {2}], {}],
+              "frozen": frozenset([1]), "long": "z" * 300}
+    values["again"] = values["nested"]
+    for protocol in range(6):
+        write("pickle", f"protocol{protocol}", pickle.dumps(values, protocol))
+    for protocol in range(3):
+        write("pickle", f"object{protocol}", pickle.dumps(collections.OrderedDict(w=1), protocol))
+    # As Python 2 and an old numpy wrote it.
+    data = bytes(range(256)) * 12
+    array = (b"cnumpy.core.multiarray\n_reconstruct\nq\1(cnumpy\nndarray\nq\2K\0\x85U\1btR(K\1K\1M\0\x0c\x86"
+             b"cnumpy\ndtype\nq\3(U\2u1K\0K\1tR(K\3U\1|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T"
+             + struct.pack("<I", len(data)) + data + b"tb")
+    write("pickle", "cifar", b"\x80\2}q\0(U\4data" + array + b"U\6labels](K\3eu.")
+    write("pickle", "system", b"cposix\nsystem\n(S'true'\ntR.")
+    write("pickle", "cut", pickle.dumps(values, 2)[:60])
+    write("pickle", "marks", b"(" * 5000)
+    write("pickle", "twice", b"K\1" + b"2" * 200000 + b".")
+    write("pickle", "deep", b"N" + b"\x85" * 50000 + b".")
+    write("pickle", "itself", b"]q\0h\0a.")
+
+
+for make in (cifar, idx, image, tar, recipe, checkpoint, pickle_seeds):
     make()
