@@ -41,9 +41,9 @@ class PackedWeights {
 /// correlation of x with dy, dbias the sum of dy. x f32 or bf16 with w f32 runs on the kernels of
 /// ops/convolution: Winograd's for 3x3 windows of stride 1 or 2 (bf16 maps where the processor does
 /// not multiply bf16 faster), else oneDNN's (bf16 through f32 copies where there are no other
-/// kernels: same values, slower). f64 runs the plain twin,
-/// direct loops of the formula above. Errors: ranks, channels against groups, an output without
-/// pixels.
+/// kernels: same values, slower) or, where oneDNN must not run, our own direct convolution. f64
+/// runs the plain twin, direct loops of the formula above. Errors: ranks, channels against groups,
+/// an output without pixels.
 struct Conv2d {
   static constexpr std::string_view name = "conv2d";
   ConvSpec spec;

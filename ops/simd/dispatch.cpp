@@ -2,6 +2,7 @@
 
 #include "ops/processor.hpp"
 #include "ops/simd/channel_kernels.hpp"
+#include "ops/simd/direct_kernels.hpp"
 #include "ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops::simd {
@@ -34,6 +35,8 @@ Isa isa() {
   template <class T>                                        \
   const ChannelKernels<T>& channel_kernels();               \
   template <class T>                                        \
+  const DirectKernels<T>& direct_kernels();                 \
+  template <class T>                                        \
   const WinogradKernels<T>& winograd_kernels(WinogradForm); \
   }
 EXCITON_DECLARE(baseline)
@@ -56,6 +59,21 @@ const ChannelKernels<T>& channel_kernels() {
 template const ChannelKernels<float>& channel_kernels<float>();
 template const ChannelKernels<bf16>& channel_kernels<bf16>();
 template const ChannelKernels<double>& channel_kernels<double>();
+
+template <class T>
+const DirectKernels<T>& direct_kernels(std::int64_t outputs) {
+  switch (isa() == Isa::avx512 && outputs <= 8 ? Isa::avx2 : isa()) {
+    case Isa::avx512:
+      return avx512::direct_kernels<T>();
+    case Isa::avx2:
+      return avx2::direct_kernels<T>();
+    case Isa::baseline:
+      break;
+  }
+  return baseline::direct_kernels<T>();
+}
+template const DirectKernels<float>& direct_kernels<float>(std::int64_t);
+template const DirectKernels<bf16>& direct_kernels<bf16>(std::int64_t);
 
 template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o) {
