@@ -1,48 +1,57 @@
 #include "ops/batch_norm.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
 
-NormStatistics norm_statistics(const BatchNormSpec& spec, const double* sums, const double* squares,
-                               std::int64_t images, std::int64_t count, std::int64_t channels,
-                               DType type) {
+NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMoments* moments,
+                               std::int64_t count, std::int64_t channels, DType type) {
   constexpr std::string_view name = BatchNorm::name;
   RunningStats* running = spec.running;
   if (running)
     check(running->mean.numel() == channels && running->var.numel() == channels, name,
           ": running statistics of ", running->mean.numel(), " channels for ", channels);
-  NormStatistics out{Tensor({channels}, type), Tensor({channels}, type)};
-  dispatch_float(type, name, [&](auto tag) {
-    using A = decltype(tag);
-    const auto store = [&](std::int64_t k, double mean, double var) {
-      out.mean.data<Acc<A>>()[k] = static_cast<Acc<A>>(mean);
-      out.rstd.data<Acc<A>>()[k] = static_cast<Acc<A>>(1 / std::sqrt(var + spec.eps));
-    };
-    if (!spec.training) {
-      check(running != nullptr, name, ": evaluation needs running statistics");
-      for (std::int64_t k = 0; k < channels; ++k) store(k, running->mean.at(k), running->var.at(k));
-      return;
+  NormStatistics out{Tensor({channels}, type), Tensor({channels}, DType::f64),
+                     Tensor({channels}, type)};
+  const auto store = [&](std::int64_t k, double mean, double var) {
+    out.center.set(k, mean);
+    out.rest.set(k, mean - out.center.at(k));
+    out.rstd.set(k, 1 / std::sqrt(var + spec.eps));
+  };
+  if (!spec.training) {
+    check(running != nullptr, name, ": evaluation needs running statistics");
+    for (std::int64_t k = 0; k < channels; ++k) store(k, running->mean.at(k), running->var.at(k));
+    return out;
+  }
+  check(count > 1, name, ": training needs more than one value a channel, got ", count);
+  const auto m = static_cast<double>(count);
+  const std::int64_t images = moments->sums.first.dim(0);
+  const auto total = simd::over_images(moments->sums.a(), images, channels);
+  const auto square = simd::over_images(moments->sums.b(), images, channels);
+  for (std::int64_t k = 0; k < channels; ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    const double offset = total[i] / m, difference = square[i] / m - offset * offset;
+    const double mean = moments->reference.at(k) + offset;
+    const double var = difference < 0 ? 0 : difference;  // NaN stays NaN
+    store(k, mean, var);
+    if (running) {
+      const double keep = 1 - spec.momentum;
+      running->mean.set(k, keep * running->mean.at(k) + spec.momentum * mean);
+      running->var.set(k, keep * running->var.at(k) + spec.momentum * var * m / (m - 1));
     }
-    check(count > 1, name, ": training needs more than one value a channel, got ", count);
-    const auto m = static_cast<double>(count);
-    const auto total = simd::over_images(sums, images, channels);
-    const auto square = simd::over_images(squares, images, channels);
-    for (std::int64_t k = 0; k < channels; ++k) {
-      const auto i = static_cast<std::size_t>(k);
-      const double mean = total[i] / m;
-      const double var = std::max(0.0, square[i] / m - mean * mean);
-      store(k, mean, var);
-      if (running) {
-        const double keep = 1 - spec.momentum;
-        running->mean.set(k, keep * running->mean.at(k) + spec.momentum * mean);
-        running->var.set(k, keep * running->var.at(k) + spec.momentum * var * m / (m - 1));
-      }
-    }
-  });
+  }
   return out;
+}
+
+NormAffine::NormAffine(const NormStatistics& stats, const Tensor& gamma, const Tensor& beta)
+    : a(gamma.shape(), gamma.dtype()), b(gamma.shape(), gamma.dtype()) {
+  for (std::int64_t k = 0; k < gamma.numel(); ++k) {
+    a.set(k, gamma.at(k) * stats.rstd.at(k));
+    b.set(k, beta.at(k) - a.at(k) * stats.rest.at(k));
+  }
 }
 
 Tensor BatchNorm::forward(Saved& saved, const Tensor& x, const Tensor& gamma,
@@ -58,27 +67,18 @@ Tensor BatchNorm::forward(Saved& saved, const Tensor& x, const Tensor& gamma,
     const auto& kernels = simd::channel_kernels<T>();
     const simd::MapCut cut = simd::MapCut::of(x.shape());
     const T* xp = x.data<T>();
-    simd::ImageSums sums;
-    if (spec.training)
-      sums = simd::image_sums(
-          cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double* square) {
-            kernels.sums(xp + at, pixels, c, sum, square);
-          });
-    const NormStatistics stats = norm_statistics(spec, spec.training ? sums.a() : nullptr,
-                                                 spec.training ? sums.b() : nullptr, cut.images,
-                                                 cut.values(), c, dtype_of<A>);
-    Tensor a({c}, dtype_of<A>), b({c}, dtype_of<A>);
-    A *ap = a.data<A>(), *bp = b.data<A>();
-    for (std::int64_t k = 0; k < c; ++k) {
-      ap[k] = gamma.data<A>()[k] * stats.rstd.data<A>()[k];
-      bp[k] = beta.data<A>()[k] - ap[k] * stats.mean.data<A>()[k];
-    }
+    simd::ImageMoments moments;
+    if (spec.training) moments = simd::image_moments(cut, xp);
+    NormStatistics stats = norm_statistics(spec, &moments, cut.values(), c, dtype_of<A>);
+    const NormAffine norm(stats, gamma, beta);
+    const typename simd::ChannelKernels<T>::Affine affine{norm.a.data<A>(), norm.b.data<A>(),
+                                                          std::as_const(stats.center).data<A>()};
     Tensor y(x.shape(), x.dtype());
     T* yp = y.data<T>();
     cut.run([&](auto, auto, std::int64_t at, std::int64_t pixels) {
-      kernels.apply(xp + at, ap, bp, nullptr, false, yp + at, pixels, c);
+      kernels.apply(xp + at, affine, nullptr, false, yp + at, pixels, c);
     });
-    saved = {x, gamma, stats.mean, stats.rstd};
+    saved = {x, gamma, std::move(stats)};
     return y;
   });
 }
@@ -91,9 +91,11 @@ Grads<3> BatchNorm::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     const auto& kernels = simd::channel_kernels<T>();
     const simd::MapCut cut = simd::MapCut::of(dy.shape());
     const T *xp = saved.x.data<T>(), *dp = dy.data<T>();
+    const A* center = saved.stats.center.data<A>();
     const auto sums = simd::image_sums(
         cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double* product) {
-          kernels.backward_sums(dp + at, nullptr, {}, xp + at, nullptr, pixels, c, sum, product);
+          kernels.backward_sums(dp + at, nullptr, {}, xp + at, center, nullptr, pixels, c, sum,
+                                product);
         });
     const auto g = simd::over_images(sums.a(), cut.images, c);
     const auto gx = simd::over_images(sums.b(), cut.images, c);
@@ -104,21 +106,21 @@ Grads<3> BatchNorm::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     const auto m = static_cast<double>(cut.values());
     for (std::int64_t k = 0; k < c; ++k) {
       const auto i = static_cast<std::size_t>(k);
-      const double mean = saved.mean.at(k), rstd = saved.rstd.at(k);
+      const double rest = saved.stats.rest.at(k), rstd = saved.stats.rstd.at(k);
       const double a = saved.gamma.at(k) * rstd;
-      const double dbeta = g[i], dgamma = rstd * (gx[i] - mean * g[i]);
+      const double dbeta = g[i], dgamma = rstd * (gx[i] - rest * g[i]);
       grads[1].data<A>()[k] = static_cast<A>(dgamma);
       grads[2].data<A>()[k] = static_cast<A>(dbeta);
       p.data<A>()[k] = static_cast<A>(a);
       q.data<A>()[k] = spec.training ? static_cast<A>(-a * rstd * dgamma / m) : A{0};
       r.data<A>()[k] =
-          spec.training ? static_cast<A>(a * (rstd * mean * dgamma - dbeta) / m) : A{0};
+          spec.training ? static_cast<A>(a * (rstd * rest * dgamma - dbeta) / m) : A{0};
     }
     if (needs[0]) {
       Tensor dx = reuse_or_new(dy, saved.x.shape(), dy.dtype());
       T* out = dx.data<T>();
       cut.run([&](auto, auto, std::int64_t at, std::int64_t pixels) {
-        kernels.backward_apply(dp + at, {}, xp + at, p.data<A>(), q.data<A>(), r.data<A>(),
+        kernels.backward_apply(dp + at, {}, xp + at, center, p.data<A>(), q.data<A>(), r.data<A>(),
                                out + at, pixels, c);
       });
       grads[0] = std::move(dx);

@@ -160,7 +160,7 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
       const simd::MapCut cut = simd::MapCut::of(dy.shape());
       const auto sums = simd::image_sums(
           cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double*) {
-            simd::channel_kernels<T>().sums(dy.data<T>() + at, pixels, cut.c, sum, nullptr);
+            simd::channel_kernels<T>().sums(dy.data<T>() + at, pixels, cut.c, sum);
           });
       grads[2] = Tensor({cut.c}, dtype_of<Acc<T>>);
       const auto total = simd::over_images(sums.a(), cut.images, cut.c);

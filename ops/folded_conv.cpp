@@ -32,7 +32,7 @@ void finish(Tensor& y, const Tensor& s, const Tensor& shortcut, bool relu) {
       T* yp = y.data<T>();
       const T* sp = shortcut.empty() ? nullptr : shortcut.data<T>();
       cut.run([&](auto, std::int64_t n, std::int64_t at, std::int64_t pixels) {
-        simd::channel_kernels<T>().apply(yp + at, s.data<float>() + n * cut.c, nullptr,
+        simd::channel_kernels<T>().apply(yp + at, {.a = s.data<float>() + n * cut.c},
                                          sp ? sp + at : nullptr, relu, yp + at, pixels, cut.c);
       });
     }

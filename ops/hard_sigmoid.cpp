@@ -14,7 +14,7 @@ Tensor HardSigmoid::forward(Saved& saved, const Tensor& x) const {
 
 Grads<1> HardSigmoid::backward(Saved& saved, Tensor dy, Needs<1>) const {
   return {map_gradient(
-      name, [](auto d, auto y) { return y > 0 && y < 1 ? d / 6 : decltype(d){0}; }, dy, saved.y)};
+      name, [](auto d, auto y) { return y <= 0 || y >= 1 ? decltype(d){0} : d / 6; }, dy, saved.y)};
 }
 
 std::vector<Example<HardSigmoid>> HardSigmoid::examples() {

@@ -8,7 +8,8 @@
 
 namespace exciton::ops {
 
-/// x of any shape -> y = max(0, x); NaN stays NaN. Backward: dx = dy [y > 0].
+/// x of any shape -> y = max(0, x); NaN stays NaN. Backward: dx = dy [y > 0], and dy where y is
+/// NaN. Every kernel that ends in a ReLU does the same.
 struct Relu {
   static constexpr std::string_view name = "relu";
   struct Saved {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <limits>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "core/threads.hpp"
 #include "ops/onednn/descriptors.hpp"
 #include "ops/processor.hpp"
+#include "ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops::onednn {
 namespace {
@@ -151,12 +154,11 @@ struct Convolution::State {
     return {{1, g.o, 1, 1}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::nhwc};
   }
 
-  /// The epilogue in the order of its formula.
+  /// The epilogue in the order of its formula, but for the ReLU: oneDNN's makes 0 of NaN.
   static dnnl::post_ops post_ops(const ConvGeometry& g, const ConvDims& d) {
     dnnl::post_ops ops;
     if (g.epilogue.gates) ops.append_binary(dnnl::algorithm::binary_mul, gates_desc(g));
     if (g.epilogue.shortcut) ops.append_binary(dnnl::algorithm::binary_add, d.dst);
-    if (g.epilogue.relu) append_relu(ops);
     return ops;
   }
 
@@ -327,12 +329,19 @@ Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const S
   return part_groups(plain, g);
 }
 
+/// Whether oneDNN has kernels for bf16 here: from AVX-512 on, unless DNNL_MAX_CPU_ISA forbids it.
+static bool multiplies_bf16() {
+  constexpr auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  static const bool can = (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
+  return can;
+}
+
 DType kernel_type(const ConvGeometry& g) {
   // oneDNN 2.6's 1x1 kernel on AVX512_BF16 adds wrong pixels of the shortcut to some map sizes
   // where the input channels are odd.
   const bool wrong =
       processor().bf16 && g.epilogue.shortcut && g.kh == 1 && g.kw == 1 && g.c % 2 != 0;
-  return g.dtype == DType::bf16 && (!processor().avx512 || wrong) ? DType::f32 : g.dtype;
+  return g.dtype == DType::bf16 && (!multiplies_bf16() || wrong) ? DType::f32 : g.dtype;
 }
 
 Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g) {
@@ -348,25 +357,54 @@ std::int64_t joined(const ConvGeometry& g) {
 
 namespace {
 
-/// Runs job pieces over the batch: one contiguous piece of images a thread.
+/// Runs jobs over the batch: one contiguous piece of images a thread, at most `most` images at a
+/// time, or, with fewer images than threads, each job on all threads.
 template <class Prepare, class Run>
-void over_pieces(std::int64_t images, Prepare&& prepare, Run&& run) {
+void over_pieces(std::int64_t images, std::int64_t most, Prepare&& prepare, Run&& run) {
   const int threads = num_threads();
   if (threads > 1 && images < threads) {
-    run(prepare(images, threads), 0, std::int64_t{0});
+    for (std::int64_t n = 0; n < images; n += most)
+      run(prepare(std::min(most, images - n), threads), 0, n);
     return;
   }
-  // Pieces come in at most two sizes.
-  std::vector<const Job*> jobs(static_cast<std::size_t>(threads));
-  for (int t = 0; t < threads; ++t) {
-    const Piece p = piece_of(images, t, threads);
-    jobs[static_cast<std::size_t>(t)] = &prepare(p.end - p.begin, 1);
-  }
+  // Pieces come in at most two sizes, so jobs come in at most three.
+  const auto jobs_of = [&](const Piece& p, auto&& f) {
+    for (std::int64_t n = p.begin; n < p.end; n += most) f(n, std::min(most, p.end - n));
+  };
+  std::map<std::int64_t, const Job*> jobs;
+  for (int t = 0; t < threads; ++t)
+    jobs_of(piece_of(images, t, threads), [&](std::int64_t, std::int64_t count) {
+      const Job*& job = jobs[count];
+      if (!job) job = &prepare(count, 1);
+    });
   parallel([&](int t, int n) {
     // A serial caller (n = 1 inside another parallel loop) does all pieces itself.
     for (int k = t; k < threads; k += n)
-      run(*jobs[static_cast<std::size_t>(k)], k, piece_of(images, k, threads).begin);
+      jobs_of(piece_of(images, k, threads),
+              [&](std::int64_t first, std::int64_t count) { run(*jobs.at(count), k, first); });
   });
+}
+
+constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max() / 2;
+
+/// y = max(0, y), NaN staying NaN.
+void relu(void* y, std::int64_t elements, DType type) {
+  dispatch_float(type, "conv2d", [&](auto tag) {
+    using T = decltype(tag);
+    parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+      simd::channel_kernels<T>().relu(static_cast<T*>(y) + begin, end - begin);
+    });
+  });
+}
+
+/// Images a job: one where gates are an image's own; where a ReLU follows so many that their maps
+/// are still in the second-level cache when it comes.
+std::int64_t images_at_once(const ConvGeometry& g) {
+  if (g.epilogue.gates) return 1;
+  if (!g.epilogue.relu) return all;
+  const auto bytes = g.y_image() * static_cast<std::int64_t>(size_of(g.dtype));
+  return std::max<std::int64_t>(
+      1, processor().second_level_cache / 2 / std::max<std::int64_t>(1, bytes));
 }
 
 const char* offset(const void* p, std::int64_t elements, DType type) {
@@ -385,31 +423,21 @@ void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, cons
     Convolution::run(job, slot, at(x, g.x_image()), bias, at(y, g.y_image()),
                      {epilogue.gates ? epilogue.gates + first * g.o : nullptr,
                       epilogue.shortcut ? at(epilogue.shortcut, g.y_image()) : nullptr});
+    if (g.epilogue.relu) relu(at(y, g.y_image()), job.images * g.y_image(), g.dtype);
   };
-  const auto prepare = [&](std::int64_t n, int threads) -> const Job& {
-    return conv.prepare(Direction::forward, g, n, threads, weights, version);
-  };
-  if (!g.epilogue.gates) {
-    over_pieces(images, prepare, run);
-    return conv.drop_scratchpads();
-  }
-  // Gates are an image's own, so images run one at a time: side by side, or each on all threads.
-  const bool side_by_side = images >= num_threads();
-  const Job& job = prepare(1, side_by_side ? 1 : num_threads());
-  if (!side_by_side)
-    for (std::int64_t n = 0; n < images; ++n) run(job, 0, n);
-  else
-    parallel([&](int t, int threads) {
-      const Piece p = piece_of(images, t, threads);
-      for (std::int64_t n = p.begin; n < p.end; ++n) run(job, t, n);
-    });
+  over_pieces(
+      images, images_at_once(g),
+      [&](std::int64_t n, int threads) -> const Job& {
+        return conv.prepare(Direction::forward, g, n, threads, weights, version);
+      },
+      run);
   conv.drop_scratchpads();
 }
 
 void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
                    const Tensor& weights, std::uint64_t version, const void* dy, void* dx) {
   over_pieces(
-      images,
+      images, all,
       [&](std::int64_t n, int threads) -> const Job& {
         return conv.prepare(Direction::backward_data, g, n, threads, weights, version);
       },
@@ -444,7 +472,7 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
   Tensor partial({threads, elements});
   float* sums = partial.data<float>();
   over_pieces(
-      images,
+      images, all,
       [&](std::int64_t n, int job_threads) -> const Job& {
         return conv.prepare(Direction::backward_weights, g, n, job_threads, {}, 0);
       },

@@ -11,9 +11,6 @@ struct ConvDims {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-inline void append_relu(dnnl::post_ops& ops) {
-  ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
-}
 inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& e,
                                                               const ConvDims& d, bool bias,
                                                               dnnl::prop_kind kind,
@@ -52,9 +49,6 @@ inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
 
 #else
 
-inline void append_relu(dnnl::post_ops& ops) {
-  ops.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
-}
 inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& e,
                                                               const ConvDims& d, bool bias,
                                                               dnnl::prop_kind kind,

@@ -31,20 +31,21 @@ A gate_value(GateKind kind, A u) {
   return u;
 }
 
-/// The derivative of the gate, from its value.
+/// The gradient before the gate of d behind it, from the gate's value s. As in relu and
+/// hard_sigmoid, what a flat part stops is 0 whatever d is, and NaN in s lets d pass.
 template <class A>
-A gate_slope(GateKind kind, A s) {
+A gate_gradient(GateKind kind, A d, A s) {
   switch (kind) {
     case GateKind::sigmoid:
-      return s * (1 - s);
+      return d * (s * (1 - s));
     case GateKind::tanh:
-      return 1 - s * s;
+      return d * (1 - s * s);
     case GateKind::relu:
-      return s > 0 ? A{1} : A{0};
+      return s <= 0 ? A{0} : d;
     case GateKind::hard_sigmoid:
-      return s > A{0} && s < A{1} ? A{1} / 6 : A{0};
+      return s <= A{0} || s >= A{1} ? A{0} : d / 6;
   }
-  return 1;
+  return d;
 }
 
 }  // namespace
@@ -124,9 +125,9 @@ Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
     const A *dsp = ds.data<A>(), *sp = s.data<A>(), *hp = h.data<A>();
     const Matrix<A> zm{z.data<A>(), in}, hm{hp, r}, w1m{w1.data<A>(), in}, w2m{w2.data<A>(), r},
         dum{du.data<A>(), c}, dhm{dh.data<A>(), r};
-    each<A>(du, [&](std::int64_t i, A& v) { v = dsp[i] * gate_slope(gate, sp[i]); });
+    each<A>(du, [&](std::int64_t i, A& v) { v = gate_gradient(gate, dsp[i], sp[i]); });
     multiply<A>(dum, w2m, dh.data<A>(), n, r, c);
-    each<A>(dh, [&](std::int64_t i, A& v) { v = hp[i] > 0 ? v : A{0}; });
+    each<A>(dh, [&](std::int64_t i, A& v) { v = hp[i] <= 0 ? A{0} : v; });
     Grads<5> grads;
     multiply<A>(dhm, w1m, dz.data<A>(), n, in, r);
     multiply<A>({dhm.data, r, true}, zm, dw1.data<A>(), r, in, n);

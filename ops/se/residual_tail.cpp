@@ -1,5 +1,9 @@
 #include "ops/se/residual_tail.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include "ops/add.hpp"
 #include "ops/relu.hpp"
 #include "ops/se/scale.hpp"
@@ -31,6 +35,57 @@ Tensor image_factors(const Tensor& per_channel, const Tensor& gates) {
   return out;
 }
 
+/// The norm's affine function of y with gates, for the kernels: s (a (y - center) + b).
+template <class T>
+class GatedAffine {
+ public:
+  GatedAffine(const NormAffine& norm, const NormStatistics& stats, const Tensor& gates)
+      : a_(image_factors<Acc<T>>(norm.a, gates)),
+        b_(image_factors<Acc<T>>(norm.b, gates)),
+        center_(stats.center),
+        row_(gates.empty() ? 0 : gates.dim(1)) {}
+  typename simd::ChannelKernels<T>::Affine at(std::int64_t image) const {
+    using A = Acc<T>;
+    return {a_.data<A>() + image * row_, b_.data<A>() + image * row_, center_.data<A>()};
+  }
+
+ private:
+  Tensor a_, b_, center_;
+  std::int64_t row_;
+};
+
+/// Max squeeze of y [N, pixels, C] behind the norm: for each image and channel the y whose
+/// a (y - center) is largest, less center, and its pixel.
+template <class T>
+void extremes_of(const T* y, const simd::MapCut& cut, const Acc<T>* a, const Acc<T>* center,
+                 Acc<T>* value, std::int64_t* where) {
+  using A = Acc<T>;
+  const std::int64_t c = cut.c;
+  Tensor low({cut.images, c}, dtype_of<A>), low_at({cut.images, c}, DType::i64);
+  A* lp = low.data<A>();
+  std::int64_t* lat = low_at.data<std::int64_t>();
+  parallel_for(cut.images, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const T* image = y + i * cut.pixels * c;
+      simd::channel_kernels<T>().extremes(image, cut.pixels, c, value + i * c, where + i * c,
+                                          lp + i * c, lat + i * c);
+      for (std::int64_t k = 0; k < c; ++k) {
+        const std::int64_t j = i * c + k;
+        // With a = 0 all are equal, so the first is the largest; but 0 times infinity is NaN.
+        const bool equal = a[k] == 0 && std::isfinite(value[j]) && std::isfinite(lp[j]);
+        if (equal) {
+          value[j] = static_cast<A>(image[k]);
+          where[j] = 0;
+        } else if (a[k] < 0 || (a[k] == 0 && std::isfinite(value[j]))) {
+          value[j] = lp[j];
+          where[j] = lat[j];
+        }
+        value[j] -= center[k];
+      }
+    }
+  });
+}
+
 }  // namespace
 
 Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma, const Tensor& beta,
@@ -51,73 +106,43 @@ Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma,
     const auto& kernels = simd::channel_kernels<T>();
     const simd::MapCut cut = simd::MapCut::of(y.shape());
     const T* yp = y.data<T>();
-    const bool want_max = se && squeeze == SqueezeKind::max;
-    simd::ImageSums sums;
-    if (norm.training || (se && !want_max))
-      sums = simd::image_sums(
-          cut, [&](auto, auto, std::int64_t at, std::int64_t count, double* sum, double* square) {
-            kernels.sums(yp + at, count, c, sum, norm.training ? square : nullptr);
-          });
-    const NormStatistics stats =
-        norm_statistics(norm, sums.first.empty() ? nullptr : sums.a(),
-                        sums.first.empty() ? nullptr : sums.b(), n, cut.values(), c, dtype_of<A>);
+    const bool of_max = se && squeeze == SqueezeKind::max;
+    simd::ImageMoments moments;
+    if (norm.training || (se && !of_max)) moments = simd::image_moments(cut, yp);
     saved.y = y;
-    saved.gamma = gamma;
-    saved.mean = stats.mean;
-    saved.rstd = stats.rstd;
-    saved.a = Tensor({c}, dtype_of<A>);
-    saved.b = Tensor({c}, dtype_of<A>);
-    A *ap = saved.a.data<A>(), *bp = saved.b.data<A>();
-    for (std::int64_t k = 0; k < c; ++k) {
-      ap[k] = gamma.data<A>()[k] * stats.rstd.data<A>()[k];
-      bp[k] = beta.data<A>()[k] - ap[k] * stats.mean.data<A>()[k];
-    }
+    saved.stats = norm_statistics(norm, &moments, cut.values(), c, dtype_of<A>);
+    saved.norm = NormAffine(saved.stats, gamma, beta);
     if (se) {
       saved.squeezed = Tensor({n, c}, dtype_of<A>);
+      const A *ap = saved.norm.a.data<A>(), *bp = saved.norm.b.data<A>();
       A* v = saved.squeezed.data<A>();
-      if (want_max) {
-        Tensor low({n, c}, dtype_of<A>), low_at({n, c}, DType::i64);
+      if (of_max) {
         saved.where = Tensor({n, c}, DType::i64);
-        std::int64_t* where = saved.where.data<std::int64_t>();
-        A* lp = low.data<A>();
-        std::int64_t* lat = low_at.data<std::int64_t>();
-        parallel_for(n, 1, [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            kernels.extremes(yp + i * pixels * c, pixels, c, v + i * c, where + i * c, lp + i * c,
-                             lat + i * c);
-            for (std::int64_t k = 0; k < c; ++k) {
-              if (ap[k] < 0) {  // the largest normalised value comes from the smallest y
-                v[i * c + k] = lp[i * c + k];
-                where[i * c + k] = lat[i * c + k];
-              } else if (ap[k] == 0) {  // all normalised values are equal: the first is the maximum
-                v[i * c + k] = static_cast<A>(yp[i * pixels * c + k]);
-                where[i * c + k] = 0;
-              }
-            }
+        extremes_of(yp, cut, ap, std::as_const(saved.stats.center).data<A>(), v,
+                    saved.where.data<std::int64_t>());
+      } else {
+        const double each_pixel = 1.0 / static_cast<double>(pixels);
+        const A *reference = moments.reference.data<A>(), *center = saved.stats.center.data<A>();
+        each_row(n, c, [&](std::int64_t i) {
+          for (std::int64_t k = 0; k < c; ++k) {
+            const double move = static_cast<double>(reference[k]) - static_cast<double>(center[k]);
+            v[i * c + k] = static_cast<A>(moments.sums.a()[i * c + k] * each_pixel + move);
           }
         });
       }
       Tensor z({n, c}, dtype_of<A>);
       A* zp = z.data<A>();
-      const double each_pixel = 1.0 / static_cast<double>(pixels);
       each_row(n, c, [&](std::int64_t i) {
-        if (!want_max)
-          for (std::int64_t k = i * c; k < (i + 1) * c; ++k)
-            v[k] = static_cast<A>(sums.a()[k] * each_pixel);
         for (std::int64_t k = 0; k < c; ++k) zp[i * c + k] = ap[k] * v[i * c + k] + bp[k];
       });
       saved.gates = Excite{gate}.forward(saved.excite, z, w1, b1, w2, b2);
     }
-    const Tensor fa = image_factors<A>(saved.a, saved.gates);
-    const Tensor fb = image_factors<A>(saved.b, saved.gates);
-    const A *fap = fa.data<A>(), *fbp = fb.data<A>();
-    const std::int64_t row = se ? c : 0;
+    const GatedAffine<T> affine(saved.norm, saved.stats, saved.gates);
     Tensor out(y.shape(), y.dtype());
     T* op = out.data<T>();
     const T* sp = shortcut.empty() ? nullptr : shortcut.data<T>();
     cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
-      kernels.apply(yp + at, fap + i * row, fbp + i * row, sp ? sp + at : nullptr, relu, op + at,
-                    count, c);
+      kernels.apply(yp + at, affine.at(i), sp ? sp + at : nullptr, relu, op + at, count, c);
     });
     saved.shortcut = !shortcut.empty();
     saved.relu_affine = relu && shortcut.empty();
@@ -131,15 +156,11 @@ Tensor ResidualTail::again(const Saved& saved) const {
   Tensor out(saved.y.shape(), saved.y.dtype());
   dispatch_float(out.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
-    using A = Acc<T>;
     const simd::MapCut cut = simd::MapCut::of(out.shape());
-    const Tensor fa = image_factors<A>(saved.a, saved.gates);
-    const Tensor fb = image_factors<A>(saved.b, saved.gates);
-    const std::int64_t row = saved.gates.empty() ? 0 : cut.c;
+    const GatedAffine<T> affine(saved.norm, saved.stats, saved.gates);
     cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
-      simd::channel_kernels<T>().apply(saved.y.data<T>() + at, fa.data<A>() + i * row,
-                                       fb.data<A>() + i * row, nullptr, relu, out.data<T>() + at,
-                                       count, cut.c);
+      simd::channel_kernels<T>().apply(saved.y.data<T>() + at, affine.at(i), nullptr, relu,
+                                       out.data<T>() + at, count, cut.c);
     });
   });
   return out;
@@ -160,17 +181,14 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     // gradients or the mask should not be formed again.
     const T *yp = saved.y.data<T>(), *dp = dout.data<T>();
     const T* d2p = dout2.empty() ? nullptr : dout2.data<T>();
-    const Tensor fa = image_factors<A>(saved.a, saved.gates);
-    const Tensor fb = image_factors<A>(saved.b, saved.gates);
-    const A *fap = fa.data<A>(), *fbp = fb.data<A>();
+    const GatedAffine<T> affine(saved.norm, saved.stats, saved.gates);
+    const A* center = saved.stats.center.data<A>();
     const auto mask_at = [&](std::int64_t i, std::int64_t at) {
       typename simd::ChannelKernels<T>::Mask mask;
-      if (saved.relu_affine) {
-        mask.a = fap + i * row;
-        mask.b = fbp + i * row;
-      } else if (relu) {
+      if (saved.relu_affine)
+        mask.of = affine.at(i);
+      else if (relu)
         mask.out = saved.out.data<T>() + at;
-      }
       return mask;
     };
     const bool keep = saved.shortcut ? (relu || d2p) : d2p != nullptr;
@@ -179,14 +197,15 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     T* gp = keep ? g.data<T>() : nullptr;
     const auto sums = simd::image_sums(cut, [&](auto, std::int64_t i, std::int64_t at,
                                                 std::int64_t count, double* sum, double* product) {
-      kernels.backward_sums(dp + at, d2p ? d2p + at : nullptr, mask_at(i, at), yp + at,
+      kernels.backward_sums(dp + at, d2p ? d2p + at : nullptr, mask_at(i, at), yp + at, center,
                             gp ? gp + at : nullptr, count, c, sum, product);
     });
     const double *G = sums.a(), *P = sums.b();
 
     // Between the passes: everything per image and channel.
-    const A *ap = saved.a.data<A>(), *bp = saved.b.data<A>();
-    const A *means = saved.mean.data<A>(), *rstds = saved.rstd.data<A>();
+    const A *ap = saved.norm.a.data<A>(), *bp = saved.norm.b.data<A>();
+    const A* rstds = saved.stats.rstd.data<A>();
+    const double* rests = saved.stats.rest.data<double>();
     const A* s = se ? saved.gates.data<A>() : nullptr;
     const A* v = se ? saved.squeezed.data<A>() : nullptr;
     Grads<8> grads;
@@ -219,13 +238,12 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
                      for (std::int64_t k = k0; k < k1; ++k) {
                        const std::int64_t j = i * c + k;
                        const auto kk = static_cast<std::size_t>(k);
-                       const auto mean = static_cast<double>(means[k]);
                        const auto rstd = static_cast<double>(rstds[k]);
                        const double sj = s ? static_cast<double>(s[j]) : 1.0;
                        const double dzj = dzp ? static_cast<double>(dzp[j]) : 0.0;
                        dbeta[kk] += sj * G[j] + dzj;
-                       dgamma[kk] += sj * rstd * (P[j] - mean * G[j]);
-                       if (dzp) dgamma[kk] += dzj * rstd * (static_cast<double>(v[j]) - mean);
+                       dgamma[kk] += sj * rstd * (P[j] - rests[k] * G[j]);
+                       if (dzp) dgamma[kk] += dzj * rstd * (static_cast<double>(v[j]) - rests[k]);
                      }
                    for (std::int64_t k = k0; k < k1; ++k) {
                      to_gamma[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
@@ -245,12 +263,11 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
         const std::int64_t j = i * c + k;
         const auto kk = static_cast<std::size_t>(k);
         const auto a = static_cast<double>(ap[k]);
-        const auto mean = static_cast<double>(means[k]);
         const auto rstd = static_cast<double>(rstds[k]);
         double qj = 0, rj = 0;
         if (norm.training) {
           qj = -a * rstd * dgamma[kk] * each_value;
-          rj = a * (rstd * mean * dgamma[kk] - dbeta[kk]) * each_value;
+          rj = a * (rstd * rests[k] * dgamma[kk] - dbeta[kk]) * each_value;
         }
         if (spread) rj += a * static_cast<double>(dzp[j]) * each_pixel;
         pp[j] = static_cast<A>(s ? a * static_cast<double>(s[j]) : a);
@@ -265,8 +282,8 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
       typename simd::ChannelKernels<T>::Mask mask;
       if (!gp) mask = mask_at(i, at);
-      kernels.backward_apply(g2 + at, mask, yp + at, pp + i * row, qp + i * row, rp + i * row,
-                             out + at, count, c);
+      kernels.backward_apply(g2 + at, mask, yp + at, center, pp + i * row, qp + i * row,
+                             rp + i * row, out + at, count, c);
     });
     if (se && squeeze == SqueezeKind::max)
       for (std::int64_t i = 0; i < n; ++i)

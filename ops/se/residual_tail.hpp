@@ -1,22 +1,23 @@
 /// The end of a residual branch as one operator: batch norm, SE, shortcut and ReLU in two passes
 /// over memory forward and two backward, no more than the tail of a plain residual block.
 ///
-/// Forward. One pass over y gives, for each image n and channel c, A = sum y and Q = sum y^2.
+/// Forward. One pass over y gives, for each image n and channel c, A = sum (y - k) and
+/// Q = sum (y - k)^2, k[c] being a value of y: about it, no large mean cancels digits.
 /// With m = N H W and sums over n:
-///   mu = sum A / m,   var = sum Q / m - mu^2,   r = 1 / sqrt(var + eps),   a = gamma r,
-///   b = beta - a mu,   z[n,c] = a A[n,c] / (H W) + b        (the squeeze of the normalised map)
+///   mu = k + sum A / m,   var = sum Q / m - (sum A / m)^2,   r = 1 / sqrt(var + eps),   a = gamma
+///   r, v[n,c] = A[n,c] / (H W) + k - mu,   z = a v + beta      (the squeeze of the normalised map)
 ///   s = excite(z)
-/// and one pass writes out = relu((s a) y + (s b) + shortcut).
+/// and one pass writes out = relu(s (a (y - mu) + beta) + shortcut).
 ///
 /// Backward. With g = dout [out > 0], which is also the shortcut's gradient, one pass gives
-/// G[n,c] = sum g and P[n,c] = sum g y. The rest is per image and channel:
-///   ds = a P + b G   -> excite backward -> dz and the gradients of its weights
+/// G[n,c] = sum g and P[n,c] = sum g (y - mu). The rest is per image and channel:
+///   ds = a P + beta G   -> excite backward -> dz and the gradients of its weights
 ///   dbeta  = sum over n of (s G + dz)
-///   dgamma = sum over n of [s r (P - mu G) + dz r (A / (H W) - mu)]
+///   dgamma = sum over n of r (s P + dz v)
 /// and one pass writes
-///   dy = (a s) g - (a r dgamma / m) y + a (dz / (H W) - dbeta / m + r mu dgamma / m).
-/// Without SE s = 1 and dz = 0. Max squeeze takes the extreme value of y in place of A / (H W) and
-/// gives its dz to that pixel alone. In evaluation mu and r are constants.
+///   dy = (a s) g - (a r dgamma / m) (y - mu) + a (dz / (H W) - dbeta / m).
+/// Without SE s = 1 and dz = 0. Max squeeze takes the extreme value of y - mu as v and gives its
+/// dz to that pixel alone. In evaluation mu and r are constants.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -40,12 +41,12 @@ struct ResidualTail {
   GateKind gate = GateKind::sigmoid;
 
   struct Saved {
-    Tensor y, out;             ///< out only where the ReLU's mask cannot be recomputed from y
-    Tensor gamma, mean, rstd;  ///< [C]
-    Tensor a, b;               ///< [C] factors of the norm
-    Tensor squeezed;           ///< [N, C] A / (H W), or the extreme value of y (SE only)
-    Tensor where;              ///< [N, C] pixel of the extreme value (max squeeze only)
-    Tensor gates;              ///< s [N, C] (SE only)
+    Tensor y, out;  ///< out only where the ReLU's mask cannot be recomputed from y
+    NormStatistics stats;
+    NormAffine norm;
+    Tensor squeezed;  ///< v [N, C] (SE only)
+    Tensor where;     ///< [N, C] pixel of the extreme value (max squeeze only)
+    Tensor gates;     ///< s [N, C] (SE only)
     Excite::Saved excite;
     bool shortcut = false, relu_affine = false;
   };

@@ -17,7 +17,7 @@ Tensor Scale::forward(Saved& saved, const Tensor& x, const Tensor& gate) const {
     const Acc<T>* s = gate.data<Acc<T>>();
     T* yp = y.data<T>();
     cut.run([&](auto, std::int64_t n, std::int64_t at, std::int64_t pixels) {
-      simd::channel_kernels<T>().apply(xp + at, s + n * cut.c, nullptr, nullptr, false, yp + at,
+      simd::channel_kernels<T>().apply(xp + at, {.a = s + n * cut.c}, nullptr, false, yp + at,
                                        pixels, cut.c);
     });
     return y;
@@ -34,10 +34,11 @@ Grads<2> Scale::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
     const A* s = saved.gate.data<A>();
     Grads<2> grads;
     if (needs[1]) {
-      const auto sums = simd::image_sums(cut, [&](auto, auto, std::int64_t at, std::int64_t pixels,
-                                                  double* sum, double* product) {
-        kernels.backward_sums(dp + at, nullptr, {}, xp + at, nullptr, pixels, cut.c, sum, product);
-      });
+      const auto sums = simd::image_sums(
+          cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double* product) {
+            kernels.backward_sums(dp + at, nullptr, {}, xp + at, nullptr, nullptr, pixels, cut.c,
+                                  sum, product);
+          });
       grads[1] = Tensor(saved.gate.shape(), dtype_of<A>);
       for (std::int64_t i = 0; i < grads[1].numel(); ++i)
         grads[1].data<A>()[i] = static_cast<A>(sums.b()[i]);
@@ -46,8 +47,8 @@ Grads<2> Scale::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
       Tensor dx = reuse_or_new(dy, saved.x.shape(), dy.dtype());
       T* out = dx.data<T>();
       cut.run([&](auto, std::int64_t n, std::int64_t at, std::int64_t pixels) {
-        kernels.backward_apply(dp + at, {}, nullptr, s + n * cut.c, nullptr, nullptr, out + at,
-                               pixels, cut.c);
+        kernels.backward_apply(dp + at, {}, nullptr, nullptr, s + n * cut.c, nullptr, nullptr,
+                               out + at, pixels, cut.c);
       });
       grads[0] = std::move(dx);
     }

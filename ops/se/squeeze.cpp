@@ -20,7 +20,7 @@ Tensor Squeeze::forward(Saved& saved, const Tensor& x) const {
       const simd::MapCut cut = simd::MapCut::of(x.shape());
       const auto sums = simd::image_sums(
           cut, [&](auto, auto, std::int64_t at, std::int64_t count, double* sum, double*) {
-            simd::channel_kernels<T>().sums(xp + at, count, c, sum, nullptr);
+            simd::channel_kernels<T>().sums(xp + at, count, c, sum);
           });
       for (std::int64_t i = 0; i < n * c; ++i)
         zp[i] = static_cast<A>(sums.a()[i] / static_cast<double>(pixels));

@@ -4,7 +4,7 @@
 /// instruction set and chosen at run time.
 ///
 /// T is the element type of the maps; A = Acc<T> that of per-channel factors. Sums are added to
-/// double accumulators every 64 pixels, so long maps lose nothing.
+/// double accumulators every 64 pixels, so long maps lose nothing. NaN in comes out as NaN.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -17,31 +17,46 @@ template <class T>
 struct ChannelKernels {
   using A = Acc<T>;
 
-  /// sum[c] += sum over p of y,  square[c] += sum over p of y^2 (square may be null).
-  void (*sums)(const T* y, std::int64_t pixels, std::int64_t c, double* sum, double* square);
+  /// sum[c] += sum over p of y.
+  void (*sums)(const T* y, std::int64_t pixels, std::int64_t c, double* sum);
 
-  /// out = act(a[c] y + b[c] + shortcut); act is max(0, .) when `relu`; shortcut may be null;
-  /// b may be null (0).
-  void (*apply)(const T* y, const A* a, const A* b, const T* shortcut, bool relu, T* out,
+  /// About a finite reference k[c]: sum[c] += sum over p of (y - k), square[c] += sum over p of
+  /// (y - k)^2. Each 64 pixels are summed about the first of them and moved to k in double, so that
+  /// no mean, however large beside the deviation, cancels digits.
+  void (*moments)(const T* y, const A* k, std::int64_t pixels, std::int64_t c, double* sum,
+                  double* square);
+
+  /// a (y - center) + b. center and b may be null (0). With the mean as center nothing cancels.
+  struct Affine {
+    const A *a = nullptr, *b = nullptr, *center = nullptr;
+  };
+  /// out = act(affine(y) + shortcut); act is max(0, .), which keeps NaN, when `relu`; shortcut may
+  /// be null.
+  void (*apply)(const T* y, const Affine& affine, const T* shortcut, bool relu, T* out,
                 std::int64_t pixels, std::int64_t c);
 
-  /// How a ReLU's derivative is found: not at all, from its output (out > 0), or recomputed from
-  /// its affine argument (a y + b > 0).
+  /// How a ReLU's derivative is found: not at all, from its output, or recomputed from its affine
+  /// argument of y. Gradients pass unless that is <= 0, so they pass where it is NaN.
   struct Mask {
     const T* out = nullptr;
-    const A *a = nullptr, *b = nullptr;
+    Affine of{};
   };
 
-  /// g = (d + d2) [mask];  G[c] += sum g,  P[c] += sum g y;  g is written when not null.
-  /// d2 may be null. g may be d or d2 itself.
-  void (*backward_sums)(const T* d, const T* d2, const Mask& mask, const T* y, T* g,
-                        std::int64_t pixels, std::int64_t c, double* sum, double* product);
+  /// g = (d + d2) [mask];  G[c] += sum g,  P[c] += sum g (y - center);  g is written when not null.
+  /// d2 and center may be null. g may be d or d2 itself. An affine mask has the same center.
+  void (*backward_sums)(const T* d, const T* d2, const Mask& mask, const T* y, const A* center,
+                        T* g, std::int64_t pixels, std::int64_t c, double* sum, double* product);
 
-  /// dy = p[c] g [mask] + q[c] y + r[c];  q and r may both be null (dy = p g). dy may be g or y.
-  void (*backward_apply)(const T* g, const Mask& mask, const T* y, const A* p, const A* q,
-                         const A* r, T* dy, std::int64_t pixels, std::int64_t c);
+  /// dy = p[c] g [mask] + q[c] (y - center) + r[c];  q and r may both be null (dy = p g), center,
+  /// too. dy may be g or y. An affine mask has the same center.
+  void (*backward_apply)(const T* g, const Mask& mask, const T* y, const A* center, const A* p,
+                         const A* q, const A* r, T* dy, std::int64_t pixels, std::int64_t c);
 
-  /// For max squeeze: high/low[c] = extreme values of y with their first pixel index.
+  /// y = max(0, y) for n elements; NaN stays NaN.
+  void (*relu)(T* y, std::int64_t n);
+
+  /// For max squeeze: high/low[c] = extreme values of y with the index of their first pixel; where
+  /// there are NaN, both are the last of them.
   void (*extremes)(const T* y, std::int64_t pixels, std::int64_t c, A* high, std::int64_t* high_at,
                    A* low, std::int64_t* low_at);
 

@@ -1,6 +1,8 @@
 /// Whole-map passes: the channel kernels cut over images (and, for few images, over pixels) and
 /// threads. Partial sums are combined in a fixed order.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/tensor.hpp"
@@ -72,6 +74,29 @@ ImageSums image_sums(const MapCut& cut, F&& f) {
       fa[t / cut.splits * cut.c + k] += a[t * cut.c + k];
       fb[t / cut.splits * cut.c + k] += b[t * cut.c + k];
     }
+  return out;
+}
+
+/// Sums of (y - reference) and its square over each image and channel, the latter about as large as
+/// the deviations: the reference [c] is the first pixel of the map, 0 where that is not finite.
+struct ImageMoments {
+  Tensor reference;  ///< Acc<T> [c]
+  ImageSums sums;
+};
+
+template <class T>
+ImageMoments image_moments(const MapCut& cut, const T* y) {
+  using A = Acc<T>;
+  ImageMoments out{Tensor::zeros({cut.c}, dtype_of<A>), {}};
+  A* k = out.reference.template data<A>();
+  if (cut.values() > 0)
+    for (std::int64_t i = 0; i < cut.c; ++i)
+      if (const A first = static_cast<A>(y[i]); std::isfinite(first)) k[i] = first;
+  const auto& kernels = channel_kernels<T>();
+  out.sums = image_sums(
+      cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double* square) {
+        kernels.moments(y + at, k, pixels, cut.c, sum, square);
+      });
   return out;
 }
 

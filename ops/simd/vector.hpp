@@ -68,14 +68,26 @@ EXCITON_INLINE V32 load(const bf16* p) {
 
 EXCITON_INLINE void store(float* p, V32 v) { std::memcpy(p, &v, sizeof v); }
 EXCITON_INLINE void store(double* p, V64 v) { std::memcpy(p, &v, sizeof v); }
-/// Rounds to nearest even. NaN stays NaN but for payloads with all upper bits set, which no
-/// arithmetic here makes.
+/// Rounds to nearest even; NaN, whatever its payload, becomes a quiet NaN.
 EXCITON_INLINE void store(bf16* p, V32 v) {
   U32 u;
   std::memcpy(&u, &v, sizeof u);
-  const U32 rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const U32 finite = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const U32 rounded = v != v ? (u >> 16) | 0x40u : finite;
   const U16 half = __builtin_convertvector(rounded, U16);
   std::memcpy(&p->bits, &half, sizeof half);
+}
+
+/// max(0, v); NaN stays NaN.
+template <class V>
+EXCITON_INLINE V relu(V v) {
+  return v < V{} ? V{} : v;
+}
+/// d where a ReLU whose output (or, as good, input) is y lets gradients pass; it does where y is
+/// NaN.
+template <class V>
+EXCITON_INLINE V relu_gradient(V d, V y) {
+  return y <= V{} ? V{} : d;
 }
 
 /// The first n lanes; the others are zero (load) or not written (store).

@@ -247,7 +247,7 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, const Winog
           V32 out = r[j] + bias;
           if (e.gates) out *= load(e.gates + at.image * c + k);
           if (e.shortcut) out += load(e.shortcut + to + j * c);
-          if (e.relu) out = out > V32{} ? out : V32{};
+          if (e.relu) out = relu(out);
           store(y + to + j * c, out);
         }
       }

@@ -5,18 +5,6 @@
 namespace exciton::ops {
 namespace {
 
-/// Which inputs are bf16 when activations are: the first, and those of its shape (a second
-/// operand, a shortcut). Parameters and gates stay f32.
-template <class Op>
-bool is_activation(std::size_t input, const std::vector<Shape>& shapes) {
-  if constexpr (std::is_same_v<Op, Excite>)
-    return false;
-  else if constexpr (std::is_same_v<Op, Conv2d> || std::is_same_v<Op, Linear>)
-    return input == 0;
-  else
-    return arity_of<Op> == any_number || shapes[input] == shapes[0];
-}
-
 template <class Op>
 void compare_with_double(DType type, double tolerance, bool plain) {
   const auto examples = Op::examples();
@@ -66,20 +54,6 @@ TEST(PlainTwin, Conv2d) {
 TEST(PlainTwin, Linear) {
   compare_with_double<Linear>(DType::f32, 1e-5, true);
   compare_with_double<Linear>(DType::bf16, 0x1p-7, true);
-}
-
-/// Output and gradients of f on the inputs, by the tape.
-template <class F>
-Outcome run_on_tape(F f, const std::vector<Tensor>& x, const Tensor& dy) {
-  Tape tape;
-  std::vector<Var> v;
-  for (const Tensor& t : x) v.push_back(t.empty() ? Var() : tape.watch(t));
-  const Var y = f(v);
-  Outcome r;
-  r.y = y.value();
-  tape.backward(y, dy.clone());
-  for (const Var& w : v) r.grads.push_back(w.empty() ? Tensor() : tape.gradient(w));
-  return r;
 }
 
 TEST(PlainTwin, ResidualTail) {

@@ -65,4 +65,30 @@ Tensor random_gradient(const Op& op, const std::vector<Tensor>& x, Generator& rn
   return Tensor::randn(y.shape(), rng, DType::f64).to(y.dtype());
 }
 
+/// Which inputs are bf16 when activations are: the first, and those of its shape (a second
+/// operand, a shortcut). Parameters and gates stay f32.
+template <class Op>
+bool is_activation(std::size_t input, const std::vector<Shape>& shapes) {
+  if constexpr (std::is_same_v<Op, Excite>)
+    return false;
+  else if constexpr (std::is_same_v<Op, Conv2d> || std::is_same_v<Op, Linear>)
+    return input == 0;
+  else
+    return arity_of<Op> == any_number || shapes[input] == shapes[0];
+}
+
+/// Output and gradients of f on the inputs, by the tape.
+template <class F>
+Outcome run_on_tape(F f, const std::vector<Tensor>& x, const Tensor& dy) {
+  Tape tape;
+  std::vector<Var> v;
+  for (const Tensor& t : x) v.push_back(t.empty() ? Var() : tape.watch(t));
+  const Var y = f(v);
+  Outcome r;
+  r.y = y.value();
+  tape.backward(y, dy.clone());
+  for (const Var& w : v) r.grads.push_back(w.empty() ? Tensor() : tape.gradient(w));
+  return r;
+}
+
 }  // namespace exciton::ops

@@ -10,12 +10,12 @@ using exciton::DType, exciton::fail, exciton::Tensor;
 /// [C] for each channel.
 struct Tail {
   std::int64_t images, pixels, channels;  ///< N, H W, C
-  Tensor mean, rstd;                      ///< [C] mu and r = 1 / sqrt(var + eps)
-  Tensor a, b;                            ///< [C] the norm is a y + b
-  Tensor sum_y;                           ///< [N, C] A = sum of y over the pixels
+  Tensor rstd;                            ///< [C] r = 1 / sqrt(var + eps)
+  Tensor a, b;                            ///< [C] the norm is a (y - mu) + b
+  Tensor sum_y;                           ///< [N, C] A = sum of y - mu over the pixels
   Tensor gates;                           ///< [N, C] s
   Tensor sum_g;                           ///< [N, C] G = sum of g
-  Tensor sum_gy;                          ///< [N, C] P = sum of g y
+  Tensor sum_gy;                          ///< [N, C] P = sum of g (y - mu)
 };
 
 /// z [N, C], the mean over the pixels of the normalised map, which nobody has written.
@@ -26,7 +26,7 @@ inline Tensor gate_gradient(const Tail& t) {
   fail("exercise 7: gate_gradient() is not written yet");
 }
 
-/// dgamma and dbeta [C], and dy = p g + q y + r with p and r [N, C] and q [C].
+/// dgamma and dbeta [C], and dy = p g + q (y - mu) + r with p and r [N, C] and q [C].
 struct TailGradients {
   Tensor dgamma, dbeta, p, q, r;
 };

@@ -10,12 +10,12 @@ using exciton::DType, exciton::Tensor;
 /// [C] for each channel.
 struct Tail {
   std::int64_t images, pixels, channels;  ///< N, H W, C
-  Tensor mean, rstd;                      ///< [C] mu and r = 1 / sqrt(var + eps)
-  Tensor a, b;                            ///< [C] the norm is a y + b
-  Tensor sum_y;                           ///< [N, C] A = sum of y over the pixels
+  Tensor rstd;                            ///< [C] r = 1 / sqrt(var + eps)
+  Tensor a, b;                            ///< [C] the norm is a (y - mu) + b
+  Tensor sum_y;                           ///< [N, C] A = sum of y - mu over the pixels
   Tensor gates;                           ///< [N, C] s
   Tensor sum_g;                           ///< [N, C] G = sum of g
-  Tensor sum_gy;                          ///< [N, C] P = sum of g y
+  Tensor sum_gy;                          ///< [N, C] P = sum of g (y - mu)
 };
 
 /// z [N, C], the mean over the pixels of the normalised map, which nobody has written.
@@ -38,7 +38,7 @@ inline Tensor gate_gradient(const Tail& t) {
   return ds;
 }
 
-/// dgamma and dbeta [C], and dy = p g + q y + r with p and r [N, C] and q [C].
+/// dgamma and dbeta [C], and dy = p g + q (y - mu) + r with p and r [N, C] and q [C].
 struct TailGradients {
   Tensor dgamma, dbeta, p, q, r;
 };
@@ -52,18 +52,16 @@ inline TailGradients tail_gradients(const Tail& t, const Tensor& dz) {
   Tensor p({t.images, t.channels}, DType::f64), r = p.clone();
   for (std::int64_t i = 0; i < p.numel(); ++i) {
     const std::int64_t c = i % t.channels;
-    const double s = t.gates.at(i), mean = t.mean.at(c), rstd = t.rstd.at(c);
+    const double s = t.gates.at(i), rstd = t.rstd.at(c);
     dbeta.set(c, dbeta.at(c) + s * t.sum_g.at(i) + dz.at(i));
-    dgamma.set(c, dgamma.at(c) + s * rstd * (t.sum_gy.at(i) - mean * t.sum_g.at(i)) +
-                      dz.at(i) * rstd * (t.sum_y.at(i) / pixels - mean));
+    dgamma.set(c, dgamma.at(c) + rstd * (s * t.sum_gy.at(i) + dz.at(i) * t.sum_y.at(i) / pixels));
   }
   for (std::int64_t c = 0; c < t.channels; ++c)
     q.set(c, -t.a.at(c) * t.rstd.at(c) * dgamma.at(c) / m);
   for (std::int64_t i = 0; i < p.numel(); ++i) {
     const std::int64_t c = i % t.channels;
     p.set(i, t.a.at(c) * t.gates.at(i));
-    r.set(i, t.a.at(c) * (dz.at(i) / pixels - dbeta.at(c) / m +
-                          t.rstd.at(c) * t.mean.at(c) * dgamma.at(c) / m));
+    r.set(i, t.a.at(c) * (dz.at(i) / pixels - dbeta.at(c) / m));
   }
   return {dgamma, dbeta, p, q, r};
 }

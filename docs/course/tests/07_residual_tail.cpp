@@ -59,20 +59,19 @@ Tensor product(const Tensor& a, const Tensor& b) {
   return p;
 }
 
+/// y less the mean of its channel.
+Tensor centred(const Oracle& o, const ops::ResidualTail::Saved& saved) {
+  Tensor y = o.y.clone();
+  for (std::int64_t i = 0; i < y.numel(); ++i)
+    y.set(i, y.at(i) - saved.stats.center.at(i % channels) - saved.stats.rest.at(i % channels));
+  return y;
+}
+
 /// The sums of the passes; statistics and gates as the operator's forward saved them.
 course::Tail tail_of(const Oracle& o, const ops::ResidualTail::Saved& saved) {
-  const Tensor g = masked(o);
-  return {images,
-          pixels,
-          channels,
-          saved.mean,
-          saved.rstd,
-          saved.a,
-          saved.b,
-          pixel_sum(o.y),
-          saved.gates,
-          pixel_sum(g),
-          pixel_sum(product(g, o.y))};
+  const Tensor g = masked(o), y = centred(o, saved);
+  return {images,         pixels,       channels,    saved.stats.rstd, saved.norm.a,
+          o.beta.value(), pixel_sum(y), saved.gates, pixel_sum(g),     pixel_sum(product(g, y))};
 }
 
 ops::ResidualTail::Saved forward(const Oracle& o) {
@@ -106,9 +105,9 @@ TEST(ResidualTail, gradients_of_the_norm) {
   const auto [dgamma, dbeta, p, q, r] = course::tail_gradients(tail, dz);
   expect_near(dgamma, o.gamma.grad);
   expect_near(dbeta, o.beta.grad);
-  const Tensor g = masked(o);
+  const Tensor g = masked(o), y = centred(o, saved);
   for (std::int64_t i = 0; i < g.numel(); ++i) {
     const std::int64_t c = i % channels, nc = i / (pixels * channels) * channels + c;
-    ASSERT_NEAR(p.at(nc) * g.at(i) + q.at(c) * o.y.at(i) + r.at(nc), o.dy.at(i), 1e-9);
+    ASSERT_NEAR(p.at(nc) * g.at(i) + q.at(c) * y.at(i) + r.at(nc), o.dy.at(i), 1e-9);
   }
 }
