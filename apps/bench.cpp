@@ -172,10 +172,10 @@ void add_bench(CLI::App& program, Action& action) {
   command->get_option("MODEL")->required(false);  // not in `exciton bench data`
   add_bench_data(*command, action);
   command->add_option("--steps", args->steps, "measured steps, after the warm-up")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(number_in(1, 1'000'000))
       ->capture_default_str();
   command->add_option("--warmup", args->warmup, "steps that are not measured")
-      ->check(CLI::Range(0, 1'000'000))
+      ->check(number_in(0, 1'000'000))
       ->capture_default_str();
   command
       ->add_option("--recompute", args->recompute,
@@ -183,7 +183,7 @@ void add_bench(CLI::App& program, Action& action) {
       ->check(CLI::IsMember({"none", "tail", "block"}))
       ->capture_default_str();
   command->add_option("--lr", args->lr, "learning rate of train")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_in(0.0, 1e300))
       ->capture_default_str();
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(

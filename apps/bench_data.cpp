@@ -216,19 +216,19 @@ void add_bench_data(CLI::App& bench, Action& action) {
                       "take data.augment and data.image_size from this recipe (default: random "
                       "resized crop and flip)");
   command->add_option("--size", args->size, "side of the crops, without a recipe")
-      ->check(CLI::Range(1, 4096))
+      ->check(number_in(1, 4096))
       ->capture_default_str();
   command->add_option("--images", args->images, "how many images")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(number_in(1, 1'000'000'000))
       ->capture_default_str();
   command->add_option("--batch", args->batch, "images a batch")
-      ->check(CLI::Range(1, 65536))
+      ->check(number_in(1, 65536))
       ->capture_default_str();
   command->add_option("--dtype", args->dtype, "f32, bf16 or auto")
       ->check(CLI::IsMember({"f32", "bf16", "auto"}))
       ->capture_default_str();
   command->add_option("--threads", args->threads, "workers of the loader (default: all processors)")
-      ->check(CLI::Range(1, 4096));
+      ->check(number_in(1, 4096));
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton bench data data-cache/imagenet --images 2000\n"

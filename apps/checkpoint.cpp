@@ -212,19 +212,12 @@ Placed parse_entry(const Json& entry, std::uint64_t begin, std::uint64_t end,
 }
 
 Json parse_header(const std::string& text, const std::string& path) {
-  const auto shallow = [&](int depth, Json::parse_event_t, Json&) {
-    check(depth <= 64, "checkpoint: ", path, ": damaged header: nested too deep");
-    return true;
-  };
-  try {
-    Json header = Json::parse(text, shallow);
-    check(header.is_object() && header.contains("meta") && header["meta"].is_object() &&
-              header.contains("tensors") && header["tensors"].is_array(),
-          "checkpoint: ", path, ": damaged header: no table of tensors");
-    return header;
-  } catch (const Json::exception&) {
-    fail("checkpoint: ", path, ": damaged header: not JSON");
-  }
+  Json header =
+      parse_json(text, "checkpoint: " + path + ": damaged header", {.bytes = max_header_bytes});
+  check(header.is_object() && header.contains("meta") && header["meta"].is_object() &&
+            header.contains("tensors") && header["tensors"].is_array(),
+        "checkpoint: ", path, ": damaged header: no table of tensors");
+  return header;
 }
 
 }  // namespace

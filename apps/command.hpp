@@ -1,9 +1,15 @@
 /// Every subcommand is one file with one function that adds it to the program.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <functional>
+#include <sstream>
 #include <string>
+#include <system_error>
+#include <type_traits>
 #include <vector>
+
+#include "core/error.hpp"
 
 namespace exciton::apps {
 
@@ -29,6 +35,27 @@ void add_profile(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_recipes(CLI::App& program, Action& action);
 
+/// Accepts decimal numbers from low to high, whole ones where the limits are. Unlike CLI::Range it
+/// refuses nan, and takes 010 for ten.
+template <class T>
+CLI::Validator number_in(T low, T high) {
+  std::ostringstream range;
+  range << low << " to " << high;
+  const std::string expected =
+      std::string(std::is_integral_v<T> ? "a whole number from " : "a number from ") + range.str();
+  return CLI::Validator(
+      [=](std::string& text) {
+        T value{};
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, value);
+        const bool fits = error == std::errc() && stop == end && value >= low && value <= high;
+        // CLI11 would read leading zeros as octal.
+        if (fits && std::is_integral_v<T>) text = std::to_string(value);
+        return fits ? std::string() : "expected " + expected + ", got " + shortened(text, 60);
+      },
+      range.str());
+}
+
 /// `--set key=value`, any number of times.
 inline void add_set_option(CLI::App& command, std::vector<std::string>& to,
                            const std::string& example) {
@@ -45,7 +72,7 @@ inline void add_data_option(CLI::App& command, std::string& to, const std::strin
 /// `--threads N`, 0 where it is left out.
 inline void add_threads_option(CLI::App& command, int& to) {
   command.add_option("--threads", to, "processor threads (default: all)")
-      ->check(CLI::Range(1, 4096));
+      ->check(number_in(1, 4096));
 }
 
 }  // namespace exciton::apps

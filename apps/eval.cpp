@@ -168,18 +168,18 @@ void add_eval(CLI::App& program, Action& action) {
       ->add_option("--resize", args->resize,
                    "resize the shorter side to this before cropping; several, as in 224,256,288: "
                    "the mean over these scales (default: as the run's tests)")
-      ->check(CLI::Range(1, 8192))
+      ->check(number_in(1, 8192))
       ->delimiter(',')
       ->allow_extra_args(false);
   command->add_option("--crop", args->crop, "side of the crop (default: the size trained on)")
-      ->check(CLI::Range(1, 8192));
+      ->check(number_in(1, 8192));
   command
       ->add_option("--crops", args->crops,
                    "1: from the middle; 10: corners, middle, and their mirror images")
       ->check(CLI::IsMember({1, 10}))
       ->capture_default_str();
   command->add_option("--batch", args->batch, "images a step (default: the run's, at most 128)")
-      ->check(CLI::Range(1, 65536));
+      ->check(number_in(1, 65536));
   add_threads_option(*command, args->threads);
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(

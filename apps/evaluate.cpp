@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 
 #include "core/error.hpp"
@@ -15,14 +16,16 @@ void check_batch(const Tensor& logits, const Tensor& labels) {
         labels.shape());
 }
 
-/// How many classes beat the label; ties go to the lower class, as argmax does.
+/// How many classes beat the label; ties go to the lower class, as argmax does. A NaN beats all
+/// numbers, and a label that is one itself is beaten by more than there are classes.
 std::int64_t rank_of(std::span<const float> row, std::int64_t label) {
   const float own = row[static_cast<std::size_t>(label)];
+  if (std::isnan(own)) return std::numeric_limits<std::int64_t>::max();
   std::int64_t rank = 0;
   for (std::int64_t j = 0; j < static_cast<std::int64_t>(row.size()); ++j) {
     const float other = row[static_cast<std::size_t>(j)];
-    const bool behind = j == label ? own == own : j < label ? other < own : other <= own;
-    rank += !behind;  // a NaN on either side is never behind
+    const bool behind = j == label || (j < label ? other < own : other <= own);
+    rank += !behind;
   }
   return rank;
 }

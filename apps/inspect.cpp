@@ -15,6 +15,7 @@
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
 #include "apps/subset.hpp"
+#include "core/suggest.hpp"
 #include "core/threads.hpp"
 
 namespace exciton::apps {
@@ -120,8 +121,7 @@ std::vector<std::int64_t> chosen_classes(const InspectArguments& args,
   std::vector<std::int64_t> out;
   for (const std::string& name : args.classes) {
     const auto found = std::find(names.begin(), names.end(), name);
-    check(found != names.end(), "inspect: no class ", name, "; did you mean ",
-          nn::nearest(name, names, 1)[0], "?");
+    if (found == names.end()) fail("inspect: no class ", name, did_you_mean(name, names));
     out.push_back(found - names.begin());
   }
   return out;
@@ -457,10 +457,10 @@ void add_inspect(CLI::App& program, Action& action) {
       ->delimiter(',')
       ->type_name("NAME,...");
   command->add_option("--channels", args->channels, "of each block in the figures, evenly sampled")
-      ->check(CLI::Range(1, 4096))
+      ->check(number_in(1, 4096))
       ->capture_default_str();
   command->add_option("--images", args->images, "single images that are looked at, one a class")
-      ->check(CLI::Range(0, 64))
+      ->check(number_in(0, 64))
       ->capture_default_str();
   command->add_option("--pick", args->picks, "look at these images of the set instead")
       ->delimiter(',')
@@ -470,7 +470,7 @@ void add_inspect(CLI::App& program, Action& action) {
   command
       ->add_option("--replace-on", args->worth,
                    "images on which replaced gates are tried, evenly spread; 0: all")
-      ->check(CLI::Range(0, 1'000'000'000))
+      ->check(number_in(0, 1'000'000'000))
       ->capture_default_str();
   add_threads_option(*command, args->threads);
   command->add_flag("--json", args->json, "print one JSON object");

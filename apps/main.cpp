@@ -1,18 +1,48 @@
 /// The program `exciton`.
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "apps/command.hpp"
+#include "core/suggest.hpp"
 
 namespace {
 
-int complain(std::string text, int code) {
-  for (char& c : text)
-    if (c == '\n') c = ' ';
-  std::cerr << "exciton: " << text << std::endl;
+int complain(const std::string& text, int code) {
+  // Names out of files and of the command line may be of any length and hold anything.
+  std::string line = exciton::shortened(text, 1200);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  std::cerr << "exciton: " << line << std::endl;
   return code;
+}
+
+/// `code`, or an error where something that was printed did not arrive: a full disk, a closed pipe.
+int with_output_checked(int code) {
+  using namespace exciton::apps;
+  errno = 0;
+  std::cout.flush();
+  std::fflush(stdout);
+  const int reason = errno;
+  if (std::cout && std::ferror(stdout) == 0) return code;
+  complain(std::string("cannot write to the standard output") +
+               (reason == 0 ? "" : std::string(": ") + std::strerror(reason)) +
+               "; what was printed is not complete",
+           code);
+  return code == 0 ? exit_error : code;
+}
+
+/// What of the subcommands of `app` a word may have meant.
+std::string meant_by(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(command->get_name());
+  return exciton::did_you_mean(word, known);
 }
 
 }  // namespace
@@ -36,16 +66,24 @@ int main(int argc, char** argv) {
     add(program, action);
   try {
     program.parse(argc, argv);
-    return action();
+    return with_output_checked(action());
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) return with_output_checked(program.exit(error));  // --help
     std::string command = "exciton";
-    for (const CLI::App* at = &program; !at->get_subcommands().empty();) {
+    const CLI::App* at = &program;
+    while (!at->get_subcommands().empty()) {
       at = at->get_subcommands().front();
       command += ' ' + at->get_name();
     }
-    return complain(error.what() + std::string("; see ") + command + " --help", exit_usage);
+    // Without a subcommand CLI11 complains of that, not of the word that is none.
+    std::string unknown;
+    for (const std::string& word : program.remaining(true))
+      if (unknown.empty() && word.rfind('-', 0) != 0) unknown = word;
+    const bool wants_command = at->get_require_subcommand_min() > 0 && !unknown.empty();
+    const std::string what =
+        wants_command ? "no command " + unknown + meant_by(*at, unknown) : error.what();
+    return complain(what + "; see " + command + " --help", exit_usage);
   } catch (const std::exception& error) {
-    return complain(error.what(), exit_error);
+    return with_output_checked(complain(error.what(), exit_error));
   }
 }

@@ -391,10 +391,10 @@ void add_profile(CLI::App& program, Action& action) {
       ->check(CLI::IsMember({"op", "layer"}))
       ->capture_default_str();
   command->add_option("--steps", args->steps, "measured steps, after the warm-up")
-      ->check(CLI::Range(1, 100'000))
+      ->check(number_in(1, 100'000))
       ->capture_default_str();
   command->add_option("--warmup", args->warmup, "steps that are not measured")
-      ->check(CLI::Range(0, 100'000))
+      ->check(number_in(0, 100'000))
       ->capture_default_str();
   command
       ->add_option("--trace", args->trace,

@@ -113,10 +113,14 @@ int run(const PruneArguments& args) {
   recipe.data.dir = fs::absolute(dir).lexically_normal().string();
   recipe.paper.reset();
   recipe.epochs = std::max<std::int64_t>(1, args.fine_tune);
-  recipe.schedule.lr *= args.lr_factor;
+  // All rates alike: the last and the first must not be above the highest.
+  for (double* rate :
+       {&recipe.schedule.lr, &recipe.schedule.final_lr, &recipe.schedule.warmup_start_lr})
+    *rate *= args.lr_factor;
   recipe.schedule.warmup_epochs =
       std::min(recipe.schedule.warmup_epochs, static_cast<double>(recipe.epochs));
-  recipe.freeze_norm_epochs = std::min(recipe.freeze_norm_epochs, recipe.epochs);
+  recipe.freeze_norm_epochs = std::min(recipe.freeze_norm_epochs, recipe.epochs - 1);
+  check_readable(recipe);
   folder.prepare();
   write_text_atomically(folder.recipe(), recipe.to_json().dump(2) + '\n');
   write_checkpoint(folder.checkpoint({}), starting_point(recipe, trained.facts, *pruned.model.net));
@@ -167,24 +171,24 @@ void add_prune(CLI::App& program, Action& action) {
   command->add_option("RUN", args->run, "a run folder (its newest checkpoint) or a checkpoint file")
       ->required();
   command->add_option("--keep", args->keep, "share of the channels of each stage that stay")
-      ->check(CLI::Range(0.01, 1.0))
+      ->check(number_in(0.01, 1.0))
       ->capture_default_str();
   command
       ->add_option("--multiple", args->multiple,
                    "what the channels of a stage are rounded to: vectors hold eight")
-      ->check(CLI::Range(1, 4096))
+      ->check(number_in(1, 4096))
       ->capture_default_str();
   add_data_option(*command, args->data, "the run's");
   command->add_option("--out", args->out, "run folder to be made (default: RUN-pruned)")
       ->type_name("DIR");
   command->add_option("--fine-tune", args->fine_tune, "epochs of training after the cut")
-      ->check(CLI::Range(0, 1'000'000))
+      ->check(number_in(0, 1'000'000))
       ->capture_default_str();
   command->add_option("--lr-factor", args->lr_factor, "its learning rate, a share of the recipe's")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(number_in(0.0, 100.0))
       ->capture_default_str();
   command->add_option("--images", args->images, "train images whose gates are averaged; 0: all")
-      ->check(CLI::Range(0, 1'000'000'000))
+      ->check(number_in(0, 1'000'000'000))
       ->capture_default_str();
   add_threads_option(*command, args->threads);
   command->add_flag("--json", args->json, "print one JSON object");

@@ -1,24 +1,17 @@
 #include "apps/recipe.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
 #include <optional>
 #include <sstream>
 
 #include "core/error.hpp"
+#include "core/suggest.hpp"
 #include "data/dataset.hpp"
 #include "ops/processor.hpp"
 
 namespace exciton::apps {
 namespace {
-
-/// A value as shown in an error: short, on one line.
-std::string shown(const Json& value) {
-  std::string text = value.dump();
-  if (text.size() > 40) text = text.substr(0, 37) + "...";
-  return kind_of(value) + " (" + text + ")";
-}
 
 template <class T>
 struct Range {
@@ -40,7 +33,10 @@ void visit_paper(Visitor& v, PaperRecipe& p) {
 /// Takes fields out of a JSON document, leaving absent ones at their defaults.
 class Reader {
  public:
-  explicit Reader(const Json& root) { open("", root); }
+  /// Messages begin with `who`. `strict` refuses values that nothing would read.
+  Reader(const Json& root, std::string who, bool strict) : who_(std::move(who)), strict_(strict) {
+    open("", root);
+  }
 
   template <class F>
   void object(const char* key, F&& body) {
@@ -106,7 +102,7 @@ class Reader {
       if (choice == to) return;
       listed += (listed.empty() ? "" : ", ") + choice;
     }
-    fail("recipe: ", path_of(key), ": wants one of ", listed, "; got ", shown(*value));
+    fail(who_, ": ", path_of(key), ": wants one of ", listed, "; got ", shown(*value));
   }
   /// An integer, or "auto" for `automatic`.
   void field(const char* key, std::int64_t& to, Range<std::int64_t> range, std::int64_t automatic) {
@@ -165,13 +161,23 @@ class Reader {
     field("mean", to.mean, Range<double>{0, 1});
     field("std", to.std, Range<double>{1e-6, 1e6});
     close();
-    check(!to.mean.empty() && to.mean.size() == to.std.size(), "recipe: ", path_of(key),
+    check(!to.mean.empty() && to.mean.size() == to.std.size(), who_, ": ", path_of(key),
           ": mean and std want one value a channel, got ", to.mean.size(), " and ", to.std.size());
   }
   void field(const char* key, std::optional<PaperRecipe>& to) {
     if (!take(key)) return;
     to.emplace();
     object(key, [&] { visit_paper(*this, *to); });
+  }
+  /// A field that is read only where `used` holds: elsewhere another value than the default is
+  /// refused, and `why` says what is read there.
+  template <class T, class... Limits>
+  void only(bool used, const char* why, const char* key, T& to, const Limits&... limits) {
+    const T unread = to;
+    field(key, to, limits...);
+    if (strict_ && !used && !(to == unread))
+      fail(who_, ": ", path_of(key), ": ", why, "; leave it out, or set it to ",
+           Json(unread).dump());
   }
   void finish() { close(); }
 
@@ -186,7 +192,7 @@ class Reader {
   void pair(const char* key, double& low, double& high, Range<double> range) {
     std::vector<double> both{low, high};
     field(key, both, range);
-    check(both.size() == 2 && both[0] <= both[1], "recipe: ", path_of(key),
+    check(both.size() == 2 && both[0] <= both[1], who_, ": ", path_of(key),
           ": wants two numbers in ascending order");
     low = both[0];
     high = both[1];
@@ -194,7 +200,7 @@ class Reader {
 
   void open(const std::string& path, const Json& json) {
     if (!json.is_object())
-      fail("recipe: ", path.empty() ? "the document" : path, ": wants an object, got ",
+      fail(who_, ": ", path.empty() ? "the document" : path, ": wants an object, got ",
            shown(json));
     levels_.push_back({path, &json, {}});
   }
@@ -203,9 +209,9 @@ class Reader {
     for (const auto& [key, value] : level.json->items()) {
       if (std::find(level.known.begin(), level.known.end(), key) != level.known.end()) continue;
       const std::string where = level.path.empty() ? key : level.path + '.' + key;
-      const auto near = nn::nearest(key, level.known, 1);
-      fail("recipe: unknown key ", where, near.empty() ? "" : "; did you mean ",
-           near.empty() ? "" : near[0], near.empty() ? "" : "?");
+      const std::string meant = did_you_mean(key, level.known);
+      fail(who_, ": unknown key ", shortened(where, 120),
+           meant.empty() ? "; known here are " + listed(level.known) : meant);
     }
     levels_.pop_back();
   }
@@ -220,14 +226,14 @@ class Reader {
     return path.empty() ? key : path + '.' + key;
   }
   [[noreturn]] void wrong(const char* key, const char* wanted, const Json& got) const {
-    fail("recipe: ", path_of(key), ": wants ", wanted, ", got ", shown(got));
+    fail(who_, ": ", path_of(key), ": wants ", wanted, ", got ", shown(got));
   }
   template <class T>
   void in_range(const char* key, T value, Range<T> range) const {
     if (value >= range.low && value <= range.high) return;
     if (range.high == Range<T>{}.high)
-      fail("recipe: ", path_of(key), ": wants ", range.low, " or more, got ", value);
-    fail("recipe: ", path_of(key), ": wants ", range.low, " to ", range.high, ", got ", value);
+      fail(who_, ": ", path_of(key), ": wants ", range.low, " or more, got ", value);
+    fail(who_, ": ", path_of(key), ": wants ", range.low, " to ", range.high, ", got ", value);
   }
   void read_list(const char* key, const Json& value, std::vector<double>& to, Range<double> range) {
     read_items(key, value, to, range, "a list of numbers", &Json::is_number);
@@ -248,6 +254,8 @@ class Reader {
     }
   }
 
+  std::string who_;
+  bool strict_;
   std::vector<Level> levels_;
 };
 
@@ -266,6 +274,10 @@ class Writer {
   template <class T, class... Limits>
   void field(const char* key, const T& value, const Limits&...) {
     (*levels_.back())[key] = value;
+  }
+  template <class T, class... Limits>
+  void only(bool, const char*, const char* key, T& value, const Limits&... limits) {
+    field(key, value, limits...);
   }
   void field(const char* key, const std::int64_t& all, const std::vector<std::int64_t>& each,
              Range<std::int64_t>) {
@@ -343,7 +355,8 @@ void visit_augment(Visitor& v, data::Augment& a) {
   v.field("random_resized_crop", a.random_resized_crop);
   v.object("rand_augment", [&] {
     v.field("operations", a.rand_augment.operations, Range<std::int64_t>{0, 14});
-    v.field("magnitude", a.rand_augment.magnitude, Range<double>{0, 30});
+    v.only(a.rand_augment.operations > 0, "there are no operations to have it", "magnitude",
+           a.rand_augment.magnitude, Range<double>{0, 30});
   });
   v.field("rotation", a.rotation, Range<double>{0, 180});
   v.object("jitter", [&] {
@@ -385,11 +398,12 @@ void visit(Visitor& v, Recipe& r) {
   v.object("optimizer", [&] {
     OptimizerRecipe& o = r.optimizer;
     v.field("name", o.name, std::vector<std::string>{"sgd", "adamw"});
-    v.field("momentum", o.momentum, Range<double>{0, 1});
+    const bool sgd = o.name == "sgd";
+    v.only(sgd, "adamw has beta1 instead", "momentum", o.momentum, Range<double>{0, 0.999999});
     v.field("nesterov", o.nesterov);
-    v.field("beta1", o.beta1, Range<double>{0, 0.999999});
-    v.field("beta2", o.beta2, Range<double>{0, 0.999999});
-    v.field("eps", o.eps, Range<double>{1e-30, 1});
+    v.only(!sgd, "sgd has momentum instead", "beta1", o.beta1, Range<double>{0, 0.999999});
+    v.only(!sgd, "only adamw has it", "beta2", o.beta2, Range<double>{0, 0.999999});
+    v.only(!sgd, "only adamw has it", "eps", o.eps, Range<double>{1e-30, 1});
     v.field("weight_decay", o.weight_decay, Range<double>{0, 1});
     v.field("decoupled", o.decoupled);
     v.field("decay_norm_and_bias", o.decay_norm_and_bias);
@@ -400,18 +414,27 @@ void visit(Visitor& v, Recipe& r) {
         "name", s.name,
         std::vector<std::string>{"constant", "step", "multistep", "cosine", "one_cycle_linear"});
     v.field("lr", s.lr, Range<double>{0});
-    v.field("final_lr", s.final_lr, Range<double>{0});
-    v.field("warmup_fraction", s.warmup_fraction, Range<double>{0, 1});
-    v.field("warmup_epochs", s.warmup_epochs, Range<double>{0});
-    v.field("warmup_start_lr", s.warmup_start_lr, Range<double>{0});
-    v.field("warmup", s.warmup, std::vector<std::string>{"linear", "constant"});
-    v.field("milestones", s.milestones, Range<double>{0});
-    v.field("step_epochs", s.step_epochs, Range<double>{1e-3});
-    v.field("gamma", s.gamma, Range<double>{0});
+    const bool one_cycle = s.name == "one_cycle_linear", multistep = s.name == "multistep";
+    v.only(s.name == "cosine", "only cosine ends in it", "final_lr", s.final_lr, Range<double>{0});
+    v.only(one_cycle, "only one_cycle_linear uses it, the others have schedule.warmup_epochs",
+           "warmup_fraction", s.warmup_fraction, Range<double>{0, 1});
+    v.only(!one_cycle, "one_cycle_linear uses schedule.warmup_fraction", "warmup_epochs",
+           s.warmup_epochs, Range<double>{0});
+    const char* no_warmup = "there is no warm-up, schedule.warmup_epochs is 0";
+    v.only(s.warmup_epochs > 0, no_warmup, "warmup_start_lr", s.warmup_start_lr, Range<double>{0});
+    v.only(s.warmup_epochs > 0, no_warmup, "warmup", s.warmup,
+           std::vector<std::string>{"linear", "constant"});
+    v.only(multistep, "only multistep drops the rate at them", "milestones", s.milestones,
+           Range<double>{0});
+    v.only(s.name == "step", "only step drops the rate so", "step_epochs", s.step_epochs,
+           Range<double>{1e-3});
+    v.only(multistep || s.name == "step", "only step and multistep drop the rate", "gamma", s.gamma,
+           Range<double>{0});
   });
   v.field("label_smoothing", r.label_smoothing, Range<double>{0, 0.999});
   v.field("freeze_norm_epochs", r.freeze_norm_epochs, Range<std::int64_t>{0, 1'000'000});
   v.field("ema_decay", r.ema_decay, Range<double>{0, 0.999999});
+  v.field("ema_warmup", r.ema_warmup);
   v.field("epochs", r.epochs, Range<std::int64_t>{1, 1'000'000});
   v.field("seed", r.seed);
   v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
@@ -433,9 +456,28 @@ struct LaterKey {
   Json before;
 };
 const std::vector<LaterKey>& later_keys() {
-  static const std::vector<LaterKey> keys{{"/data/last_batch", "drop"},
-                                          {"/data/validation", "test"}};
+  static const std::vector<LaterKey> keys{
+      {"/data/last_batch", "drop"}, {"/data/validation", "test"}, {"/ema_warmup", false}};
   return keys;
+}
+
+/// What a schedule's keys say together. Runs that began before this was asked go on.
+void check_schedule(const ScheduleRecipe& s, const std::string& who) {
+  if (s.name != "one_cycle_linear" && s.warmup_epochs > 0) {
+    check(s.warmup != "constant" || s.warmup_start_lr > 0 || s.lr == 0, who,
+          ": schedule.warmup_start_lr: a constant warm-up with the rate 0 trains nothing; expected "
+          "a rate above 0");
+    check(s.warmup_start_lr <= s.lr, who,
+          ": schedule.warmup_start_lr: expected at most "
+          "schedule.lr, ",
+          s.lr, ", got ", s.warmup_start_lr);
+  }
+  check(s.name != "cosine" || s.final_lr <= s.lr, who,
+        ": schedule.final_lr: expected at most schedule.lr, ", s.lr, ", got ", s.final_lr);
+  if (s.name == "multistep" && s.warmup_epochs > 0 && !s.milestones.empty())
+    check(s.milestones.front() > s.warmup_epochs, who,
+          ": schedule.milestones: ", s.milestones.front(), " is not behind the warm-up of ",
+          s.warmup_epochs, " epochs, so schedule.lr would never be reached");
 }
 
 void compare(const Json& a, const Json& b, const std::string& path, std::string& found) {
@@ -457,44 +499,6 @@ void compare(const Json& a, const Json& b, const std::string& path, std::string&
 
 }  // namespace
 
-std::string kind_of(const Json& value) {
-  switch (value.type()) {
-    case Json::value_t::object:
-      return "an object";
-    case Json::value_t::array:
-      return "a list";
-    case Json::value_t::string:
-      return "a string";
-    case Json::value_t::boolean:
-      return "a truth value";
-    case Json::value_t::number_integer:
-    case Json::value_t::number_unsigned:
-      return "an integer";
-    case Json::value_t::number_float:
-      return "a number";
-    case Json::value_t::null:
-      return "null";
-    default:
-      return "something else";
-  }
-}
-
-Json read_json(const std::filesystem::path& path) {
-  check(!std::filesystem::is_directory(path), "recipe: ", path.string(),
-        " is a folder, wanted a JSON file");
-  std::ifstream in(path);
-  check(in.good(), "recipe: cannot open ", path.string(),
-        "; see recipes/ for the ones that come along");
-  try {
-    return Json::parse(in);
-  } catch (const Json::parse_error& error) {
-    // nlohmann's text: "[json.exception.parse_error.101] parse error at line 3, column 5: ..."
-    std::string what = error.what();
-    if (const auto end = what.find("] "); end != std::string::npos) what = what.substr(end + 2);
-    fail("recipe: ", path.string(), ": ", what);
-  }
-}
-
 void fill_as_begun(Json& json, const Json& stored) {
   for (const LaterKey& key : later_keys()) {
     const Json::json_pointer at(key.path), parent = at.parent_pointer();
@@ -509,39 +513,52 @@ Recipe as_begun(const Recipe& recipe, const Json& stored) {
     const Json::json_pointer at(key.path);
     if (!stored.contains(at)) json[at] = key.before;
   }
-  return Recipe::from_json(json);
+  return Recipe::from_json(json, Recipe::Source::stored);
 }
 
-Recipe Recipe::from_json(const Json& json, Source source) {
-  if (source == Source::stored && json.is_object()) {
-    Json complete = json;
-    fill_as_begun(complete, json);
-    return from_json(complete);
-  }
+Recipe Recipe::from_json(const Json& json, Source source, const std::string& who) {
+  Json complete = json;
+  if (source == Source::stored && json.is_object()) fill_as_begun(complete, json);
   Recipe recipe;
-  Reader reader(json);
+  Reader reader(complete, who, source == Source::given);
   visit(reader, recipe);
   reader.finish();
-  check(!recipe.model.name.empty(), "recipe: model.name is missing; try \"se_resnet20\"");
+  check(!recipe.model.name.empty(), who, ": model.name is missing; try \"se_resnet20\"");
   check(
       recipe.optimizer.momentum > 0 || !recipe.optimizer.nesterov || recipe.optimizer.name != "sgd",
-      "recipe: optimizer.nesterov wants a momentum above 0, got ", recipe.optimizer.momentum);
-  check(recipe.schedule.warmup_epochs <= static_cast<double>(recipe.epochs),
-        "recipe: schedule.warmup_epochs: ", recipe.schedule.warmup_epochs, " is more than epochs, ",
+      who, ": optimizer.nesterov wants a momentum above 0, got ", recipe.optimizer.momentum);
+  check(recipe.schedule.warmup_epochs <= static_cast<double>(recipe.epochs), who,
+        ": schedule.warmup_epochs: ", recipe.schedule.warmup_epochs, " is more than epochs, ",
         recipe.epochs);
   const DataRecipe& d = recipe.data;
-  check(
-      d.image_size > 0 || d.augment.random_resized_crop.scale_low == 0,
-      "recipe: data.augment.random_resized_crop wants data.image_size, the side of what comes out");
-  check(d.eval_resize == 0 || (d.image_size > 0 && d.eval_resize >= d.image_size),
-        "recipe: data.eval.resize: wants data.image_size, ", d.image_size, ", or more, got ",
+  check(d.image_size > 0 || d.augment.random_resized_crop.scale_low == 0, who,
+        ": data.augment.random_resized_crop wants data.image_size, the side of what comes out");
+  check(d.eval_resize == 0 || (d.image_size > 0 && d.eval_resize >= d.image_size), who,
+        ": data.eval.resize: wants data.image_size, ", d.image_size, ", or more, got ",
         d.eval_resize);
-  check(recipe.freeze_norm_epochs < recipe.epochs,
-        "recipe: freeze_norm_epochs: ", recipe.freeze_norm_epochs, " leaves no epoch of ",
-        recipe.epochs, " in which batch norms learn their statistics");
-  check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()),
-        "recipe: schedule.milestones: wants epochs in ascending order");
+  check(recipe.freeze_norm_epochs < recipe.epochs, who,
+        ": freeze_norm_epochs: ", recipe.freeze_norm_epochs, " leaves no epoch of ", recipe.epochs,
+        " in which batch norms learn their statistics");
+  check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()), who,
+        ": schedule.milestones: wants epochs in ascending order");
+  if (source == Source::given) check_schedule(recipe.schedule, who);
   return recipe;
+}
+
+Recipe Recipe::read(const std::filesystem::path& path, Source source) {
+  return from_json(read_json(path), source, "recipe: " + path.string());
+}
+
+void check_readable(const Recipe& recipe) {
+  try {
+    const std::string text = recipe.to_json().dump();
+    const Json again = parse_json(text, "recipe");
+    check(Recipe::from_json(again, Recipe::Source::stored).to_json().dump() == text,
+          "recipe: it would be read back as another one");
+  } catch (const Json::type_error&) {
+    fail("recipe: a text in it is not UTF-8, which JSON cannot hold; rename the folder ",
+         recipe.data.dir);
+  }
 }
 
 Json Recipe::to_json() const {
@@ -554,16 +571,19 @@ Json Recipe::to_json() const {
 
 void set_value(Json& json, const std::string& assignment) {
   const auto equals = assignment.find('=');
-  check(equals != std::string::npos && equals > 0, "--set: wants key=value, got \"", assignment,
-        "\"; for example --set schedule.lr=0.1");
+  check(equals != std::string::npos && equals > 0, "--set: wants key=value, got \"",
+        shortened(assignment, 120), "\"; for example --set schedule.lr=0.1");
   const std::string text = assignment.substr(equals + 1);
-  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (value.is_discarded()) value = text;
+  const Json value = try_json(text).value_or(Json(text));
+  const std::string path = assignment.substr(0, equals);
+  constexpr auto most_dots = 16;  // no key of a recipe lies so deep
+  check(std::count(path.begin(), path.end(), '.') <= most_dots, "--set: ", shortened(path, 120),
+        " has too many parts");
   Json* at = &json;
-  std::stringstream keys(assignment.substr(0, equals));
+  std::stringstream keys(path);
   for (std::string key; std::getline(keys, key, '.');) {
-    check(at->is_object(), "--set: ", assignment.substr(0, equals), ": ", key, " would be inside ",
-          shown(*at));
+    check(at->is_object(), "--set: ", shortened(path, 120), ": ", shortened(key, 40),
+          " would be inside ", shown(*at));
     at = &(*at)[key];
     if (at->is_null()) *at = Json::object();
   }
@@ -578,7 +598,7 @@ ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
   for (const std::string& assignment : assignments)
     set_value(json, assignment.rfind("model.", 0) == 0 ? assignment.substr(6) : assignment);
   ModelRecipe model;
-  Reader reader(json);
+  Reader reader(json, "recipe", /*strict=*/true);
   visit_model(reader, model);
   reader.finish();
   return model;

@@ -117,7 +117,8 @@ struct Recipe {
   /// During so many last epochs batch norms use their running statistics and leave them as they are
   /// (SENet paper, appendix). 0: never.
   std::int64_t freeze_norm_epochs = 0;
-  double ema_decay = 0;  ///< above 0: evaluate an exponential moving average of the weights
+  double ema_decay = 0;    ///< above 0: evaluate an exponential moving average of the weights
+  bool ema_warmup = true;  ///< which keeps the random weights of the start out, see optim/ema.hpp
   std::int64_t epochs = 20;
   std::uint64_t seed = 1;
   std::int64_t threads = 0;   ///< 0: all processors; the run folder's recipe says how many that was
@@ -128,11 +129,18 @@ struct Recipe {
 
   /// Where JSON comes from: a person, who means today's defaults, or a run, see `fill_as_begun`.
   enum class Source { given, stored };
-  /// Errors: see above.
-  static Recipe from_json(const Json& json, Source source = Source::given);
+  /// Errors: see above, beginning with `who`. What a person gives must also make sense together: a
+  /// key that nothing would read, a constant warm-up with the rate 0 are refused by name.
+  static Recipe from_json(const Json& json, Source source = Source::given,
+                          const std::string& who = "recipe");
+  /// From a file, which errors name.
+  static Recipe read(const std::filesystem::path& path, Source source = Source::given);
   /// Every key, defaults included.
   Json to_json() const;
 };
+
+/// Call it before a recipe is written. Errors: what would not be read back as the same.
+void check_readable(const Recipe& recipe);
 
 /// Keys come to be known. A run begun by a program that did not know one goes on as that program
 /// did, which may not be today's default: each such key that neither `json` nor the run's recipe

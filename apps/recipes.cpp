@@ -56,11 +56,10 @@ std::vector<Listed> read_all(const fs::path& folder, const std::string& filter) 
     name.replace_extension();
     if (name.string().find(filter) == std::string::npos) continue;
     try {
-      const Recipe recipe = Recipe::from_json(read_json(entry.path()));
+      const Recipe recipe = Recipe::read(entry.path());
       all.push_back({name.string(), entry.path(), recipe, {}});
     } catch (const Error& error) {
-      std::cerr << "exciton: passing over " << entry.path().string() << ": " << error.what()
-                << std::endl;
+      std::cerr << "exciton: passing over " << error.what() << std::endl;
     }
   }
   // By the number of the table, then by name.

@@ -44,7 +44,7 @@ Run read_run(const std::string& path) {
   check(fs::is_regular_file(folder.recipe()), "report: no recipe.json in ", path,
         "; wanted a run folder, as `exciton train` makes them");
   Run run{.name = path,
-          .recipe = Recipe::from_json(read_json(folder.recipe()), Recipe::Source::stored),
+          .recipe = Recipe::read(folder.recipe(), Recipe::Source::stored),
           .log = folder.read_log()};
   check(!run.log.empty(), "report: ", path, " has no whole epoch yet");
   for (const Json& line : run.log)

@@ -104,9 +104,11 @@ std::vector<Json> RunFolder::read_log() const {
   std::ifstream in(log());
   std::vector<Json> out;
   for (std::string line; std::getline(in, line);) {
-    Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object() || !json.contains("epoch") || !json["epoch"].is_number_integer()) break;
-    out.push_back(std::move(json));
+    std::optional<Json> json = try_json(line);
+    if (!json || !json->is_object() || !json->contains("epoch") ||
+        !(*json)["epoch"].is_number_integer())
+      break;
+    out.push_back(std::move(*json));
   }
   return out;
 }

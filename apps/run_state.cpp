@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "optim/ema.hpp"
+#include "core/memory.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -74,6 +74,10 @@ DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe) {
   return out;
 }
 
+optim::EmaOptions ema_options(const Recipe& recipe) {
+  return {.decay = recipe.ema_decay, .warmup = recipe.ema_warmup};
+}
+
 nn::Model make_model(const Recipe& recipe, const DataFacts& facts) {
   nn::ModelOptions options = recipe.model.options;
   const auto classes = static_cast<std::int64_t>(facts.class_names.size());
@@ -93,15 +97,28 @@ TrainedModel load_trained(const fs::path& run_or_checkpoint) {
         "checkpoint: ", found.path.string(), ": not of a training run");
   TrainedModel out;
   out.checkpoint = found.path;
-  out.recipe = Recipe::from_json(meta["recipe"], Recipe::Source::stored);
+  const std::string who = "checkpoint: " + found.path.string();
+  out.recipe = Recipe::from_json(meta["recipe"], Recipe::Source::stored, who + ": recipe");
   out.facts = DataFacts::from_json(meta["data"], found.path);
-  out.position = {meta["position"].value("epoch", std::int64_t{0}),
-                  meta["position"].value("batch", std::int64_t{0})};
-  out.model = make_model(out.recipe, out.facts);
+  out.position = {value_at<std::int64_t>(meta, "position.epoch", who),
+                  value_at<std::int64_t>(meta, "position.batch", who)};
+  {
+    // A recipe of a few bytes can describe a network of any size: no larger one is built than the
+    // stored weights fill, with what is made on the way.
+    constexpr std::size_t beside = std::size_t{64} << 20;
+    std::size_t stored = 0;
+    for (const SavedTensor& t : found.checkpoint.tensors) stored += t.tensor.bytes();
+    const MemoryLimit limit(4 * stored + beside,
+                            who +
+                                ": of another model: its recipe describes a network far larger "
+                                "than the weights in it, " +
+                                std::to_string(stored) + " bytes");
+    out.model = make_model(out.recipe, out.facts);
+  }
   load_model(found.checkpoint, *out.model.net, found.path);
   if (out.recipe.ema_decay > 0) {
     optim::Ema ema(nn::parameters(*out.model.net), nn::buffers(*out.model.net),
-                   out.recipe.ema_decay);
+                   ema_options(out.recipe));
     load_tensors(found.checkpoint, "average", ema.state(), found.path);
     ema.swap();
   }

@@ -11,6 +11,7 @@
 #include "data/augment.hpp"
 #include "data/dataset.hpp"
 #include "nn/registry.hpp"
+#include "optim/ema.hpp"
 
 namespace exciton::apps {
 
@@ -32,6 +33,9 @@ struct DataFacts {
 /// at most 10,000 images. Errors: images of several sizes and no data.image_size, means for another
 /// number of channels.
 DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe);
+
+/// The moving average that a recipe asks for.
+optim::EmaOptions ema_options(const Recipe& recipe);
 
 /// The model of a recipe for such data, initialised from the recipe's seed. Errors: model.classes
 /// differs from the data's.

@@ -25,7 +25,7 @@ struct StudyArguments {
   std::string name, recipe = "recipes/cifar10_se_resnet20_fast.json", data, out;
   std::vector<std::string> set;
   std::int64_t seeds = 3;
-  std::optional<std::int64_t> epochs, threads;
+  std::optional<std::string> epochs, threads;  ///< as they were written
   bool json = false;
 };
 
@@ -40,9 +40,10 @@ std::string text_of(const char* pattern, auto... values) {
 Json base_recipe(const StudyArguments& args) {
   Json json = read_json(args.recipe);
   for (const std::string& assignment : args.set) set_value(json, assignment);
+  Recipe::from_json(json, Recipe::Source::given, "recipe: " + args.recipe);  // is one
   if (!args.data.empty()) json["data"]["dir"] = args.data;
-  if (args.epochs) json["epochs"] = *args.epochs;
-  if (args.threads) json["threads"] = *args.threads;
+  for (const auto& [key, text] : {std::pair("epochs", args.epochs), {"threads", args.threads}})
+    if (text) json[key] = try_json(*text).value_or(Json(*text));
   if (!json.contains("checkpoint")) json["checkpoint"] = {{"keep_last", 1}, {"keep_best", false}};
   return json;
 }
@@ -252,8 +253,7 @@ int run(const StudyArguments& args) {
   Study study{.family = study_family(args.name), .recipe = base_recipe(args), .seeds = args.seeds};
   const fs::path out = args.out.empty() ? fs::path("studies") / args.name : fs::path(args.out);
   study.command = "exciton study " + args.name + " --seeds " + std::to_string(args.seeds) +
-                  (args.epochs ? " --epochs " + std::to_string(*args.epochs) : "") + " --recipe " +
-                  args.recipe;
+                  (args.epochs ? " --epochs " + *args.epochs : "") + " --recipe " + args.recipe;
   for (const std::string& assignment : args.set) study.command += " --set " + assignment;
   {
     const QuietOut quiet(args.json);
@@ -299,7 +299,7 @@ void add_study(CLI::App& program, Action& action) {
       ->required()
       ->check(CLI::IsMember(study_names()));
   command->add_option("--seeds", args->seeds, "runs of each network")
-      ->check(CLI::Range(1, 1000))
+      ->check(number_in(1, 1000))
       ->capture_default_str();
   command->add_option("--epochs", args->epochs, "passes over the train set (default: the recipe's)")
       ->type_name("N");

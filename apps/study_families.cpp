@@ -2,6 +2,7 @@
 
 #include "apps/study.hpp"
 #include "core/error.hpp"
+#include "core/suggest.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -107,7 +108,7 @@ std::vector<std::string> study_names() {
 Family study_family(const std::string& name) {
   for (Family& family : all_families())
     if (family.name == name) return family;
-  fail("study: no family ", name, "; did you mean ", nn::nearest(name, study_names(), 1)[0], "?");
+  fail("study: no family ", name, did_you_mean(name, study_names()));
 }
 
 Recipe variant_recipe(const Json& base, const Variant& variant, std::uint64_t seed) {

@@ -96,9 +96,9 @@ void add_summary(CLI::App& program, Action& action) {
       program.add_subcommand("summary", "Layers, parameters and multiply-adds of a model");
   command->add_option("MODEL", args->model, "its name, e.g. se_resnet20")->required();
   command->add_option("--classes", args->classes, "outputs (default: 10 or 1000)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(number_in(1, 1'000'000));
   command->add_option("--image", args->image, "height and width (default: the model's own)")
-      ->check(CLI::Range(1, 4096));
+      ->check(number_in(1, 4096));
   command->add_option("--channels", args->channels, "3 for colour, 1 for grey")
       ->check(CLI::IsMember({1, 3}));
   add_set_option(*command, args->set, "se.reduction=8");

@@ -14,10 +14,8 @@ namespace {
 
 struct TrainArguments {
   std::string recipe, data, out;
-  std::optional<std::string> dtype;
   std::vector<std::string> set;
-  std::optional<std::int64_t> epochs, threads;
-  std::optional<std::uint64_t> seed;
+  std::optional<std::string> epochs, seed, threads, dtype;  ///< as they were written
   bool resume = false, verbose = false, tensorboard = false;
 };
 
@@ -28,8 +26,8 @@ int run(const TrainArguments& args) {
   Json json = read_json(is_run ? fs::path(args.recipe) / "recipe.json" : fs::path(args.recipe));
   for (const std::string& assignment : args.set) set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
-  const auto set = [&](const char* key, const auto& value) {
-    if (value && json.is_object()) json[key] = *value;
+  const auto set = [&](const char* key, const std::optional<std::string>& text) {
+    if (text && json.is_object()) json[key] = try_json(*text).value_or(Json(*text));
   };
   set("epochs", args.epochs);
   set("seed", args.seed);
@@ -41,7 +39,8 @@ int run(const TrainArguments& args) {
                                   : fs::path("runs") / fs::path(args.recipe).stem();
   const fs::path begun = RunFolder(options.out).recipe();
   if (args.resume && json.is_object() && fs::exists(begun)) fill_as_begun(json, read_json(begun));
-  Recipe recipe = Recipe::from_json(json, is_run ? Recipe::Source::stored : Recipe::Source::given);
+  Recipe recipe = Recipe::from_json(json, is_run ? Recipe::Source::stored : Recipe::Source::given,
+                                    "recipe: " + args.recipe);
   if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
   options.verbose = args.verbose;

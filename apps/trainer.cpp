@@ -230,8 +230,9 @@ class Trainer {
     optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
-                                          recipe_.ema_decay);
+                                          ema_options(recipe_));
     schedule_.emplace(make_schedule(recipe_, batches_));
+    check_readable(recipe_);
   }
 
   void start_folder() {
@@ -311,7 +312,7 @@ class Trainer {
     if (!std::isfinite(value)) give_up("training", value);
     tape.backward(loss);
     optimizer_->step(lr_);
-    if (ema_) ema_->update();
+    if (ema_) ema_->update(step() + 1);
     const std::int64_t images = batch.labels.dim(0);
     totals_.loss_sum += value * static_cast<double>(images);
     totals_.correct += count_top1(
@@ -567,7 +568,7 @@ Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Modu
   const auto optimizer = make_optimizer(recipe.optimizer, nn::parameters(net));
   save_tensors(optimizer->state(), "optimizer", out);
   if (recipe.ema_decay > 0)
-    save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), recipe.ema_decay).state(),
+    save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), ema_options(recipe)).state(),
                  "average", out);
   return out;
 }
@@ -578,8 +579,8 @@ Outcome train(Recipe recipe, const TrainOptions& options) {
     check(options.resume, "train: ", options.out.string(),
           " is not empty; go on with --resume, or choose another --out");
     if (fs::exists(folder.recipe()))
-      recipe = resumed_recipe(
-          std::move(recipe), Recipe::from_json(read_json(folder.recipe()), Recipe::Source::stored));
+      recipe =
+          resumed_recipe(std::move(recipe), Recipe::read(folder.recipe(), Recipe::Source::stored));
   }
   return Trainer(std::move(recipe), options).run();
 }

@@ -28,16 +28,16 @@ nn::Model workload_model(const WorkloadOptions& options) {
 void add_workload_options(CLI::App& command, WorkloadOptions& to) {
   command.add_option("MODEL", to.model, "its name, e.g. se_resnet20, or a run folder")->required();
   command.add_option("--batch", to.batch, "images a step")
-      ->check(CLI::Range(1, 65536))
+      ->check(number_in(1, 65536))
       ->capture_default_str();
   command.add_option("--dtype", to.dtype, "f32, bf16 or auto")
       ->check(CLI::IsMember({"f32", "bf16", "auto"}))
       ->capture_default_str();
   add_threads_option(command, to.threads);
   command.add_option("--classes", to.classes, "outputs (default: 10 or 1000)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(number_in(1, 1'000'000));
   command.add_option("--image", to.image, "height and width (default: the model's own)")
-      ->check(CLI::Range(1, 4096));
+      ->check(number_in(1, 4096));
   add_set_option(command, to.set, "se.reduction=8");
 }
 

@@ -3,6 +3,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace exciton {
 
@@ -12,6 +13,20 @@ class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// The text, or where it has more than `most` bytes its beginning and its end with "..." between:
+/// for names out of files that may have any length. Cuts no UTF-8 sequence.
+inline std::string shortened(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return std::string(text);
+  const auto continues = [&](std::size_t i) {
+    return (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80;
+  };
+  const std::size_t kept = most > 3 ? most - 3 : 0;
+  std::size_t head = kept - kept / 3, tail = text.size() - kept / 3;
+  while (head > 0 && continues(head)) --head;
+  while (tail < text.size() && continues(tail)) ++tail;
+  return std::string(text.substr(0, head)) + "..." + std::string(text.substr(tail));
+}
 
 /// Throws Error with the parts streamed one after another.
 template <class... Parts>

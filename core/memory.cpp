@@ -227,9 +227,22 @@ Pool& pool() {
   return *instance;
 }
 
+thread_local MemoryLimit* active_limit = nullptr;
+
 }  // namespace
 
+MemoryLimit::MemoryLimit(std::size_t bytes, std::string message)
+    : left_(bytes), message_(std::move(message)), outer_(std::exchange(active_limit, this)) {}
+
+MemoryLimit::~MemoryLimit() { active_limit = outer_; }
+
+void MemoryLimit::take(std::size_t bytes) {
+  if (bytes > left_) throw Error(message_);
+  left_ -= bytes;
+}
+
 Buffer::Buffer(std::size_t bytes) : bytes_(bytes), class_bytes_(class_of(bytes)) {
+  if (active_limit) active_limit->take(bytes);
   data_ = pool().take(class_bytes_);
 }
 

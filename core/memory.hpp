@@ -6,6 +6,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace exciton {
 
@@ -22,7 +23,7 @@ struct MemoryStats {
 class Buffer {
  public:
   Buffer() = default;
-  /// Errors: Error "memory: ..." when the system has no more.
+  /// Errors: Error "memory: ..." when the system has no more; that of a MemoryLimit.
   explicit Buffer(std::size_t bytes);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
@@ -37,6 +38,26 @@ class Buffer {
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
   std::size_t class_bytes_ = 0;
+};
+
+/// While in scope, the buffers that this thread asks for may have so many bytes together, returned
+/// ones included: for work whose size somebody else's file decides, such as building the network
+/// that a checkpoint describes. The innermost limit counts.
+class MemoryLimit {
+ public:
+  /// `message` is the text of the Error of the request that goes beyond.
+  MemoryLimit(std::size_t bytes, std::string message);
+  ~MemoryLimit();
+  MemoryLimit(const MemoryLimit&) = delete;
+  MemoryLimit& operator=(const MemoryLimit&) = delete;
+
+ private:
+  friend class Buffer;
+  void take(std::size_t bytes);
+
+  std::size_t left_;
+  std::string message_;
+  MemoryLimit* outer_;
 };
 
 MemoryStats memory_stats();

@@ -8,6 +8,9 @@
 
 namespace exciton {
 
+/// What a parameter is to its module. Optimisers may exempt all but `weight` from weight decay.
+enum class Role { weight, norm, bias };
+
 class Parameter {
  public:
   Parameter() = default;
@@ -33,6 +36,9 @@ class Parameter {
   Tensor grad;
   /// A frozen parameter gets no gradient and no update.
   bool trainable = true;
+  /// Its module says so when it is visited (nn/module.hpp). The number of dimensions does not tell:
+  /// the kernel of ECA has one, as biases do.
+  Role role = Role::weight;
 
  private:
   Tensor value_;

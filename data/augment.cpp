@@ -140,10 +140,8 @@ Rectangle random_erasure(const RandomErasing& erasing, Size size, Generator& rng
   return {};
 }
 
-/// Gamma(alpha, 1) (Marsaglia and Tsang 2000).
+/// Gamma(alpha, 1) for alpha >= 1 (Marsaglia and Tsang 2000).
 double gamma(double alpha, Generator& rng) {
-  if (alpha < 1)  // drawn one higher, and corrected
-    return gamma(alpha + 1, rng) * std::pow(1 - rng.uniform_double(), 1 / alpha);
   const double d = alpha - 1.0 / 3, c = 1 / std::sqrt(9 * d);
   while (true) {
     const double x = rng.normal(), v = std::pow(1 + c * x, 3);
@@ -152,9 +150,16 @@ double gamma(double alpha, Generator& rng) {
   }
 }
 
+/// The logarithm of a Gamma(alpha, 1): for a small alpha most values are below any double.
+double log_gamma(double alpha, Generator& rng) {
+  if (alpha >= 1) return std::log(gamma(alpha, rng));
+  const double higher = gamma(alpha + 1, rng);  // drawn one higher, and corrected
+  return std::log(higher) + std::log(1 - rng.uniform_double()) / alpha;
+}
+
 double beta(double alpha, Generator& rng) {
-  const double a = gamma(alpha, rng), b = gamma(alpha, rng);
-  return a + b > 0 ? a / (a + b) : 0.5;
+  const double a = log_gamma(alpha, rng), b = log_gamma(alpha, rng);
+  return 1 / (1 + std::exp(b - a));
 }
 
 /// Calls f(pixels, other) for image n and image n + 1 as they were, n = 0 to N - 1.

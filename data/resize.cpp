@@ -183,11 +183,22 @@ Size with_shorter_side(Size size, std::int64_t shorter) {
                                    : Size{shorter * size.height / size.width, shorter};
 }
 
+namespace {
+
+/// Where the middle `part` of `whole` begins: half of the rest, to the even number where that lies
+/// between two, as torchvision's center_crop.
+std::int64_t middle(std::int64_t whole, std::int64_t part) {
+  const std::int64_t rest = whole - part, half = rest / 2;
+  return rest % 2 == 0 ? half : half + half % 2;
+}
+
+}  // namespace
+
 Image centre_crop(const Image& image, std::int64_t height, std::int64_t width) {
   check(height > 0 && width > 0 && height <= image.height && width <= image.width,
         "centre crop: wants ", height, " x ", width, " of an image of ", image.height, " x ",
         image.width);
-  const std::int64_t top = (image.height - height) / 2, left = (image.width - width) / 2;
+  const std::int64_t top = middle(image.height, height), left = middle(image.width, width);
   Image out{height, width, image.channels, {}};
   out.pixels.reserve(static_cast<std::size_t>(height * width * image.channels));
   for (std::int64_t y = 0; y < height; ++y) {
@@ -203,8 +214,8 @@ Box centre_box(Size size, std::int64_t shorter, std::int64_t crop) {
   const double down = static_cast<double>(size.height) / static_cast<double>(resized.height);
   const double across = static_cast<double>(size.width) / static_cast<double>(resized.width);
   const auto side = static_cast<double>(crop);
-  return {static_cast<double>((resized.width - crop) / 2) * across,
-          static_cast<double>((resized.height - crop) / 2) * down, side * across, side * down};
+  return {static_cast<double>(middle(resized.width, crop)) * across,
+          static_cast<double>(middle(resized.height, crop)) * down, side * across, side * down};
 }
 
 }  // namespace exciton::data

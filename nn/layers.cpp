@@ -61,7 +61,7 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, KernelSize kernel, const ops::
 
 void Conv2d::visit(Visitor& v) {
   v("weight", weight);
-  v("bias", bias);
+  v("bias", bias, Role::bias);
 }
 
 Var Conv2d::forward(const Var& x) { return ops::conv2d(x, weight, bias, spec, packed, !training); }
@@ -73,8 +73,8 @@ BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o)
       options(o) {}
 
 void BatchNorm::visit(Visitor& v) {
-  v("weight", weight);
-  v("bias", bias);
+  v("weight", weight, Role::norm);
+  v("bias", bias, Role::norm);
   v("running_mean", running.mean);
   v("running_var", running.var);
 }
@@ -108,7 +108,7 @@ Linear::Linear(std::int64_t in, std::int64_t out, Generator& init, bool with_bia
 
 void Linear::visit(Visitor& v) {
   v("weight", weight);
-  v("bias", bias);
+  v("bias", bias, Role::bias);
 }
 
 Var Linear::forward(const Var& x) { return ops::linear(x, weight, bias); }

@@ -15,7 +15,8 @@ std::string Visitor::joined(std::string_view name) const {
   return prefix_.empty() ? std::string(name) : prefix_ + '.' + std::string(name);
 }
 
-void Visitor::operator()(std::string_view name, Parameter& p) {
+void Visitor::operator()(std::string_view name, Parameter& p, Role role) {
+  p.role = role;
   if (!p.empty()) parameter(joined(name), p);
 }
 

@@ -34,8 +34,9 @@ class Module {
     const Tape::Scope scope(this);
     return forward(x);
   }
-  /// Names every parameter, buffer and child once, in a stable order:
-  ///   void visit(Visitor& v) override { v("conv1", conv1); v("bn1", bn1); }
+  /// Names every parameter, buffer and child once, in a stable order, and says of parameters what
+  /// they are, unless they are weights:
+  ///   void visit(Visitor& v) override { v("conv1", conv1); v("bias", bias, Role::bias); }
   virtual void visit(Visitor&) {}
   /// Training (batch statistics, dropout) or evaluation; see set_training().
   bool training = true;
@@ -62,7 +63,7 @@ class Visitor {
   virtual void leave(const std::string& /*name*/, Module&) {}
 
   /// Empty parameters (a bias switched off) are passed over.
-  void operator()(std::string_view name, Parameter& p);
+  void operator()(std::string_view name, Parameter& p, Role role = Role::weight);
   void operator()(std::string_view name, Tensor& t);
   void operator()(std::string_view name, Module& m);
   template <class M>

@@ -1,36 +1,12 @@
 #include "nn/registry.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
+#include "core/suggest.hpp"
 #include "nn/models/families.hpp"
 
 namespace exciton::nn {
-namespace {
-
-/// Levenshtein: single-character insertions, deletions and changes from a to b.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-    }
-  }
-  return row.back();
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& w : words) text += (text.empty() ? "" : ", ") + w;
-  return text;
-}
-
-}  // namespace
 
 void Registry::add(Entry entry) {
   for (const Entry& e : entries_)
@@ -60,7 +36,9 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   if (!entry) {
     std::vector<std::string> known;
     for (const auto& e : registry().entries()) known.push_back(e.name);
-    fail("model: unknown name \"", name, "\"; nearest are ", joined(nearest(name, known)));
+    const std::vector<std::string> near = nearest(name, known);
+    fail("model: unknown name \"", name, "\"; ",
+         near.empty() ? "known are " + listed(known) : "nearest are " + listed(near));
   }
   check(options.classes >= 0 && options.image_channels >= 1, name,
         ": classes and image_channels must be positive, got ", options.classes, " and ",
@@ -88,16 +66,6 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   Model model{.name = name, .options = options, .image_size = options.image_size, .net = {}};
   model.net = entry->make(options, init);
   return model;
-}
-
-std::vector<std::string> nearest(const std::string& word, const std::vector<std::string>& known,
-                                 std::size_t count) {
-  std::vector<std::string> words = known;
-  std::stable_sort(words.begin(), words.end(), [&](const std::string& a, const std::string& b) {
-    return edit_distance(word, a) < edit_distance(word, b);
-  });
-  words.resize(std::min(count, words.size()));
-  return words;
 }
 
 }  // namespace exciton::nn

@@ -71,11 +71,7 @@ class Registry {
 const Registry& registry();
 
 /// Makes and initialises (He et al. 2015) a model. Errors: an unknown name is answered with the
-/// nearest known ones; options a family cannot follow.
+/// nearest known ones, or all; options a family cannot follow.
 Model make_model(const std::string& name, ModelOptions options = {}, std::uint64_t seed = 1);
-
-/// The words of `known` nearest to `word` by edit distance, for error messages.
-std::vector<std::string> nearest(const std::string& word, const std::vector<std::string>& known,
-                                 std::size_t count = 3);
 
 }  // namespace exciton::nn

@@ -40,7 +40,7 @@ EffectiveSqueezeExcite::EffectiveSqueezeExcite(std::int64_t channels, bool with_
 
 void EffectiveSqueezeExcite::visit(Visitor& v) {
   v("weight", weight);
-  v("bias", bias);
+  v("bias", bias, Role::bias);
 }
 
 Var EffectiveSqueezeExcite::gates(const Var& x) {
@@ -58,9 +58,9 @@ CbamChannelAttention::CbamChannelAttention(std::int64_t channels, const SESpec& 
 
 void CbamChannelAttention::visit(Visitor& v) {
   v("reduce.weight", reduce_weight);
-  v("reduce.bias", reduce_bias);
+  v("reduce.bias", reduce_bias, Role::bias);
   v("expand.weight", expand_weight);
-  v("expand.bias", expand_bias);
+  v("expand.bias", expand_bias, Role::bias);
 }
 
 Var CbamChannelAttention::mixed(const Var& z) {

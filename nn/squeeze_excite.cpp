@@ -81,9 +81,9 @@ SqueezeExcite::SqueezeExcite(std::int64_t channels, const SESpec& spec, Generato
 
 void SqueezeExcite::visit(Visitor& v) {
   v("reduce.weight", reduce_weight);
-  v("reduce.bias", reduce_bias);
+  v("reduce.bias", reduce_bias, Role::bias);
   v("expand.weight", expand_weight);
-  v("expand.bias", expand_bias);
+  v("expand.bias", expand_bias, Role::bias);
 }
 
 Var SqueezeExcite::excite(const Var& z) {

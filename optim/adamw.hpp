@@ -12,7 +12,7 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.01;
-  /// false exempts parameters of rank 1: batch-norm weights and all biases.
+  /// false exempts parameters whose Role is norm or bias (modules say which those are).
   bool decay_norm_and_bias = true;
 };
 

@@ -1,22 +1,31 @@
 #include "optim/ema.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "optim/elements.hpp"
 
 namespace exciton::optim {
 
-Ema::Ema(std::vector<NamedParameter> parameters, std::vector<NamedTensor> buffers, double decay)
-    : parameters_(std::move(parameters)), decay_(decay) {
-  check(decay >= 0 && decay < 1, "ema: decay must be in [0, 1), got ", decay);
+Ema::Ema(std::vector<NamedParameter> parameters, std::vector<NamedTensor> buffers,
+         const EmaOptions& options)
+    : parameters_(std::move(parameters)), options_(options) {
+  check(options.decay >= 0 && options.decay < 1, "ema: decay must be in [0, 1), got ",
+        options.decay);
   for (const NamedTensor& b : buffers)
     if (is_floating(b.tensor->dtype())) buffers_.push_back(b);  // generator states have no mean
   for (const auto& [name, p] : parameters_) averages_.push_back(p->value().clone());
   for (const auto& [name, b] : buffers_) averages_.push_back(b->clone());
 }
 
-void Ema::update() {
+double Ema::decay_at(std::int64_t step) const {
+  const auto t = static_cast<double>(step);
+  return options_.warmup ? std::min(options_.decay, (1 + t) / (10 + t)) : options_.decay;
+}
+
+void Ema::update(std::int64_t step) {
   check(!swapped_, "ema: update while swapped; swap() back before training goes on");
+  check(step >= 1, "ema: update after step ", step, "; steps are counted from 1");
   std::vector<const Tensor*> values;
   std::vector<std::int64_t> sizes;
   for (const auto& [name, p] : parameters_) values.push_back(&p->value());
@@ -29,12 +38,14 @@ void Ema::update() {
           " ", averages_[i].dtype());
     sizes.push_back(values[i]->numel());
   }
+  const double towards = 1 - decay_at(step);
   for_all_elements(sizes, [&](std::size_t t, std::int64_t begin, std::int64_t end) {
     const auto mix = [&]<class T>(T) {
-      const T decay = static_cast<T>(decay_), rest = static_cast<T>(1 - decay_);
+      const T rest = static_cast<T>(towards);
       const T* value = values[t]->data<T>();
       T* average = averages_[t].data<T>();
-      for (std::int64_t i = begin; i < end; ++i) average[i] = decay * average[i] + rest * value[i];
+      // Not decay a + rest v: the two factors, rounded, do not sum to one.
+      for (std::int64_t i = begin; i < end; ++i) average[i] += rest * (value[i] - average[i]);
     };
     averages_[t].dtype() == DType::f32 ? mix(float{}) : mix(double{});
   });

@@ -17,8 +17,8 @@ bool Optimizer::moves(std::size_t i, DType type, std::string_view optimizer) con
   return true;
 }
 
-double Optimizer::decay_of(std::size_t i, double decay, bool exempt_rank_1) const {
-  return exempt_rank_1 && parameters_[i].parameter->shape().rank() <= 1 ? 0 : decay;
+double Optimizer::decay_of(std::size_t i, double decay, bool exempt) const {
+  return exempt && parameters_[i].parameter->role != Role::weight ? 0 : decay;
 }
 
 }  // namespace exciton::optim

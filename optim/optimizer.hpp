@@ -29,9 +29,8 @@ class Optimizer {
   /// True when this step moves parameter `i` and its values are of `type`. Errors: as step();
   /// `name` is the optimiser's.
   bool moves(std::size_t i, DType type, std::string_view name) const;
-  /// The decay of parameter `i`: `decay`, or 0 for those of rank 1 (batch norms and all biases)
-  /// when they are exempt.
-  double decay_of(std::size_t i, double decay, bool exempt_rank_1) const;
+  /// The decay of parameter `i`: `decay`, or 0 for those of norms and biases when `exempt`.
+  double decay_of(std::size_t i, double decay, bool exempt) const;
 
   std::vector<NamedParameter> parameters_;
 };

@@ -8,6 +8,11 @@
 #include "core/error.hpp"
 
 namespace exciton::optim {
+namespace {
+
+bool is_rate(double value) { return std::isfinite(value) && value >= 0; }
+
+}  // namespace
 
 Schedule::Schedule(ScheduleSpec spec) : spec_(std::move(spec)) {
   const ScheduleSpec& s = spec_;
@@ -16,7 +21,7 @@ Schedule::Schedule(ScheduleSpec spec) : spec_(std::move(spec)) {
         s.kind, "\"; known are constant, step, multistep, cosine and one_cycle_linear");
   check(s.warmup == "linear" || s.warmup == "constant", "schedule: unknown warmup \"", s.warmup,
         "\"; known are linear and constant");
-  check(s.lr >= 0 && s.final_lr >= 0 && s.warmup_start_lr >= 0,
+  check(is_rate(s.lr) && is_rate(s.final_lr) && is_rate(s.warmup_start_lr),
         "schedule: learning rates must not be negative, got lr ", s.lr, ", final_lr ", s.final_lr,
         ", warmup_start_lr ", s.warmup_start_lr);
   check(s.total_steps >= 1 && s.steps_per_epoch >= 1,
@@ -25,12 +30,16 @@ Schedule::Schedule(ScheduleSpec spec) : spec_(std::move(spec)) {
   check(s.warmup_steps >= 0 && s.warmup_steps <= s.total_steps,
         "schedule: warmup_steps must be in [0, total_steps = ", s.total_steps, "], got ",
         s.warmup_steps);
-  check(s.kind != "step" || s.step_size > 0, "schedule: step_size must be above 0, got ",
-        s.step_size);
+  check(is_rate(s.gamma), "schedule: gamma must not be negative, got ", s.gamma);
+  check(s.kind != "step" || (std::isfinite(s.step_size) && s.step_size > 0),
+        "schedule: step_size must be above 0, got ", s.step_size);
   check(s.kind != "one_cycle_linear" || (s.warmup_fraction >= 0 && s.warmup_fraction <= 1),
         "schedule: warmup_fraction must be in [0, 1], got ", s.warmup_fraction);
-  check(std::is_sorted(s.milestones.begin(), s.milestones.end()),
-        "schedule: milestones must ascend");
+  check(std::is_sorted(s.milestones.begin(), s.milestones.end()) &&
+            std::all_of(s.milestones.begin(), s.milestones.end(), is_rate),
+        "schedule: milestones must ascend, from 0 or more");
+  // A warm-up as long as the run leads to lr within it; a run of one step has none.
+  spec_.warmup_steps = std::min(spec_.warmup_steps, s.total_steps - 1);
 }
 
 double Schedule::lr(std::int64_t step) const {
@@ -44,25 +53,45 @@ double Schedule::lr(std::int64_t step) const {
 
 double Schedule::after_warmup(double step) const {
   const ScheduleSpec& s = spec_;
-  const auto total = static_cast<double>(s.total_steps);
-  const auto epoch = static_cast<double>(s.steps_per_epoch);
-  if (s.kind == "step") return s.lr * std::pow(s.gamma, std::floor(step / (s.step_size * epoch)));
-  if (s.kind == "multistep") {
-    const auto passed = std::count_if(s.milestones.begin(), s.milestones.end(),
-                                      [&](double m) { return step >= m * epoch; });
-    return s.lr * std::pow(s.gamma, static_cast<double>(passed));
+  if (s.kind == "cosine") return cosine(step);
+  if (s.kind == "one_cycle_linear") return one_cycle(step);
+  if (s.kind == "step") {
+    const double length = s.step_size * static_cast<double>(s.steps_per_epoch);
+    const double before = std::floor(step / length);  // all of these drops, and perhaps one more
+    return dropped(first_step((before + 1) * s.step_size) <= step ? before + 1 : before);
   }
-  if (s.kind == "cosine") {
-    const auto warmup = static_cast<double>(s.warmup_steps);
-    const double done = total > warmup ? (step - warmup) / (total - warmup) : 1;
-    return s.final_lr + (s.lr - s.final_lr) * (1 + std::cos(std::numbers::pi * done)) / 2;
-  }
-  if (s.kind == "one_cycle_linear") {
-    const double peak = s.warmup_fraction * total;
-    return step < peak ? s.lr * step / peak
-                       : (total > peak ? s.lr * (total - step) / (total - peak) : s.lr);
-  }
+  if (s.kind == "multistep")
+    return dropped(
+        static_cast<double>(std::count_if(s.milestones.begin(), s.milestones.end(),
+                                          [&](double m) { return step >= first_step(m); })));
   return s.lr;
+}
+
+double Schedule::cosine(double step) const {
+  const ScheduleSpec& s = spec_;
+  const auto warmup = static_cast<double>(s.warmup_steps);
+  const auto end = static_cast<double>(s.final_lr > 0 ? s.total_steps - 1 : s.total_steps);
+  // Where nothing is left behind the warm-up, it leads to lr, not to the end of no cosine.
+  const double done = end > warmup ? std::min(1.0, (step - warmup) / (end - warmup)) : 0;
+  return s.final_lr + (s.lr - s.final_lr) * (1 + std::cos(std::numbers::pi * done)) / 2;
+}
+
+double Schedule::one_cycle(double step) const {
+  const ScheduleSpec& s = spec_;
+  const auto total = static_cast<double>(s.total_steps);
+  double peak = std::min(s.warmup_fraction * total, total - 1);
+  if (peak < 1) peak = 0;
+  return step < peak ? s.lr * step / peak : s.lr * (total - step) / (total - peak);
+}
+
+double Schedule::dropped(double drops) const { return spec_.lr * std::pow(spec_.gamma, drops); }
+
+double Schedule::first_step(double epochs) const {
+  const double exact = epochs * static_cast<double>(spec_.steps_per_epoch);
+  const double nearest = std::round(exact);
+  // Decimal fractions are rounded once when they are read and once in the product.
+  constexpr double rounding = 1e-12;
+  return std::abs(exact - nearest) <= rounding * std::max(1.0, exact) ? nearest : std::ceil(exact);
 }
 
 }  // namespace exciton::optim

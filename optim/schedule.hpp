@@ -17,7 +17,7 @@ struct ScheduleSpec {
   double step_size = 30;  ///< step: epochs between drops
   std::vector<double>
       milestones{};              ///< multistep: epochs of the drops, ascending, may be fractional
-  double final_lr = 0;           ///< cosine: the rate at total_steps
+  double final_lr = 0;           ///< cosine: the rate of the last step; 0: it would be 0 after it
   double warmup_fraction = 0.2;  ///< one_cycle_linear: share of the steps that rise
 
   std::int64_t warmup_steps = 0;  ///< the first steps, which rise to the schedule's own rate
@@ -26,14 +26,22 @@ struct ScheduleSpec {
   std::string warmup = "linear";
 };
 
-/// With s the step (from 0), S total_steps, E steps_per_epoch, W warmup_steps:
+/// With s the step (from 0), S total_steps, E steps_per_epoch, W warmup_steps, and first(m) the
+/// first step that is not before epoch m, the smallest integer of m E or more:
 ///   constant          lr
-///   step              lr gamma^floor(s / (step_size E))
-///   multistep         lr gamma^(number of milestones m with s >= m E)
-///   cosine            final_lr + (lr - final_lr) (1 + cos(pi (s - W) / (S - W))) / 2
-///   one_cycle_linear  lr s / P up to P = warmup_fraction S, then lr (S - s) / (S - P)
+///   step              lr gamma^(number of k >= 1 with s >= first(k step_size))
+///   multistep         lr gamma^(number of milestones m with s >= first(m))
+///   cosine            final_lr + (lr - final_lr) (1 + cos(pi (s - W) / D)) / 2
+///   one_cycle_linear  lr s / P up to P, then lr (S - s) / (S - P)
 /// and for s < W instead  start + (schedule(W) - start) s / W  (or start, when constant).
 /// Epochs are counted from the first step, warm-up included.
+///
+/// D = S - 1 - W: the last step has final_lr. When that is 0, a step that would change nothing,
+/// D = S - W: the cosine reaches 0 one step after the last (PyTorch's CosineAnnealingLR with T_max
+/// = S). P = warmup_fraction S, at most S - 1, and 0 where that is less than a step: the highest
+/// rate lies within the run. So does the end of a warm-up: W is at most S - 1. A product m E that
+/// misses an integer by rounding alone (1.1 * 50) is that integer. Steps after S have the rate of
+/// S.
 class Schedule {
  public:
   /// Errors: an unknown kind, numbers out of range, milestones not ascending.
@@ -43,6 +51,10 @@ class Schedule {
 
  private:
   double after_warmup(double step) const;
+  double cosine(double step) const;
+  double one_cycle(double step) const;
+  double dropped(double drops) const;
+  double first_step(double epochs) const;
   ScheduleSpec spec_;
 };
 

@@ -16,7 +16,7 @@ struct SgdOptions {
   /// false: decay is added to the gradient (PyTorch's SGD, the paper); true: the weights shrink by
   /// 1 - lr weight_decay beside the step (SGDW, Loshchilov and Hutter 2019).
   bool decoupled = false;
-  /// false exempts parameters of rank 1: batch-norm weights and all biases.
+  /// false exempts parameters whose Role is norm or bias (modules say which those are).
   bool decay_norm_and_bias = true;
 };
 

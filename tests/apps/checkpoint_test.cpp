@@ -108,7 +108,7 @@ TEST(Checkpoint, forged_headers_are_refused) {
   refused("\"dtype\":\"f64\"", "\"dtype\":\"f65\"", "type f65");
   refused("\"name\":\"b\"", "\"name\":\"a\"", "two tensors a");
   refused("\"tensors\":[", "\"tensor\" :[", "no table of tensors");
-  refused("{\"meta\"", "[\"meta\"", "not JSON");
+  refused("{\"meta\"", "[\"meta\"", "damaged header");
   refused(std::string("\x01\0\0\0\0\0\0\0", 8), std::string("\x02\0\0\0\0\0\0\0", 8), "version 2");
   // Offsets that overlap or leave the file.
   const std::string key = "\"shape\":[2,2],\"offset\":";

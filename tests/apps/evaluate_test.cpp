@@ -46,6 +46,9 @@ TEST(Evaluate, ties_go_to_the_lower_class_and_nan_wins_nothing) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const double label : {0.0, 1.0, 2.0}) {
     EXPECT_EQ(count_top1(Tensor::full({1, 3}, nan), labels({label})), 0);
+    Evaluation evaluation(3);
+    evaluation.add(Tensor::full({1, 3}, nan), labels({label}));
+    EXPECT_EQ(evaluation.top5(), 0) << "nor is it among the first five of three";
     EXPECT_EQ(count_top1(Tensor::from({1, 3}, {nan, 1, 2}), labels({label})), 0);
   }
 }

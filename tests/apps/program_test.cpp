@@ -406,6 +406,31 @@ TEST_F(Program, recipes_counts_what_they_build) {
   }
 }
 
+TEST_F(Program, unknown_commands_are_answered_with_the_near_one) {
+  const auto says = [&](const std::vector<std::string>& words, const std::string& part) {
+    const Result result = run(words);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+  };
+  says({"trian"}, "no command trian; did you mean train?");
+  says({"data", "inof"}, "no command inof; did you mean info?");
+  says({"fly"}, "no command fly; see exciton --help");
+}
+
+TEST_F(Program, a_full_standard_output_is_an_error) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  for (const char* const command :
+       {"--version", "--help", "summary se_resnet20", "summary se_resnet20 --json",
+        "recipes --dir " EXCITON_RECIPES}) {
+    const std::string line = std::string(EXCITON_PROGRAM) + ' ' + command + " > /dev/full 2> " +
+                             path("err") + "; echo $? > " + path("code");
+    ASSERT_EQ(std::system(line.c_str()), 0);
+    EXPECT_EQ(read_file(path("code")), "1\n") << command;
+    EXPECT_NE(read_file(path("err")).find("cannot write to the standard output"), std::string::npos)
+        << command << ": " << read_file(path("err"));
+  }
+}
+
 TEST_F(Program, recipes_passes_over_what_is_none_and_says_where_it_looked) {
   fs::create_directory(dir_ / "mine");
   fs::copy_file(recipe(), dir_ / "mine/good.json");
@@ -413,7 +438,7 @@ TEST_F(Program, recipes_passes_over_what_is_none_and_says_where_it_looked) {
   const Result result = run({"recipes", "--dir", path("mine")});
   EXPECT_EQ(result.code, 0);
   EXPECT_NE(result.out.find("good"), std::string::npos);
-  EXPECT_NE(result.err.find("passing over " + path("mine/bad.json")), std::string::npos);
+  EXPECT_NE(result.err.find("passing over recipe: " + path("mine/bad.json")), std::string::npos);
   expect_failure({"recipes", "--dir", path("none")}, {"no folder", path("none"), "--dir"});
   expect_failure({"recipes", "xyz", "--dir", path("mine")}, {"xyz", "leave that out"});
 }

@@ -34,6 +34,7 @@ TEST(Recipe, resolved_recipe_reads_back_as_itself) {
   set_value(json, "data.normalize.mean=[0.5]");
   set_value(json, "data.normalize.std=[0.25]");
   set_value(json, "seed=18446744073709551615");
+  set_value(json, "schedule.name=multistep");
   set_value(json, "schedule.milestones=[1,2.5]");
   const Json resolved = Recipe::from_json(json).to_json();
   EXPECT_EQ(Recipe::from_json(resolved).to_json(), resolved);
@@ -90,7 +91,8 @@ TEST(Recipe, values_have_ranges) {
   EXPECT_EQ(error_with("schedule.lr=-0.1"), "recipe: schedule.lr: wants 0 or more, got -0.1");
   EXPECT_NE(error_with("model.se.gate=softmax").find("wants one of sigmoid, tanh, relu"),
             std::string::npos);
-  EXPECT_NE(error_with("schedule.milestones=[3,1]").find("ascending"), std::string::npos);
+  EXPECT_NE(error_with("schedule={\"name\":\"multistep\",\"milestones\":[3,1]}").find("ascending"),
+            std::string::npos);
   EXPECT_NE(error_with("optimizer.momentum=0").find("nesterov"), std::string::npos);
   EXPECT_NE(error_with("optimizer.name=adam").find("sgd, adamw"), std::string::npos);
   EXPECT_NE(error_with("optimizer.beta2=1").find("optimizer.beta2: wants 0 to"), std::string::npos);
@@ -99,6 +101,48 @@ TEST(Recipe, values_have_ranges) {
             std::string::npos);
   EXPECT_NE(error_of([] { Recipe::from_json(Json::object()); }).find("model.name is missing"),
             std::string::npos);
+}
+
+// A key that nothing would read, or that undoes another, is refused by name.
+TEST(Recipe, combinations_without_a_meaning_are_refused) {
+  const auto refused = [](const char* schedule, const char* part) {
+    const std::string message = error_with(std::string("schedule=") + schedule);
+    EXPECT_NE(message.find(part), std::string::npos) << schedule << ": " << message;
+  };
+  refused(R"({"name":"one_cycle_linear","warmup_epochs":2})", "uses schedule.warmup_fraction");
+  refused(R"({"name":"cosine","warmup_fraction":0.3})", "only one_cycle_linear uses it");
+  refused(R"({"name":"cosine","milestones":[1]})", "only multistep");
+  refused(R"({"name":"cosine","step_epochs":2})", "only step");
+  refused(R"({"name":"cosine","gamma":0.5})", "only step and multistep");
+  refused(R"({"name":"step","final_lr":0.01})", "only cosine");
+  refused(R"({"name":"cosine","warmup_start_lr":0.01})", "warmup_epochs is 0");
+  refused(R"({"name":"cosine","warmup":"constant"})", "warmup_epochs is 0");
+  refused(R"({"name":"cosine","warmup_epochs":2,"warmup":"constant"})", "trains nothing");
+  refused(R"({"name":"cosine","lr":0.1,"warmup_epochs":2,"warmup_start_lr":0.2})", "at most");
+  refused(R"({"name":"cosine","lr":0.1,"final_lr":0.2})", "at most");
+  refused(R"({"name":"cosine","warmup_epochs":21})", "is more than epochs");
+  refused(R"({"name":"multistep","milestones":[1,9],"warmup_epochs":2})", "not behind the warm-up");
+  EXPECT_NE(error_with(R"(optimizer={"name":"adamw","momentum":0.8})").find("beta1 instead"),
+            std::string::npos);
+  EXPECT_NE(error_with("optimizer.beta2=0.9").find("only adamw"), std::string::npos);
+  EXPECT_NE(error_with("data.augment.rand_augment.magnitude=7").find("no operations"),
+            std::string::npos);
+  // A run that began before this was asked goes on.
+  Json stored = minimal();
+  set_value(stored, "schedule.warmup_epochs=2");
+  EXPECT_NO_THROW(Recipe::from_json(stored, Recipe::Source::stored));
+}
+
+TEST(Recipe, averages_of_weights_are_warmed_up_but_not_those_of_older_runs) {
+  EXPECT_TRUE(Recipe::from_json(minimal()).ema_warmup);
+  EXPECT_FALSE(Recipe::from_json(minimal(), Recipe::Source::stored).ema_warmup);
+}
+
+TEST(Recipe, unknown_keys_are_answered_with_what_they_may_have_meant) {
+  EXPECT_NE(error_with("optimizer.momentun=0.9").find("did you mean momentum?"), std::string::npos);
+  const std::string far = error_with("class_weights=1");
+  EXPECT_EQ(far.find("did you mean"), std::string::npos) << far;
+  EXPECT_NE(far.find("known here are"), std::string::npos) << far;
 }
 
 TEST(Recipe, set_takes_json_or_text_and_makes_objects) {

@@ -147,5 +147,26 @@ TEST(Memory, MoreThanTheSystemHasIsAnError) {
   EXPECT_NE(fine.data(), nullptr);
 }
 
+TEST(Memory, ALimitHoldsForItsScopeAndThread) {
+  {
+    const MemoryLimit limit(1000, "too much of it");
+    const Buffer first(600);
+    EXPECT_THROW(Buffer(401), Error);
+    const Buffer second(400);
+    {
+      const MemoryLimit inner(1 << 20, "never");
+      const Buffer third(5000);
+    }
+    try {
+      const Buffer more(1);
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "too much of it");
+    }
+    std::jthread([] { const Buffer of_another_thread(1 << 20); });
+  }
+  const Buffer after(1 << 20);
+}
+
 }  // namespace
 }  // namespace exciton

@@ -334,6 +334,26 @@ TEST(Mixing, weights_are_drawn_from_beta) {
   EXPECT_FALSE(ready.mix(one, rng).on()) << "one image has nobody to mix with";
 }
 
+// The gammas behind the Beta are below any double for most draws, and 0 / 0 is no half.
+TEST(Mixing, weights_of_a_tiny_alpha_lie_at_the_ends) {
+  for (const double alpha : {1e-3, 1e-2, 1e-6}) {
+    Augment augment;
+    augment.mixup = alpha;
+    const Augmenter ready(augment, 1);
+    Generator rng(8);
+    double sum = 0, squares = 0;
+    for (int i = 0; i < 4000; ++i) {
+      Tensor batch = numbered(2, 1);
+      const double w = ready.mix(batch, rng).weight;
+      ASSERT_NE(w, 0.5);
+      sum += w / 4000;
+      squares += (w - 0.5) * (w - 0.5) / 4000;
+    }
+    EXPECT_NEAR(sum, 0.5, 0.03);
+    EXPECT_NEAR(squares, 1 / (4 * (2 * alpha + 1)), 0.01);
+  }
+}
+
 TEST(Augment, refuses_ranges_that_are_none) {
   const auto refuse = [](auto&& change, std::initializer_list<std::string> parts) {
     Augment augment;

@@ -76,6 +76,18 @@ TEST(CentreCrop, takes_the_middle) {
     for (std::int64_t x = 0; x < 4; ++x)
       EXPECT_EQ(middle.pixels[static_cast<std::size_t>(4 * y + x)],
                 image.pixels[static_cast<std::size_t>(10 * (y + 2) + x + 3)]);
+  // round((whole - part) / 2) of Python and so of torchvision: 0.5, 1.5, 2.5, 3.5 are 0, 2, 2, 4.
+  const auto first = [](std::int64_t extent) {
+    Image row{1, extent, 1, {}};
+    for (std::int64_t x = 0; x < extent; ++x) row.pixels.push_back(static_cast<std::uint8_t>(x));
+    return int{centre_crop(row, 1, 2).pixels[0]};
+  };
+  EXPECT_EQ(first(3), 0);
+  EXPECT_EQ(first(5), 2);
+  EXPECT_EQ(first(7), 2);
+  EXPECT_EQ(first(9), 4);
+  EXPECT_EQ(centre_box({256, 341}, 256, 224).left, 58);  // torchvision: round(58.5)
+  EXPECT_EQ(centre_box({343, 256}, 256, 224).top, 60);   // round(59.5)
   expect_error([&] { centre_crop(image, 8, 4); }, {"8 x 4", "7 x 10"});
   expect_error([] { centre_box({10, 10}, 8, 9); }, {"1 to 8", "got 9"});
 }

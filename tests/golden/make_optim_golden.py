@@ -72,6 +72,31 @@ def rates(make, steps):
     return values
 
 
+def edges():
+    """Rates of runs of 1, 2, 3 and 20 steps with linear warm-ups of every length that leaves a step."""
+    lr = torch.optim.lr_scheduler
+    kinds = {
+        "constant": lambda o, steps: lr.ConstantLR(o, 1.0, 1),
+        "step": lambda o, steps: lr.StepLR(o, 2, gamma=0.1),
+        "multistep": lambda o, steps: lr.MultiStepLR(o, [1, 3], gamma=0.2),
+        "cosine": lambda o, steps: lr.CosineAnnealingLR(o, steps),
+    }
+    out = []
+    for kind, make in kinds.items():
+        for total in (1, 2, 3, 20):
+            for warmup in range(0, total):
+                if warmup and kind in ("step", "multistep"):
+                    continue  # PyTorch counts their epochs from the end of the warm-up, we from the start
+                def schedule(o):
+                    after = make(o, total - warmup)
+                    if not warmup:
+                        return after
+                    return lr.SequentialLR(o, [lr.LinearLR(o, 0.25, 1.0, warmup), after], [warmup])
+                out.append({"kind": kind, "total_steps": total, "warmup_steps": warmup,
+                            "rates": rates(schedule, total)})
+    return out
+
+
 def main():
     cases = [
         dict(lr=0.1, momentum=m, nesterov=n, weight_decay=d, decoupled=k, decay_norm_and_bias=a)
@@ -92,8 +117,9 @@ def main():
         "total_steps": total,
         "step": rates(lambda o: lr.StepLR(o, 2 * epoch, gamma=0.1), total),
         "multistep": rates(lambda o: lr.MultiStepLR(o, [10, 4 * epoch], gamma=0.2), total),
-        "cosine": rates(lambda o: lr.CosineAnnealingLR(o, total, eta_min=0.01), total),
+        "cosine": rates(lambda o: lr.CosineAnnealingLR(o, total - 1, eta_min=0.01), total),
         "warmup": rates(lambda o: lr.LinearLR(o, 0.25, 1.0, 8), total),
+        "edges": edges(),
     }
     json.dump({"sgd": [run(c, sgd) for c in cases], "adamw": [run(c, adamw) for c in adamw_cases],
                "schedules": schedules}, sys.stdout)

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "core/error.hpp"
 
@@ -53,6 +55,93 @@ TEST_F(ScheduleGolden, LinearWarmup) {
   expect_rates("warmup");
 }
 
+TEST_F(ScheduleGolden, EdgesOfShortRunsAndLongWarmups) {
+  ASSERT_GT(golden_["edges"].size(), 50u);
+  for (const auto& edge : golden_["edges"]) {
+    spec_.kind = edge["kind"];
+    spec_.steps_per_epoch = 1;
+    spec_.step_size = 2;
+    spec_.gamma = spec_.kind == "step" ? 0.1 : 0.2;
+    spec_.milestones = {1, 3};
+    spec_.total_steps = edge["total_steps"];
+    spec_.warmup_steps = edge["warmup_steps"];
+    spec_.warmup_start_lr = 0.1;
+    const Schedule schedule(spec_);
+    for (std::int64_t s = 0; s < spec_.total_steps; ++s)
+      EXPECT_NEAR(schedule.lr(s), edge["rates"][static_cast<std::size_t>(s)].get<double>(), 1e-12)
+          << spec_.kind << ", " << spec_.total_steps << " steps, warm-up " << spec_.warmup_steps
+          << ", step " << s;
+  }
+}
+
+/// What holds for every schedule, run and warm-up: the first, second, last but one and last rates.
+TEST(Schedule, EveryRunReachesItsHighestRateAndEndsInItsLast) {
+  const double lr = 0.4;
+  for (const std::string kind : {"constant", "step", "multistep", "cosine", "one_cycle_linear"})
+    for (const std::string warmup : {"linear", "constant"})
+      for (const double final_lr : {0.0, 0.01})
+        for (const std::int64_t total : {1, 2, 3, 4, 100})
+          for (std::int64_t warm = 0; warm <= total; ++warm) {
+            if (kind == "one_cycle_linear" && warm > 0) continue;  // it has a rise of its own
+            const Schedule s({.kind = kind,
+                              .lr = lr,
+                              .total_steps = total,
+                              .steps_per_epoch = 1000,
+                              .milestones = {1, 2},
+                              .final_lr = final_lr,
+                              .warmup_steps = warm,
+                              .warmup_start_lr = 0.04,
+                              .warmup = warmup});
+            SCOPED_TRACE(kind + ", warm-up " + warmup + " of " + std::to_string(warm) + " in " +
+                         std::to_string(total) + " steps, to " + std::to_string(final_lr));
+            const std::int64_t last = total - 1, end = std::min(warm, last);
+            double highest = 0;
+            for (std::int64_t i = 0; i < total; ++i) {
+              ASSERT_GE(s.lr(i), 0);
+              highest = std::max(highest, s.lr(i));
+            }
+            const bool one_cycle = kind == "one_cycle_linear";
+            // A peak between two steps may be missed by the part of a step.
+            EXPECT_NEAR(highest, lr, one_cycle ? lr / static_cast<double>(total) : 1e-12);
+            if (one_cycle) continue;
+            if (warm > 0 && total > 1) {
+              EXPECT_DOUBLE_EQ(s.lr(0), 0.04);
+            }
+            if (end > 1) {
+              EXPECT_NEAR(
+                  s.lr(1),
+                  warmup == "constant" ? 0.04 : 0.04 + (lr - 0.04) / static_cast<double>(end),
+                  1e-12);
+            }
+            EXPECT_NEAR(s.lr(end), lr, 1e-12);
+            if (kind != "cosine") {
+              EXPECT_NEAR(s.lr(last), lr, 1e-12);
+            } else if (final_lr > 0 && end < last) {
+              EXPECT_NEAR(s.lr(last), final_lr, 1e-12);
+            } else if (end + 1 < last) {
+              EXPECT_LT(s.lr(last), s.lr(last - 1));
+              EXPECT_NEAR(s.lr(total), 0, 1e-12);
+            }
+          }
+}
+
+TEST(Schedule, FractionsOfEpochsFallOnTheStepTheyName) {
+  for (const std::int64_t steps : {1, 7, 30, 50, 97, 390, 391, 5004})
+    for (std::int64_t at = 1; at < 700; ++at)
+      for (const double tenths : {10.0, 100.0, 1000.0}) {
+        const double milestone = static_cast<double>(at) / tenths;
+        const Schedule s({.kind = "multistep",
+                          .lr = 1,
+                          .total_steps = 1'000'000'000,
+                          .steps_per_epoch = steps,
+                          .milestones = {milestone}});
+        const auto whole = static_cast<std::int64_t>(tenths);
+        const std::int64_t first = (at * steps + whole - 1) / whole;  // in integers
+        ASSERT_NEAR(s.lr(first), 0.1, 1e-12) << milestone << " x " << steps;
+        ASSERT_EQ(s.lr(first - 1), first > 0 ? 1 : s.lr(0)) << milestone << " x " << steps;
+      }
+}
+
 TEST(Schedule, OneCycleRisesAndFallsLinearly) {
   const Schedule s({.kind = "one_cycle_linear", .lr = 0.2, .total_steps = 100});
   EXPECT_DOUBLE_EQ(s.lr(0), 0);
@@ -71,8 +160,8 @@ TEST(Schedule, OneCycleAtTheEdges) {
   EXPECT_DOUBLE_EQ(falls.lr(1), 0.75);
   const Schedule rises(
       {.kind = "one_cycle_linear", .lr = 1, .total_steps = 4, .warmup_fraction = 1});
-  EXPECT_DOUBLE_EQ(rises.lr(3), 0.75);
-  EXPECT_DOUBLE_EQ(rises.lr(4), 1);
+  EXPECT_DOUBLE_EQ(rises.lr(1), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(rises.lr(3), 1);  // the highest rate lies within the run
 }
 
 TEST(Schedule, CosineAfterWarmupStartsAtTheTop) {
@@ -96,8 +185,9 @@ TEST(Schedule, WarmupCountsInMilestones) {
   EXPECT_DOUBLE_EQ(s.lr(399), 0.01);
   EXPECT_DOUBLE_EQ(s.lr(400), 0.1);
   EXPECT_DOUBLE_EQ(s.lr(31999), 0.1);
-  EXPECT_NEAR(s.lr(32001), 0.01, 1e-15);
-  EXPECT_NEAR(s.lr(48001), 0.001, 1e-15);
+  EXPECT_NEAR(s.lr(32000), 0.01, 1e-15);
+  EXPECT_NEAR(s.lr(47999), 0.01, 1e-15);
+  EXPECT_NEAR(s.lr(48000), 0.001, 1e-15);
 }
 
 TEST(Schedule, SaysWhatIsWrong) {

@@ -33,6 +33,7 @@ void expect_golden(const char* name, DType type, Make&& make) {
     SCOPED_TRACE(options.dump());
     Parameter weight(Tensor::from({3, 2}, c["weight"][0], type));
     Parameter bias(Tensor::from({3}, c["bias"][0], type));
+    bias.role = Role::bias;
     auto optimizer = make(c, std::vector<NamedParameter>{{"weight", &weight}, {"bias", &bias}});
     const std::size_t steps = c["weight_grad"].size();
     for (std::size_t s = 0; s < steps; ++s) {
