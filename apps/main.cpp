@@ -10,6 +10,7 @@
 
 #include "apps/command.hpp"
 #include "core/suggest.hpp"
+#include "ops/onednn/convolution.hpp"
 
 namespace {
 
@@ -66,6 +67,8 @@ int main(int argc, char** argv) {
     add(program, action);
   try {
     program.parse(argc, argv);
+    if (const std::string doubts = exciton::ops::onednn::doubts(); !doubts.empty())
+      std::cerr << "exciton: " << doubts << std::endl;
     return with_output_checked(action());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return with_output_checked(program.exit(error));  // --help

@@ -228,6 +228,7 @@ Pool& pool() {
 }
 
 thread_local MemoryLimit* active_limit = nullptr;
+thread_local MemorySource* current_source = nullptr;
 
 }  // namespace
 
@@ -241,24 +242,35 @@ void MemoryLimit::take(std::size_t bytes) {
   left_ -= bytes;
 }
 
-Buffer::Buffer(std::size_t bytes) : bytes_(bytes), class_bytes_(class_of(bytes)) {
+ScopedMemorySource::ScopedMemorySource(MemorySource& source)
+    : before_(std::exchange(current_source, &source)) {}
+ScopedMemorySource::~ScopedMemorySource() { current_source = before_; }
+
+Buffer::Buffer(std::size_t bytes)
+    : bytes_(bytes), class_bytes_(class_of(bytes)), source_(current_source) {
   if (active_limit) active_limit->take(bytes);
-  data_ = pool().take(class_bytes_);
+  data_ = source_ ? source_->take(bytes) : pool().take(class_bytes_);
 }
 
 Buffer::~Buffer() {
-  if (data_) pool().give_back(data_, class_bytes_);
+  if (!data_) return;
+  if (source_)
+    source_->give_back(data_, bytes_);
+  else
+    pool().give_back(data_, class_bytes_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)),
-      class_bytes_(std::exchange(other.class_bytes_, 0)) {}
+      class_bytes_(std::exchange(other.class_bytes_, 0)),
+      source_(std::exchange(other.source_, nullptr)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   std::swap(class_bytes_, other.class_bytes_);
+  std::swap(source_, other.source_);
   return *this;
 }
 

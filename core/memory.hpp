@@ -18,6 +18,28 @@ struct MemoryStats {
   std::uint64_t requests = 0;            ///< buffers handed out
 };
 
+/// Where buffers come from in place of the pool: a hook for tests, which put guard pages around
+/// what kernels read and write (tests/ops/sweep/guarded_memory.hpp).
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  /// A block of `bytes`, aligned to 64.
+  virtual void* take(std::size_t bytes) = 0;
+  virtual void give_back(void* block, std::size_t bytes) noexcept = 0;
+};
+
+/// While it lives, buffers made by this thread come from `source`, which must outlive them.
+class ScopedMemorySource {
+ public:
+  explicit ScopedMemorySource(MemorySource& source);
+  ~ScopedMemorySource();
+  ScopedMemorySource(const ScopedMemorySource&) = delete;
+  ScopedMemorySource& operator=(const ScopedMemorySource&) = delete;
+
+ private:
+  MemorySource* before_;
+};
+
 /// Owns one block of the pool, aligned to 64 bytes (from 256 KiB up to 64 KiB, and in huge pages
 /// where the system grants them). Contents are not initialised. Thread-safe.
 class Buffer {
@@ -38,6 +60,7 @@ class Buffer {
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
   std::size_t class_bytes_ = 0;
+  MemorySource* source_ = nullptr;  ///< null: the pool
 };
 
 /// While in scope, the buffers that this thread asks for may have so many bytes together, returned

@@ -1,5 +1,6 @@
 /// A trained tensor: value, gradient, and a version that tells caches when the value moved.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -10,6 +11,14 @@ namespace exciton {
 
 /// What a parameter is to its module. Optimisers may exempt all but `weight` from weight decay.
 enum class Role { weight, norm, bias };
+
+namespace detail {
+/// A number that no value of any parameter has had before. Thread-safe.
+inline std::uint64_t next_version() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+}  // namespace detail
 
 class Parameter {
  public:
@@ -27,9 +36,10 @@ class Parameter {
 
   /// Writable value. Every call counts as a change, so packed copies are refreshed.
   Tensor& mutable_value() {
-    ++version_;
+    version_ = detail::next_version();
     return value_;
   }
+  /// Of the value: no two values of a process have the same, those of other parameters included.
   std::uint64_t version() const { return version_; }
 
   /// Sum of the gradients since the last clear; empty when there is none. Same shape as value.
@@ -42,7 +52,7 @@ class Parameter {
 
  private:
   Tensor value_;
-  std::uint64_t version_ = 1;
+  std::uint64_t version_ = detail::next_version();
 };
 
 /// A parameter of something, and the name it has there: "stage1.0.conv1.weight".

@@ -6,8 +6,17 @@
 namespace exciton::ops {
 namespace {
 
-/// Whether what Winograd's kernels do not take runs on the own direct convolution.
-bool runs_own() { return conv_path() == ConvPath::own; }
+/// Whether what Winograd's kernels do not take runs on the own direct convolution: where oneDNN is
+/// absent, switched off, or not trusted with the form.
+bool runs_own(onednn::Convolution& direct, Direction direction, const ConvGeometry& g,
+              std::int64_t images) {
+  return conv_path() == ConvPath::own || !onednn::takes(direct, direction, g, images);
+}
+
+/// f32 weights as kernels of `type` see them that stand in for those of `maps`.
+Tensor rounded(const Tensor& weights, DType maps, DType type) {
+  return type == maps ? weights : weights.to(maps).to(DType::f32);
+}
 
 }  // namespace
 
@@ -15,6 +24,7 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
                             const ConvSpec& spec, const Epilogue& e) {
   const DType maps = x.dtype();
   const std::int64_t images = x.dim(0);
+  pack_for(maps);
   auto g = geometry_of(x.shape(), w.shape(), spec, maps, !e.bias.empty());
   g.epilogue = {.gates = !e.gates.empty(), .shortcut = !e.shortcut.empty(), .relu = e.relu};
   const float* bias = e.bias.empty() ? nullptr : e.bias.data<float>();
@@ -24,14 +34,15 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
     winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
     return y;
   }
-  if (runs_own()) {
+  g.dtype = onednn::kernel_type(g);
+  if (runs_own(direct_, Direction::forward, g, images)) {
+    g.dtype = maps;
     Tensor y({images, g.oh, g.ow, g.o}, maps);
     direct::forward(g, images, w, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
     return y;
   }
-  const DType type = onednn::kernel_type(g);
-  const Tensor wk = onednn::kernel_weights(w, g);
-  g.dtype = type;
+  const DType type = g.dtype;
+  const Tensor wk = rounded(w, maps, type);
   Tensor y({images, g.oh, g.ow, g.o}, type);
   const Tensor xk = x.to(type), shortcut = e.shortcut.empty() ? e.shortcut : e.shortcut.to(type);
   onednn::forward(direct_, g, images, wk, version, xk.raw(), bias, y.raw(),
@@ -43,20 +54,22 @@ Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64
                                   const Shape& x_shape, const ConvSpec& spec) {
   const DType maps = dy.dtype();
   const std::int64_t images = dy.dim(0);
+  pack_for(maps);
   auto g = geometry_of(x_shape, w.shape(), spec, maps, false);
   if (Winograd::suits(g, images, Direction::backward_data)) {
     Tensor dx(x_shape, maps);
     Winograd::backward_data(g, images, w, dy.raw(), dx.raw());
     return dx;
   }
-  if (runs_own()) {
+  g.dtype = onednn::kernel_type(g);
+  if (runs_own(direct_, Direction::backward_data, g, images)) {
+    g.dtype = maps;
     Tensor dx(x_shape, maps);
     direct::backward_data(g, images, w, dy.raw(), dx.raw());
     return dx;
   }
-  const DType type = onednn::kernel_type(g);
-  const Tensor wk = onednn::kernel_weights(w, g);
-  g.dtype = type;
+  const DType type = g.dtype;
+  const Tensor wk = rounded(w, maps, type);
   Tensor dx(x_shape, type);
   onednn::backward_data(direct_, g, images, wk, version, dy.to(type).raw(), dx.raw());
   return dx.to(maps);
@@ -69,10 +82,17 @@ Tensor ConvKernels::backward_weights(const Tensor& x, const Tensor& dy, const Sh
   auto g = geometry_of(x.shape(), w_shape, spec, maps, false);
   if (Winograd::suits(g, images, Direction::backward_weights))
     return Winograd::backward_weights(g, images, x.raw(), dy.raw());
-  if (runs_own()) return direct::backward_weights(g, images, w_shape, x.raw(), dy.raw());
-  const DType type = onednn::kernel_type(g);
-  g.dtype = type;
+  const DType type = g.dtype = onednn::kernel_type(g);
+  if (runs_own(direct_, Direction::backward_weights, g, images)) {
+    g.dtype = maps;
+    return direct::backward_weights(g, images, w_shape, x.raw(), dy.raw());
+  }
   return onednn::backward_weights(direct_, g, images, w_shape, x.to(type).raw(), dy.to(type).raw());
+}
+
+void ConvKernels::pack_for(DType maps) {
+  if (maps != packed_for_) drop_weights();
+  packed_for_ = maps;
 }
 
 void ConvKernels::drop_weights() {

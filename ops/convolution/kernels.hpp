@@ -30,6 +30,10 @@ class ConvKernels {
   void drop_weights();
 
  private:
+  /// Lets go of weights that were packed beside maps of another type: rounded, or not.
+  void pack_for(DType maps);
+
+  DType packed_for_ = DType::f32;
   onednn::Convolution direct_;
   Winograd winograd_;
 };

@@ -283,14 +283,14 @@ bool Winograd::suits(const ConvGeometry& g, std::int64_t images, Direction direc
 void Winograd::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                        std::uint64_t version, const void* x, const float* bias, void* y,
                        const EpilogueInputs& epilogue) {
-  if (packed_.empty() || version_ != version) {
-    packed_ = transform_weights(form_of(g), weights, g.dtype, false);
-    version_ = version;
-  }
+  if (packed_.values.empty() || packed_.version != version || packed_.maps != g.dtype ||
+      packed_.stride != g.spec.stride || packed_.weights != weights.shape())
+    packed_ = {transform_weights(form_of(g), weights, g.dtype, false), version, weights.shape(),
+               g.spec.stride, g.dtype};
   with_map_type(g, [&]<class T>(T) {
     const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
     const Tiling tiling(g.oh, g.ow, k.outputs);
-    convolve<T>(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_,
+    convolve<T>(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_.values,
                 static_cast<const T*>(x),
                 {.bias = bias,
                  .gates = epilogue.gates,

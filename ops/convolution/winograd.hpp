@@ -35,7 +35,8 @@ class Winograd {
   static bool suits(const ConvGeometry& g, std::int64_t images, Direction direction);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
-  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version.
+  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version
+  /// and form.
   void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
                const EpilogueInputs& epilogue = {});
@@ -47,11 +48,18 @@ class Winograd {
   static Tensor backward_weights(const ConvGeometry& g, std::int64_t images, const void* x,
                                  const void* dy);
 
-  void drop_weights() { packed_ = Tensor(); }
+  void drop_weights() { packed_ = {}; }
 
  private:
-  Tensor packed_;
-  std::uint64_t version_ = 0;
+  /// Transformed weights, and all that they depend on.
+  struct Packed {
+    Tensor values;
+    std::uint64_t version = 0;
+    Shape weights;
+    std::int64_t stride = 0;
+    DType maps = DType::f32;
+  };
+  Packed packed_;
 };
 
 }  // namespace exciton::ops

@@ -3,16 +3,22 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <deque>
 #include <limits>
 #include <map>
-#include <string_view>
+#include <sstream>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "core/random.hpp"
 #include "core/threads.hpp"
+#include "ops/convolution/direct.hpp"
 #include "ops/onednn/descriptors.hpp"
+#include "ops/onednn/kernel_table.hpp"
+#include "ops/onednn/trial.hpp"
 #include "ops/processor.hpp"
 #include "ops/simd/channel_kernels.hpp"
 
@@ -82,6 +88,11 @@ Tensor part_groups(const Tensor& wide, const ConvGeometry& g) {
   return weights;
 }
 
+Version version() {
+  const dnnl_version_t* v = dnnl_version();
+  return {v->major, v->minor, v->patch};
+}
+
 struct Packed {
   dnnl::memory::desc desc;
   std::uint64_t version = 0;
@@ -97,6 +108,7 @@ class Job {
   ConvGeometry geometry;
   std::int64_t images = 0;
   int threads = 1;
+  std::string distrust;  ///< why it must not run; empty: it may, and the rest is made
   dnnl::primitive primitive;
   dnnl::memory::desc src, dst, weights, bias, scratch;
   Packed* packed = nullptr;
@@ -134,20 +146,8 @@ struct Convolution::State {
   dnnl::memory::desc plain_weights(const ConvGeometry& g) const {
     using tag = dnnl::memory::format_tag;
     const ConvDims d = dims(g, 1, DType::f32);
-    return {d.weights.dims(), dnnl::memory::data_type::f32,
+    return {dims_of(d.weights), dnnl::memory::data_type::f32,
             g.spec.groups == joined(g) ? tag::oihw : tag::goihw};
-  }
-
-  /// oneDNN offers its kernels in an order that fits wide layers. For few channels in bf16 without
-  /// AMX its batch-reduce kernel, offered first, takes up to twice the time of the direct one
-  /// (measured, 16 to 32 channels); take the next that is none.
-  template <class Desc>
-  static void skip_batch_reduce(Desc& pd, const ConvGeometry& g) {
-    if (g.dtype != DType::bf16 || g.c > 32 || processor().amx) return;
-    Desc next = pd;
-    while (std::string_view(next.impl_info_str()).starts_with("brgconv"))
-      if (!next.next_impl()) return;
-    if (std::string_view(next.impl_info_str()).starts_with("jit")) pd = next;
   }
 
   static dnnl::memory::desc gates_desc(const ConvGeometry& g) {
@@ -171,9 +171,13 @@ struct Convolution::State {
     ConvDims d = dims(g, job.images, w_type);
     if (g.epilogue != ConvGeometry::Epilogue{}) attr.set_post_ops(post_ops(g, d));
     auto hint = forward_desc(engine, d, g.bias, dnnl::prop_kind::forward_training, attr);
-    skip_batch_reduce(hint, g);
+    const auto trusted = [&](const auto& pd) {
+      job.distrust = distrusted({pd.impl_info_str(), version(), job.direction}, g);
+      return job.distrust.empty();
+    };
     switch (job.direction) {
       case Direction::forward: {
+        if (!trusted(hint)) return;
         job.primitive = dnnl::convolution_forward(hint);
         job.weights = hint.weights_desc();
         job.scratch = hint.scratchpad_desc();
@@ -181,6 +185,7 @@ struct Convolution::State {
       }
       case Direction::backward_data: {
         const auto pd = backward_data_desc(engine, d, hint, attr);
+        if (!trusted(pd)) return;
         job.primitive = dnnl::convolution_backward_data(pd);
         job.weights = pd.weights_desc();
         job.scratch = pd.scratchpad_desc();
@@ -189,9 +194,11 @@ struct Convolution::State {
       case Direction::backward_weights: {
         d.weights = dims(g, job.images, DType::f32).weights;
         for (const Job& other : jobs)  // partial sums of uneven pieces need one layout
-          if (&other != &job && other.direction == job.direction && other.geometry == g)
+          if (&other != &job && other.direction == job.direction && other.geometry == g &&
+              other.distrust.empty())
             d.weights = other.weights;
         const auto pd = backward_weights_desc(engine, d, hint, attr);
+        if (!trusted(pd)) return;
         job.primitive = dnnl::convolution_backward_weights(pd);
         job.weights = pd.diff_weights_desc();
         job.scratch = pd.scratchpad_desc();
@@ -232,34 +239,43 @@ struct Convolution::State {
 Convolution::Convolution() : state_(std::make_unique<State>()) {}
 Convolution::~Convolution() = default;
 
+Job& Convolution::job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images,
+                         int threads) {
+  State& s = *state_;
+  for (Job& j : s.jobs)
+    if (j.direction == direction && j.images == images && j.threads == threads &&
+        j.geometry == geometry)
+      return j;
+  Job& fresh = s.jobs.emplace_back();
+  fresh.direction = direction;
+  fresh.geometry = geometry;
+  fresh.images = images;
+  fresh.threads = threads;
+  try {
+    s.make(fresh);
+  } catch (const dnnl::error& e) {
+    fresh.distrust = std::string("there is none on this processor (") + e.message + ')';
+  }
+  return fresh;
+}
+
+std::string Convolution::why_not(Direction direction, const ConvGeometry& geometry,
+                                 std::int64_t images, int threads) {
+  return job_of(direction, geometry, images, threads).distrust;
+}
+
 const Job& Convolution::prepare(Direction direction, const ConvGeometry& geometry,
                                 std::int64_t images, int threads, const Tensor& weights,
                                 std::uint64_t version) {
   State& s = *state_;
+  Job* job = &job_of(direction, geometry, images, threads);
+  if (!job->distrust.empty())
+    fail("conv2d: oneDNN must not run a ", geometry.dtype, " kernel for ", geometry.c, " -> ",
+         geometry.o, " channels, ", geometry.kh, "x", geometry.kw, ", groups ",
+         geometry.spec.groups, ": ", job->distrust);
   const auto slots = static_cast<std::size_t>(num_threads());
   while (s.streams.size() < slots) s.streams.emplace_back(s.engine);
   if (s.scratchpads.size() < slots) s.scratchpads.resize(slots);
-  Job* job = nullptr;
-  for (Job& j : s.jobs)
-    if (j.direction == direction && j.images == images && j.threads == threads &&
-        j.geometry == geometry)
-      job = &j;
-  if (!job) {
-    Job& fresh = s.jobs.emplace_back();
-    fresh.direction = direction;
-    fresh.geometry = geometry;
-    fresh.images = images;
-    fresh.threads = threads;
-    try {
-      s.make(fresh);
-    } catch (const dnnl::error& e) {
-      s.jobs.pop_back();
-      fail("conv2d: oneDNN has no ", geometry.dtype, " kernel for ", geometry.c, " -> ", geometry.o,
-           " channels, ", geometry.kh, "x", geometry.kw, ", groups ", geometry.spec.groups,
-           " on this processor (", e.message, ")");
-    }
-    job = &fresh;
-  }
   const auto need = static_cast<std::int64_t>(job->scratch.get_size());
   for (std::size_t t = 0; t < (threads == 1 ? slots : 1); ++t)
     if (s.scratchpads[t].numel() < need) s.scratchpads[t] = Tensor({need}, DType::u8);
@@ -337,15 +353,7 @@ static bool multiplies_bf16() {
 }
 
 DType kernel_type(const ConvGeometry& g) {
-  // oneDNN 2.6's 1x1 kernel on AVX512_BF16 adds wrong pixels of the shortcut to some map sizes
-  // where the input channels are odd.
-  const bool wrong =
-      processor().bf16 && g.epilogue.shortcut && g.kh == 1 && g.kw == 1 && g.c % 2 != 0;
-  return g.dtype == DType::bf16 && (!multiplies_bf16() || wrong) ? DType::f32 : g.dtype;
-}
-
-Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g) {
-  return kernel_type(g) == g.dtype ? weights : weights.to(g.dtype).to(DType::f32);
+  return g.dtype == DType::bf16 && !multiplies_bf16() ? DType::f32 : g.dtype;
 }
 
 std::int64_t joined(const ConvGeometry& g) {
@@ -357,31 +365,55 @@ std::int64_t joined(const ConvGeometry& g) {
 
 namespace {
 
-/// Runs jobs over the batch: one contiguous piece of images a thread, at most `most` images at a
-/// time, or, with fewer images than threads, each job on all threads.
+/// f(first image, images, slot) for the jobs of a batch: one contiguous piece of images a slot, at
+/// most `most` images at a time. `n` slots from `slot` on.
+template <class F>
+void each_job(std::int64_t images, std::int64_t most, int slot, int n, const F& f) {
+  for (const int threads = num_threads(); slot < threads; slot += n) {
+    const Piece p = piece_of(images, slot, threads);
+    for (std::int64_t i = p.begin; i < p.end; i += most) f(i, std::min(most, p.end - i), slot);
+  }
+}
+
+/// What a batch is cut into.
+struct Cut {
+  std::vector<std::int64_t> counts;  ///< images a job, the sizes there are
+  int threads = 1;                   ///< of each job
+};
+
+/// With fewer images than threads each job runs on all of them.
+Cut cut_of(std::int64_t images, std::int64_t most) {
+  const int threads = num_threads();
+  Cut cut;
+  const auto add = [&](std::int64_t count) {
+    if (std::find(cut.counts.begin(), cut.counts.end(), count) == cut.counts.end())
+      cut.counts.push_back(count);
+  };
+  if (threads > 1 && images < threads) {
+    cut.threads = threads;
+    for (std::int64_t n = 0; n < images; n += most) add(std::min(most, images - n));
+  } else {
+    each_job(images, most, 0, 1, [&](auto, std::int64_t count, auto) { add(count); });
+  }
+  return cut;
+}
+
+/// prepare(images, threads) gives the jobs of a batch, run(job, slot, first image) runs them.
 template <class Prepare, class Run>
 void over_pieces(std::int64_t images, std::int64_t most, Prepare&& prepare, Run&& run) {
-  const int threads = num_threads();
-  if (threads > 1 && images < threads) {
+  const Cut cut = cut_of(images, most);
+  if (cut.threads > 1) {
     for (std::int64_t n = 0; n < images; n += most)
-      run(prepare(std::min(most, images - n), threads), 0, n);
+      run(prepare(std::min(most, images - n), cut.threads), 0, n);
     return;
   }
-  // Pieces come in at most two sizes, so jobs come in at most three.
-  const auto jobs_of = [&](const Piece& p, auto&& f) {
-    for (std::int64_t n = p.begin; n < p.end; n += most) f(n, std::min(most, p.end - n));
-  };
   std::map<std::int64_t, const Job*> jobs;
-  for (int t = 0; t < threads; ++t)
-    jobs_of(piece_of(images, t, threads), [&](std::int64_t, std::int64_t count) {
-      const Job*& job = jobs[count];
-      if (!job) job = &prepare(count, 1);
-    });
+  for (const std::int64_t count : cut.counts) jobs[count] = &prepare(count, 1);
+  // A serial caller (n = 1 inside another parallel loop) does all pieces itself.
   parallel([&](int t, int n) {
-    // A serial caller (n = 1 inside another parallel loop) does all pieces itself.
-    for (int k = t; k < threads; k += n)
-      jobs_of(piece_of(images, k, threads),
-              [&](std::int64_t first, std::int64_t count) { run(*jobs.at(count), k, first); });
+    each_job(images, most, t, n, [&](std::int64_t first, std::int64_t count, int slot) {
+      run(*jobs.at(count), slot, first);
+    });
   });
 }
 
@@ -412,6 +444,78 @@ const char* offset(const void* p, std::int64_t elements, DType type) {
 }
 
 }  // namespace
+
+namespace {
+
+/// Whether oneDNN convolves a few maps as the own direct convolution does, in all directions and
+/// both types.
+bool known_convolutions_are_right() {
+  set_num_threads(1);
+  Generator rng(1);
+  bool right = true;
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const std::int64_t window : {1, 3}) {
+      const std::int64_t images = 2, side = 12, c = 32, o = 48;
+      const Tensor x = Tensor::randn({images, side, side, c}, rng).to(type),
+                   dy = Tensor::randn({images, side, side, o}, rng).to(type),
+                   w = Tensor::randn({o, c, window, window}, rng);
+      ConvGeometry g =
+          geometry_of(x.shape(), w.shape(), {.padding = window / 2}, type, /*bias=*/false);
+      if (kernel_type(g) != type) continue;
+      Tensor y(dy.shape(), type), y2(dy.shape(), type), dx(x.shape(), type), dx2(x.shape(), type);
+      Convolution conv;
+      forward(conv, g, images, w, 1, x.raw(), nullptr, y.raw());
+      direct::forward(g, images, w, x.raw(), nullptr, y2.raw(), {});
+      backward_data(conv, g, images, w, 1, dy.raw(), dx.raw());
+      direct::backward_data(g, images, w, dy.raw(), dx2.raw());
+      const Tensor dw = backward_weights(conv, g, images, w.shape(), x.raw(), dy.raw());
+      const Tensor dw2 = direct::backward_weights(g, images, w.shape(), x.raw(), dy.raw());
+      const double allowed = type == DType::bf16 ? 0x1p-7 : 1e-5;
+      const auto near = [&](const Tensor& a, const Tensor& b) {
+        double largest = 0, off = 0;
+        for (std::int64_t i = 0; i < a.numel(); ++i) {
+          largest = std::max(largest, std::abs(b.at(i)));
+          const double d = std::abs(a.at(i) - b.at(i));
+          off = d <= off ? off : d;  // NaN stays
+        }
+        return off <= allowed * largest;
+      };
+      right = right && near(y, y2) && near(dx, dx2) && near(dw, dw2);
+    }
+  return right;
+}
+
+std::string find_doubts() {
+  if (version().major < 3 || !caches_are_untold()) return {};
+  const std::string wrong = tried(known_convolutions_are_right);
+  if (wrong.empty()) return {};
+  const Version v = version();
+  std::ostringstream text;
+  text << "oneDNN " << v.major << '.' << v.minor << '.' << v.patch << ' ' << wrong
+       << " on this machine, which does not tell the sizes of its caches (CPUID 8000001D is "
+          "empty); convolutions run by kernels of our own";
+  return text.str();
+}
+
+}  // namespace
+
+std::string doubts() {
+  static const std::string found = find_doubts();
+  return found;
+}
+
+bool takes(Convolution& conv, Direction direction, const ConvGeometry& g, std::int64_t images) {
+  static const bool trusted = doubts().empty();
+  if (!trusted) return false;
+  Cut cut;
+  if (direction == Direction::backward_weights && !splits_weight_gradient(g, images))
+    cut = {{images}, num_threads()};
+  else
+    cut = cut_of(images, direction == Direction::forward ? images_at_once(g) : all);
+  return std::all_of(cut.counts.begin(), cut.counts.end(), [&](std::int64_t count) {
+    return conv.why_not(direction, g, count, cut.threads).empty();
+  });
+}
 
 void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
              std::uint64_t version, const void* x, const float* bias, void* y,
@@ -450,7 +554,7 @@ void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images
 
 bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images) {
   const int threads = num_threads();
-  if (images < threads) return false;
+  if (threads == 1 || images < threads) return false;
   const std::int64_t weights = g.o * (g.c / g.spec.groups) * g.kh * g.kw;
   return weights * 8 * threads <= images * (g.x_image() + g.y_image());
 }
@@ -458,7 +562,7 @@ bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images) {
 Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t images,
                         const Shape& weight_shape, const void* x, const void* dy) {
   const int threads = num_threads();
-  if (threads == 1 || !splits_weight_gradient(g, images)) {
+  if (!splits_weight_gradient(g, images)) {
     const Job& job = conv.prepare(Direction::backward_weights, g, images, threads, {}, 0);
     Tensor packed({Convolution::weight_elements(job)});
     Convolution::run(job, 0, x, dy, packed.data<float>());

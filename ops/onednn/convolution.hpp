@@ -6,6 +6,7 @@
 /// primitive that spreads itself over all threads.
 #pragma once
 #include <memory>
+#include <string>
 
 #include "ops/convolution/geometry.hpp"
 
@@ -17,12 +18,14 @@ namespace exciton::ops::onednn {
 std::int64_t joined(const ConvGeometry& g);
 
 /// The type in which oneDNN's kernels run a convolution over maps of g.dtype. oneDNN multiplies
-/// bf16 from AVX-512 on; older processors, and the forms it gets wrong, run the f32 kernels over
-/// rounded values, which is the same arithmetic: products of bf16 are exact in f32, and sums are
-/// kept in it.
+/// bf16 from AVX-512 on; older processors run the f32 kernels over rounded values, which is the
+/// same arithmetic: products of bf16 are exact in f32, and sums are kept in it.
 DType kernel_type(const ConvGeometry& g);
-/// The f32 weights as those kernels see them.
-Tensor kernel_weights(const Tensor& weights, const ConvGeometry& g);
+
+/// What speaks against oneDNN as a whole on this processor, in a sentence for people: where it is
+/// known to fail on some (trial.hpp), known convolutions are tried once, in a process of their own.
+/// Empty: nothing, or the build has no oneDNN.
+std::string doubts();
 
 /// A primitive for a fixed number of images and threads, with its packed weights. To be run before
 /// the next prepare() of its Convolution with another version of the weights, and before a drop.
@@ -36,9 +39,14 @@ class Convolution {
 
   /// The job for `images` images on `threads` threads (1: to be run by any one thread at a time
   /// per slot). `weights` f32 [O, I/g, kH, kW]; ignored for backward_weights. Not thread-safe.
-  /// Errors: a shape or type oneDNN has no kernel for on this processor.
+  /// Errors: a form for which why_not() has a reason.
   const Job& prepare(Direction direction, const ConvGeometry& geometry, std::int64_t images,
                      int threads, const Tensor& weights, std::uint64_t version);
+
+  /// Why oneDNN must not run such a job: what the kernel table says of the kernel it offers
+  /// (ops/onednn/kernel_table.hpp), or that it has none on this processor. Empty: it may.
+  std::string why_not(Direction direction, const ConvGeometry& geometry, std::int64_t images,
+                      int threads);
 
   /// forward: (x, bias or null, y); backward_data: (dy, null, dx); backward_weights: (x, dy, dw in
   /// the primitive's own layout of weight_elements(job) f32). Thread-safe for distinct slots
@@ -56,9 +64,16 @@ class Convolution {
   Tensor unpack_gradient(const Job& job, const float* packed, const Shape& shape);
 
  private:
+  Job& job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images, int threads);
+
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Whether oneDNN may run this direction of a convolution over a batch of so many images: all jobs
+/// that the functions below would make of it. False where there are doubts(), and where the build
+/// has no oneDNN.
+bool takes(Convolution& conv, Direction direction, const ConvGeometry& g, std::int64_t images);
 
 /// y = conv(x) + bias over a whole batch, then the epilogue of `g`: gates [images, O], shortcut
 /// like y.

@@ -11,6 +11,8 @@ struct ConvDims {
 
 #if DNNL_VERSION_MAJOR >= 3
 
+inline dnnl::memory::dims dims_of(const dnnl::memory::desc& d) { return d.get_dims(); }
+
 inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& e,
                                                               const ConvDims& d, bool bias,
                                                               dnnl::prop_kind kind,
@@ -48,6 +50,8 @@ inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
 }
 
 #else
+
+inline dnnl::memory::dims dims_of(const dnnl::memory::desc& d) { return d.dims(); }
 
 inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine& e,
                                                               const ConvDims& d, bool bias,

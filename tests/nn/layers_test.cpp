@@ -211,6 +211,54 @@ TEST(Sequential, RunsInOrderAndNamesByPosition) {
   EXPECT_EQ(net.size(), 3u);
 }
 
+/// What a layer says in evaluation is that of a new layer with the same weights, whatever it has
+/// packed before.
+TEST(Conv2d, PackedWeightsFollowTheParameter) {
+  Generator rng(1);
+  struct Form {
+    std::int64_t in, out, window;
+    ops::ConvSpec spec;
+  };
+  for (const Form& f : {Form{16, 16, 3, {.padding = 1}}, Form{16, 32, 1, {}},
+                        Form{32, 16, 3, {.stride = 2, .padding = 1}},
+                        Form{12, 12, 3, {.padding = 1, .groups = 12}}, Form{5, 7, 3, {}}}) {
+    Conv2d layer(f.in, f.out, f.window, f.spec, rng);
+    set_training(layer, false);
+    const auto expect_fresh = [&](DType type, const char* what) {
+      const Tensor x = Tensor::randn({16, 12, 12, f.in}, rng).to(type);
+      Conv2d fresh(f.in, f.out, f.window, f.spec, rng);
+      set_training(fresh, false);
+      fresh.weight = Parameter(layer.weight.value().clone());
+      const Tensor got = layer(x).value(), expected = fresh(x).value();
+      for (std::int64_t i = 0; i < got.numel(); ++i)
+        ASSERT_EQ(got.at(i), expected.at(i))
+            << what << ", " << type << ", " << f.in << " to " << f.out;
+    };
+    for (const DType type : {DType::f32, DType::bf16, DType::f32}) expect_fresh(type, "first");
+    layer.weight = Parameter(Tensor::randn(layer.weight.shape(), rng));
+    expect_fresh(DType::f32, "another parameter");
+    Parameter other(Tensor::randn(layer.weight.shape(), rng));
+    std::swap(layer.weight, other);
+    expect_fresh(DType::bf16, "swapped");
+    layer.weight.mutable_value().fill(0.5);
+    expect_fresh(DType::bf16, "written to");
+    std::swap(layer.weight, other);
+    expect_fresh(DType::bf16, "swapped back");
+  }
+}
+
+TEST(Parameter, NoTwoValuesHaveOneVersion) {
+  Parameter a(Tensor::zeros({2})), b(Tensor::zeros({2}));
+  EXPECT_NE(a.version(), b.version());
+  const std::uint64_t before = a.version();
+  a.mutable_value();
+  EXPECT_NE(a.version(), before);
+  EXPECT_NE(a.version(), b.version());
+  const std::uint64_t of_a = a.version();
+  b = std::move(a);
+  EXPECT_EQ(b.version(), of_a);
+}
+
 TEST(SqueezeExcite, ScalesEveryChannelByItsGate) {
   Generator rng(1);
   SqueezeExcite se(6, {.reduction = 2}, rng);

@@ -169,6 +169,25 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   EXPECT_EQ(suits({2, 14, 14, 512}, {512, 512, 3, 3}, same, bf16), forced || !processor().bf16);
 }
 
+TEST(Winograd, TransformsWeightsAgainForMapsOfAnotherType) {
+  const Case k{4, 8, 8, 16, 16};
+  Generator rng(5);
+  const Tensor x = Tensor::randn({k.images, k.h, k.w, k.c}, rng).to(DType::bf16).to(DType::f32);
+  const Tensor w = Tensor::randn({k.o, k.c, 3, 3}, rng);
+  Winograd winograd;
+  const auto result = [&](Winograd& kernels, DType type) {
+    const Tensor maps = x.to(type);
+    Tensor y({k.images, k.h, k.w, k.o}, type);
+    kernels.forward(geometry(k, type), k.images, w, 1, maps.raw(), nullptr, y.raw());
+    return y;
+  };
+  for (const DType type : {DType::f32, DType::bf16, DType::f32}) {
+    Winograd fresh;
+    const Tensor got = result(winograd, type), expected = result(fresh, type);
+    for (std::int64_t i = 0; i < got.numel(); ++i) ASSERT_EQ(got.at(i), expected.at(i)) << type;
+  }
+}
+
 TEST(Winograd, TransformsWeightsAgainWithANewVersion) {
   const Case k{4, 8, 8, 16, 16};
   Generator rng(5);
