@@ -1,13 +1,8 @@
 #include "apps/checkpoint.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -18,6 +13,7 @@
 #include <xxhash.h>
 
 #include "core/error.hpp"
+#include "core/file.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -30,60 +26,6 @@ constexpr std::uint32_t version = 1;
 constexpr std::size_t prefix_bytes = 32, digest_bytes = 16, alignment = 64;
 /// A thousand-layer network needs less than 1 MiB of header.
 constexpr std::uint64_t max_header_bytes = 8u << 20;
-
-std::string reason() { return std::strerror(errno); }
-
-class File {
- public:
-  File(fs::path path, int flags) : path_(std::move(path)) {
-    fd_ = ::open(path_.c_str(), flags | O_CLOEXEC, 0644);
-    check(fd_ >= 0, "checkpoint: cannot ", (flags & O_CREAT) ? "write " : "open ", path_.string(),
-          ": ", reason());
-  }
-  ~File() { ::close(fd_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  void write(const void* data, std::size_t bytes) {
-    const char* at = static_cast<const char*>(data);
-    while (bytes > 0) {
-      const ::ssize_t n = ::write(fd_, at, bytes);
-      if (n < 0 && errno == EINTR) continue;
-      check(n > 0, "checkpoint: cannot write ", path_.string(), ": ", reason(),
-            "; what was saved before is intact: make room and go on with --resume");
-      at += n;
-      bytes -= static_cast<std::size_t>(n);
-    }
-  }
-  void read(void* data, std::size_t bytes) {
-    char* at = static_cast<char*>(data);
-    while (bytes > 0) {
-      const ::ssize_t n = ::read(fd_, at, bytes);
-      if (n < 0 && errno == EINTR) continue;
-      check(n >= 0, "checkpoint: cannot read ", path_.string(), ": ", reason());
-      check(n > 0, "checkpoint: ", path_.string(), ": cut short");
-      at += n;
-      bytes -= static_cast<std::size_t>(n);
-    }
-  }
-  void seek(std::uint64_t offset) {
-    check(::lseek(fd_, static_cast<::off_t>(offset), SEEK_SET) >= 0, "checkpoint: cannot read ",
-          path_.string(), ": ", reason());
-  }
-  void sync() {
-    check(::fsync(fd_) == 0, "checkpoint: cannot write ", path_.string(), ": ", reason());
-  }
-  std::uint64_t size() const {
-    struct ::stat info {};
-    check(::fstat(fd_, &info) == 0, "checkpoint: cannot read ", path_.string(), ": ", reason());
-    check(S_ISREG(info.st_mode), "checkpoint: ", path_.string(), " is not a file");
-    return static_cast<std::uint64_t>(info.st_size);
-  }
-
- private:
-  fs::path path_;
-  int fd_;
-};
 
 /// Writes and digests at once.
 class DigestingFile {
@@ -112,33 +54,6 @@ class DigestingFile {
 
 std::uint64_t aligned(std::uint64_t offset) {
   return (offset + alignment - 1) / alignment * alignment;
-}
-
-void sync_folder(const fs::path& path) {
-  const fs::path folder = path.parent_path().empty() ? fs::path(".") : path.parent_path();
-  File(folder, O_RDONLY | O_DIRECTORY).sync();
-}
-
-fs::path temporary_beside(const fs::path& path) {
-  fs::path out = path;
-  return out += ".tmp";
-}
-
-/// Runs `write(file)` on a temporary file and moves it to `path`, both made durable.
-template <class F>
-void replace_atomically(const fs::path& path, F&& write) {
-  const fs::path temporary = temporary_beside(path);
-  try {
-    File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    write(file);
-    file.sync();
-    check(::rename(temporary.c_str(), path.c_str()) == 0, "checkpoint: cannot write ",
-          path.string(), ": ", reason());
-  } catch (...) {
-    ::unlink(temporary.c_str());  // give the space back; the error itself goes on to the caller
-    throw;
-  }
-  sync_folder(path);
 }
 
 template <class T>
@@ -220,7 +135,84 @@ Json parse_header(const std::string& text, const std::string& path) {
   return header;
 }
 
+/// Errors: the first `bytes` of the file do not have the checksum that follows them.
+void check_digest(const File& file, std::uint64_t bytes) {
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  std::vector<char> chunk(1u << 20);
+  for (std::uint64_t at = 0; at < bytes;) {
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(bytes - at, chunk.size()));
+    file.read(at, chunk.data(), n);
+    XXH3_128bits_update(&state, chunk.data(), n);
+    at += n;
+  }
+  XXH128_canonical_t stored;
+  file.read(bytes, stored.digest, sizeof stored.digest);
+  check(XXH128_isEqual(XXH128_hashFromCanonical(&stored), XXH3_128bits_digest(&state)) != 0,
+        "checkpoint: ", file.path().string(), ": damaged: its checksum does not fit its contents");
+}
+
+struct Extent {
+  std::uint64_t header_bytes, data_end;
+};
+
+/// Errors: the file is no checkpoint, of another version, cut short, or damaged.
+Extent check_whole(const File& file) {
+  const std::string name = file.path().string();
+  const std::uint64_t size = file.bytes();
+  check(size >= prefix_bytes + digest_bytes, "checkpoint: ", name, ": cut short or no checkpoint (",
+        size, " bytes)");
+  std::array<char, prefix_bytes> prefix{};
+  file.read(0, prefix.data(), prefix.size());
+  check(std::equal(magic.begin(), magic.end(), prefix.begin()), "checkpoint: ", name,
+        ": not an Exciton checkpoint");
+  const auto file_version = read_as<std::uint32_t>(prefix.data() + 8);
+  const auto header_bytes = read_as<std::uint64_t>(prefix.data() + 16);
+  const auto file_bytes = read_as<std::uint64_t>(prefix.data() + 24);
+  check(file_version == version, "checkpoint: ", name, ": version ", file_version,
+        ", this program reads version ", version);
+  check(file_bytes == size, "checkpoint: ", name, ": cut short or damaged: expected ", file_bytes,
+        " bytes, it has ", size);
+  const std::uint64_t data_end = size - digest_bytes;
+  check(header_bytes <= max_header_bytes && header_bytes <= data_end - prefix_bytes,
+        "checkpoint: ", name, ": damaged: a header of ", header_bytes, " bytes");
+  check_digest(file, data_end);
+  return {header_bytes, data_end};
+}
+
+/// Infinities and NaN are the numbers whose exponent is all ones: without the sign, as integers,
+/// they are the largest.
+template <class Bits>
+bool all_below(const void* numbers, std::int64_t count, Bits infinity) {
+  const auto* bits = static_cast<const Bits*>(numbers);
+  constexpr Bits sign = static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1));
+  Bits highest = 0;
+#pragma omp simd reduction(max : highest)
+  for (std::int64_t i = 0; i < count; ++i)
+    highest = std::max(highest, static_cast<Bits>(bits[i] & static_cast<Bits>(~sign)));
+  return highest < infinity;
+}
+
+bool all_finite(const Tensor& tensor) {
+  switch (tensor.dtype()) {
+    case DType::f32:
+      return all_below<std::uint32_t>(tensor.raw(), tensor.numel(), 0x7f80'0000u);
+    case DType::bf16:
+      return all_below<std::uint16_t>(tensor.raw(), tensor.numel(), 0x7f80);
+    case DType::f64:
+      return all_below<std::uint64_t>(tensor.raw(), tensor.numel(), 0x7ff0'0000'0000'0000u);
+    default:
+      return true;
+  }
+}
+
 }  // namespace
+
+const SavedTensor* Checkpoint::first_not_finite() const {
+  for (const SavedTensor& t : tensors)
+    if (!all_finite(t.tensor)) return &t;
+  return nullptr;
+}
 
 const Tensor* Checkpoint::find(const std::string& name) const {
   for (const SavedTensor& t : tensors)
@@ -254,7 +246,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   std::memcpy(prefix.data() + 16, &header_bytes, sizeof header_bytes);
   std::memcpy(prefix.data() + 24, &file_bytes, sizeof file_bytes);
 
-  replace_atomically(path, [&](File& file) {
+  replace_file(path, "checkpoint", resume_advice, [&](File& file) {
     DigestingFile out(file);
     out.write(prefix.data(), prefix.size());
     out.write(header.data(), header.size());
@@ -271,43 +263,11 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
 
 Checkpoint read_checkpoint(const fs::path& path) {
   const std::string name = path.string();
-  File file(path, O_RDONLY);
-  const std::uint64_t size = file.size();
-  check(size >= prefix_bytes + digest_bytes, "checkpoint: ", name, ": cut short or no checkpoint (",
-        size, " bytes)");
-  std::array<char, prefix_bytes> prefix{};
-  file.read(prefix.data(), prefix.size());
-  check(std::equal(magic.begin(), magic.end(), prefix.begin()), "checkpoint: ", name,
-        ": not an Exciton checkpoint");
-  const auto file_version = read_as<std::uint32_t>(prefix.data() + 8);
-  const auto header_bytes = read_as<std::uint64_t>(prefix.data() + 16);
-  const auto file_bytes = read_as<std::uint64_t>(prefix.data() + 24);
-  check(file_version == version, "checkpoint: ", name, ": version ", file_version,
-        ", this program reads version ", version);
-  check(file_bytes == size, "checkpoint: ", name, ": cut short or damaged: wants ", file_bytes,
-        " bytes, has ", size);
-  const std::uint64_t data_end = size - digest_bytes;
-  check(header_bytes <= max_header_bytes && header_bytes <= data_end - prefix_bytes,
-        "checkpoint: ", name, ": damaged: a header of ", header_bytes, " bytes");
-
-  XXH3_state_t state;
-  XXH3_128bits_reset(&state);
-  file.seek(0);
-  std::vector<char> chunk(1u << 20);
-  for (std::uint64_t left = data_end; left > 0;) {
-    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk.size()));
-    file.read(chunk.data(), n);
-    XXH3_128bits_update(&state, chunk.data(), n);
-    left -= n;
-  }
-  XXH128_canonical_t stored;
-  file.read(stored.digest, sizeof stored.digest);
-  check(XXH128_isEqual(XXH128_hashFromCanonical(&stored), XXH3_128bits_digest(&state)) != 0,
-        "checkpoint: ", name, ": damaged: its checksum does not fit its contents");
+  const File file(path, File::Mode::read, "checkpoint");
+  const auto [header_bytes, data_end] = check_whole(file);
 
   std::string text(static_cast<std::size_t>(header_bytes), '\0');
-  file.seek(prefix_bytes);
-  file.read(text.data(), text.size());
+  file.read(prefix_bytes, text.data(), text.size());
   Json header = parse_header(text, name);
 
   std::vector<Placed> table;
@@ -330,30 +290,14 @@ Checkpoint read_checkpoint(const fs::path& path) {
   out.meta = std::move(header["meta"]);
   for (const Placed& placed : table) {
     Tensor tensor(placed.shape, placed.dtype);
-    file.seek(placed.offset);
-    file.read(tensor.raw(), tensor.bytes());
+    file.read(placed.offset, tensor.raw(), tensor.bytes());
     out.tensors.push_back({placed.name, std::move(tensor)});
   }
   return out;
 }
 
-void write_text_atomically(const fs::path& path, const std::string& text) {
-  replace_atomically(path, [&](File& file) { file.write(text.data(), text.size()); });
-}
-
-void link_atomically(const fs::path& target, const fs::path& link) {
-  const fs::path temporary = temporary_beside(link);
-  ::unlink(temporary.c_str());
-  if (::link(target.c_str(), temporary.c_str()) != 0) {
-    std::error_code error;
-    fs::copy_file(target, temporary, fs::copy_options::overwrite_existing, error);
-    check(!error, "checkpoint: cannot write ", temporary.string(), ": ", error.message());
-    File(temporary, O_RDONLY).sync();
-  }
-  check(::rename(temporary.c_str(), link.c_str()) == 0, "checkpoint: cannot write ", link.string(),
-        ": ", reason());
-  ::unlink(temporary.c_str());  // rename leaves both names when they already were one file
-  sync_folder(link);
+void verify_checkpoint(const fs::path& path) {
+  check_whole(File(path, File::Mode::read, "checkpoint"));
 }
 
 void save_model(nn::Module& net, Checkpoint& checkpoint) {

@@ -35,6 +35,8 @@ struct Checkpoint {
 
   /// The tensor of that name, or nullptr.
   const Tensor* find(const std::string& name) const;
+  /// The first tensor that holds a NaN or an infinity, or nullptr: what no run can go on with.
+  const SavedTensor* first_not_finite() const;
 };
 
 /// Errors: anything the system refuses (read-only folder, full disk), with the path and the reason;
@@ -45,12 +47,14 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
 /// version, cut short, or damaged.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
-/// Writes `text` to `path` as atomically as a checkpoint.
-void write_text_atomically(const std::filesystem::path& path, const std::string& text);
+/// Reads a checkpoint file to its end without keeping anything. Errors: as of read_checkpoint, but
+/// for the table of tensors.
+void verify_checkpoint(const std::filesystem::path& path);
 
-/// Makes `link` another name of `target` (a copy where the file system has no hard links),
-/// replacing what was there in one step.
-void link_atomically(const std::filesystem::path& target, const std::filesystem::path& link);
+/// What to try after a failed write into a run folder: all its files are replaced in one step or
+/// only appended to.
+inline constexpr const char* resume_advice =
+    "; what was saved before is intact: make room and go on with --resume";
 
 /// Appends every parameter and buffer as "model.<name>"; the checkpoint shares their storage.
 void save_model(nn::Module& net, Checkpoint& checkpoint);

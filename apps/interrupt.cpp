@@ -1,5 +1,7 @@
 #include "apps/interrupt.hpp"
 
+#include <cstddef>
+
 namespace exciton::apps {
 namespace {
 
@@ -12,17 +14,20 @@ void note(int) { noted = 1; }
 
 Interrupt::Interrupt() {
   noted = 0;
-  struct ::sigaction action {};
-  action.sa_handler = note;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-  ::sigaction(SIGINT, &action, &old_int_);
-  ::sigaction(SIGTERM, &action, &old_term_);
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    struct ::sigaction action {};
+    action.sa_handler = note;
+    sigemptyset(&action.sa_mask);
+    const bool twice_ends = signals[i] == SIGINT || signals[i] == SIGTERM;
+    action.sa_flags = static_cast<int>(twice_ends ? SA_RESETHAND | SA_RESTART : SA_RESTART);
+    ::sigaction(signals[i], nullptr, &before_[i]);
+    if (signals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN) continue;
+    ::sigaction(signals[i], &action, nullptr);
+  }
 }
 
 Interrupt::~Interrupt() {
-  ::sigaction(SIGINT, &old_int_, nullptr);
-  ::sigaction(SIGTERM, &old_term_, nullptr);
+  for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
 }
 
 bool Interrupt::requested() const { return noted != 0; }

@@ -1,12 +1,12 @@
 #include "apps/json.hpp"
 
-#include <fstream>
 #include <set>
 #include <sstream>
 #include <utility>
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/file.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -116,15 +116,11 @@ std::optional<Json> try_json(const std::string& text) {
 
 Json read_json(const std::filesystem::path& path) {
   const std::string who = "recipe: " + path.string();
-  check(!std::filesystem::is_directory(path), who, " is a folder, wanted a JSON file");
-  std::ifstream in(path, std::ios::binary);
-  check(in.good(), "recipe: cannot open ", path.string(),
+  std::error_code none;
+  check(!std::filesystem::is_directory(path, none), who, " is a folder, expected a JSON file");
+  check(std::filesystem::exists(path, none), "recipe: there is no ", path.string(),
         "; see recipes/ for the ones that come along");
-  // One byte more than is accepted tells a file that is larger.
-  std::string text(JsonLimits{}.bytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  check(!in.bad(), "recipe: cannot read ", path.string());
-  text.resize(static_cast<std::size_t>(in.gcount()));
+  const std::string text = read_text(path, "recipe", JsonLimits{}.bytes);
   return parse_json(text, who);
 }
 

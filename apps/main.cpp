@@ -1,4 +1,7 @@
 /// The program `exciton`.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -46,12 +49,25 @@ std::string meant_by(const CLI::App& app, const std::string& word) {
   return exciton::did_you_mean(word, known);
 }
 
+/// Without them the next files that are opened, a checkpoint or the log, would get the numbers of
+/// the standard streams, and every message would be written into them.
+void open_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    // The lowest free number is this one. Writing to what is open for reading stays an error.
+    static_cast<void>(::open("/dev/null", O_RDONLY));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace exciton::apps;
-  // A file-size limit is then an error of write(), like a full disk, and not the end.
+  open_standard_streams();
+  // A file-size limit is then an error of write(), like a full disk, and not the end; and a
+  // training run goes on when whoever read its lines is gone.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
 
   CLI::App program("Squeeze-and-Excitation networks, trained on the CPU you have.", "exciton");
   program.footer(

@@ -6,8 +6,8 @@
 #include <cstdlib>
 
 #include "apps/assets.hpp"
-#include "apps/checkpoint.hpp"
 #include "core/error.hpp"
+#include "core/file.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -73,7 +73,7 @@ void check_page_path(const fs::path& path) {
 void write_page(const fs::path& path, const std::string& title, std::string_view script,
                 const Json& data) {
   check_page_path(path);
-  write_text_atomically(path, make_page(title, script, data));
+  write_text(path, make_page(title, script, data), "page");
 }
 
 Json rounded(double value, int digits) {

@@ -121,9 +121,16 @@ int run(const PruneArguments& args) {
       std::min(recipe.schedule.warmup_epochs, static_cast<double>(recipe.epochs));
   recipe.freeze_norm_epochs = std::min(recipe.freeze_norm_epochs, recipe.epochs - 1);
   check_readable(recipe);
-  folder.prepare();
-  write_text_atomically(folder.recipe(), recipe.to_json().dump(2) + '\n');
-  write_checkpoint(folder.checkpoint({}), starting_point(recipe, trained.facts, *pruned.model.net));
+  {
+    const FolderLock lock(out, "prune");
+    check(!folder.occupied(), "prune: another process began a run in ", out.string(),
+          " meanwhile; choose another --out");
+    folder.prepare();
+    // The weights first: a recipe alone would be a run that has yet to begin, with random ones.
+    write_checkpoint(folder.checkpoint({}),
+                     starting_point(recipe, trained.facts, *pruned.model.net));
+    folder.write_recipe(recipe.to_json());
+  }
 
   std::optional<Measured> tuned;
   if (args.fine_tune > 0) {

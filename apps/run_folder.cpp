@@ -1,21 +1,118 @@
 #include "apps/run_folder.hpp"
 
-#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <functional>
 #include <iomanip>
 #include <iostream>
 #include <regex>
 #include <sstream>
 
 #include "core/error.hpp"
+#include "core/system_call.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* lock_name = "run.lock";
+/// A million epochs of 300 bytes, or a thousand with the gates of every block.
+constexpr std::uint64_t max_log_bytes = std::uint64_t{1} << 30;
+
+/// Calls each(path) for what is in a folder, if it is there. Errors: it cannot be read.
+void for_each_entry(const fs::path& folder, const std::function<void(const fs::path&)>& each) {
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return;
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) each(it->path());
+  check(!error, "run: cannot read the folder ", folder.string(), ": ", error.message());
+}
+
+/// Whether a name is that under which this program prepares a file of a run folder.
+bool is_leftover(const fs::path& path) {
+  static const std::regex pattern(
+      R"((recipe\.json|log\.jsonl|best\.ckpt|epoch-\d+(-batch-\d+)?\.ckpt)\.tmp)");
+  return std::regex_match(path.filename().string(), pattern);
+}
+
+std::optional<std::int64_t> epoch_of(const Json& line) {
+  if (!line.is_object() || !line.contains("epoch") || !line["epoch"].is_number_integer())
+    return std::nullopt;
+  return line["epoch"].get<std::int64_t>();
+}
+
+/// A line of the log as it stands there.
+struct LogLine {
+  std::string text;
+  std::int64_t number = 0;  ///< from 1
+  Json json;                ///< null: damaged
+  bool ended = true;        ///< by a newline; the last may not be, when its writer was killed
+  bool cut_off() const { return json.is_null() && !ended; }
+};
+
+std::vector<LogLine> lines_of(const fs::path& log) {
+  std::error_code none;
+  if (!fs::exists(log, none)) return {};
+  const std::string text = read_text(log, "run", max_log_bytes);
+  std::vector<LogLine> out;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    LogLine line{.text = text.substr(begin, end - begin),
+                 .number = static_cast<std::int64_t>(out.size()) + 1};
+    line.json = try_json(line.text).value_or(Json());
+    if (!epoch_of(line.json)) line.json = nullptr;
+    line.ended = end < text.size();
+    out.push_back(std::move(line));
+    begin = end + 1;
+  }
+  return out;
+}
+
+void tell_damaged(const fs::path& log, const LogLine& line, const char* what) {
+  std::cerr << "exciton: " << log.string() << ": line " << line.number
+            << " is damaged: no epoch in it; " << what << std::endl;
+}
+
+/// Errors: those of read_checkpoint; a NaN or an infinity in it.
+Checkpoint read_good(const fs::path& path) {
+  Checkpoint out = read_checkpoint(path);
+  const SavedTensor* ruined = out.first_not_finite();
+  check(ruined == nullptr, "checkpoint: ", path.string(), ": ", ruined ? ruined->name : "",
+        " holds NaN or infinities");
+  return out;
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const fs::path& folder, const std::string& who)
+    : file_([&] {
+        std::error_code error;
+        fs::create_directories(folder, error);
+        check(!error, who, ": cannot make the folder ", folder.string(), ": ", error.message(),
+              "; choose another --out");
+        return File(folder / lock_name, File::Mode::append, who);
+      }()) {
+  const SystemCall locked(::flock(file_.descriptor(), LOCK_EX | LOCK_NB) == 0);
+  if (locked.error() == EWOULDBLOCK) {
+    std::string holder = read_text(file_.path(), who, 100);
+    while (holder.ends_with('\n')) holder.pop_back();
+    fail(who, ": ", folder.string(), " is in use by another process",
+         holder.empty() ? "" : " (" + holder + ")",
+         "; wait until it is done, or choose another --out");
+  }
+  if (!locked.ok()) {
+    std::cerr << "exciton: warning: " << folder.string() << " cannot be locked (" << locked.reason()
+              << "): let no second process write into it" << std::endl;
+    return;
+  }
+  // The number is for people alone; the lock holds without it, even where the disk is full.
+  const std::string holder = "process " + std::to_string(::getpid()) + '\n';
+  if (::ftruncate(file_.descriptor(), 0) == 0)
+    static_cast<void>(!::write(file_.descriptor(), holder.data(), holder.size()));
+}
 
 fs::path RunFolder::checkpoint(const Position& position) const {
   std::ostringstream name;
@@ -28,12 +125,40 @@ fs::path RunFolder::checkpoint(const Position& position) const {
 bool RunFolder::occupied() const {
   std::error_code error;
   const fs::file_status status = fs::status(path_, error);
-  if (!fs::exists(status)) return false;
-  check(fs::is_directory(status), "train: ", path_.string(),
-        " is a file, wanted a folder for the run; choose another --out");
-  const bool empty = fs::is_empty(path_, error);
+  if (status.type() == fs::file_type::not_found) return false;
   check(!error, "train: cannot look into ", path_.string(), ": ", error.message());
-  return !empty;
+  check(fs::is_directory(status), "train: ", path_.string(),
+        " is a file, expected a folder for the run; choose another --out");
+  bool out = false;
+  for_each_entry(path_, [&](const fs::path& entry) {
+    out = out || (entry.filename() != lock_name && entry != checkpoints() && !is_leftover(entry));
+  });
+  std::error_code none;
+  if (!out && fs::exists(checkpoints(), none) && !fs::is_directory(checkpoints(), none))
+    return true;
+  if (!out)
+    for_each_entry(checkpoints(), [&](const fs::path& entry) { out = out || !is_leftover(entry); });
+  return out;
+}
+
+bool RunFolder::is_run() const {
+  std::error_code none;
+  return fs::is_regular_file(recipe(), none) || fs::is_regular_file(best(), none) ||
+         !checkpoint_files().empty();
+}
+
+Json RunFolder::stored_recipe() const {
+  std::error_code none;
+  if (fs::exists(recipe(), none)) return read_json(recipe());
+  const std::optional<FoundCheckpoint> found = newest();
+  check(found.has_value(), "run: ", path_.string(),
+        " holds neither recipe.json nor a checkpoint: whatever made it was ended before; delete it "
+        "and start again");
+  check(found->checkpoint.meta.contains("recipe"), "checkpoint: ", found->path.string(),
+        ": not of a training run");
+  std::cout << "No recipe.json in " << path_.string() << ": the recipe is that of "
+            << found->path.filename().string() << std::endl;
+  return found->checkpoint.meta["recipe"];
 }
 
 void RunFolder::prepare() const {
@@ -41,22 +166,28 @@ void RunFolder::prepare() const {
   fs::create_directories(checkpoints(), error);
   check(!error, "train: cannot make the run folder ", checkpoints().string(), ": ", error.message(),
         "; choose another --out");
-  for (const fs::path& folder : {path_, checkpoints()})
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-      if (entry.path().extension() == ".tmp") fs::remove(entry.path(), error);
+  for (const fs::path& folder : {path_, checkpoints()}) {
+    std::vector<fs::path> leftovers;
+    for_each_entry(folder, [&](const fs::path& entry) {
+      if (is_leftover(entry)) leftovers.push_back(entry);
+    });
+    for (const fs::path& file : leftovers) fs::remove(file, error);  // else it is written over
+  }
+}
+
+void RunFolder::write_recipe(const Json& recipe_json) const {
+  write_text(recipe(), recipe_json.dump(2) + '\n', "train", resume_advice);
 }
 
 std::vector<CheckpointFile> RunFolder::checkpoint_files() const {
   static const std::regex pattern(R"(epoch-(\d{1,9})(-batch-(\d{1,9}))?\.ckpt)");
   std::vector<CheckpointFile> out;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoints(), error)) {
-    const std::string name = entry.path().filename().string();
+  for_each_entry(checkpoints(), [&](const fs::path& entry) {
+    const std::string name = entry.filename().string();
     std::smatch match;
-    if (!std::regex_match(name, match, pattern)) continue;
-    out.push_back(
-        {entry.path(), {std::stoll(match[1]), match[3].matched ? std::stoll(match[3]) : 0}});
-  }
+    if (!std::regex_match(name, match, pattern)) return;
+    out.push_back({entry, {std::stoll(match[1]), match[3].matched ? std::stoll(match[3]) : 0}});
+  });
   std::sort(out.begin(), out.end(), [](const CheckpointFile& a, const CheckpointFile& b) {
     return a.position > b.position;
   });
@@ -64,72 +195,112 @@ std::vector<CheckpointFile> RunFolder::checkpoint_files() const {
 }
 
 std::optional<FoundCheckpoint> RunFolder::newest() const {
-  std::vector<fs::path> candidates;
-  for (const CheckpointFile& file : checkpoint_files()) candidates.push_back(file.path);
-  if (fs::exists(best())) candidates.push_back(best());
-  for (const fs::path& path : candidates) {
+  const std::vector<fs::path> all = candidates();
+  for (const fs::path& path : all) {
     try {
-      return FoundCheckpoint{path, read_checkpoint(path)};
+      return FoundCheckpoint{path, read_good(path)};
     } catch (const Error& error) {
       std::cerr << "exciton: passing over " << error.what() << std::endl;
     }
   }
-  check(candidates.empty(), "run: none of the ", candidates.size(), " checkpoints in ",
-        checkpoints().string(), " can be read; start again with another --out");
+  check(all.empty(), "run: none of the ", all.size(), " checkpoints in ", checkpoints().string(),
+        " can be read; start again with another --out");
   return std::nullopt;
 }
 
-void RunFolder::keep_last(std::int64_t count) const {
-  const std::vector<CheckpointFile> files = checkpoint_files();
+std::optional<fs::path> RunFolder::last_good() const {
+  for (const fs::path& path : candidates()) {
+    try {
+      read_good(path);
+      return path;
+    } catch (const Error&) {
+      // Not a good one: that is the answer for this file.
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<fs::path> RunFolder::candidates() const {
+  std::vector<fs::path> out;
+  for (const CheckpointFile& file : checkpoint_files()) out.push_back(file.path);
+  std::error_code none;
+  if (fs::exists(best(), none)) out.push_back(best());
+  return out;
+}
+
+void RunFolder::keep_last(std::int64_t count, const Position& written,
+                          std::set<fs::path>& good) const {
+  const auto is_good = [&](const fs::path& path) {
+    if (good.contains(path)) return true;
+    try {
+      verify_checkpoint(path);
+    } catch (const Error&) {
+      return false;
+    }
+    good.insert(path);
+    return true;
+  };
+  std::int64_t kept = 0;
   std::error_code error;  // a file that cannot be deleted only costs space
-  for (std::size_t i = static_cast<std::size_t>(count); i < files.size(); ++i)
-    fs::remove(files[i].path, error);
+  for (const CheckpointFile& file : checkpoint_files()) {
+    if (file.position > written) continue;
+    if (kept >= count)
+      fs::remove(file.path, error);
+    else
+      kept += is_good(file.path);
+  }
 }
 
 void RunFolder::append_log(const Json& line) const {
   const std::string text = line.dump() + '\n';
-  const int fd = ::open(log().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  check(fd >= 0, "train: cannot write ", log().string(), ": ", std::strerror(errno));
-  errno = ENOSPC;  // what a short write without an error of its own means
-  const bool written =
-      ::write(fd, text.data(), text.size()) == static_cast<::ssize_t>(text.size()) &&
-      ::fsync(fd) == 0;
-  const int reason = errno;
-  ::close(fd);
-  check(written, "train: cannot write ", log().string(), ": ", std::strerror(reason),
-        "; what was saved before is intact: make room and go on with --resume");
+  File file(log(), File::Mode::append, "train", resume_advice);
+  file.write(text.data(), text.size());
+  file.sync();
 }
 
 std::vector<Json> RunFolder::read_log() const {
-  std::ifstream in(log());
   std::vector<Json> out;
-  for (std::string line; std::getline(in, line);) {
-    std::optional<Json> json = try_json(line);
-    if (!json || !json->is_object() || !json->contains("epoch") ||
-        !(*json)["epoch"].is_number_integer())
-      break;
-    out.push_back(std::move(*json));
+  for (LogLine& line : lines_of(log())) {
+    if (!line.json.is_null())
+      out.push_back(std::move(line.json));
+    else if (!line.cut_off())
+      tell_damaged(log(), line, "it is left out");
   }
   return out;
 }
 
 void RunFolder::truncate_log(std::int64_t epochs) const {
   std::string kept;
-  for (const Json& line : read_log()) {
-    if (line["epoch"].get<std::int64_t>() > epochs) break;
-    kept += line.dump() + '\n';
+  std::set<std::int64_t> seen;
+  bool changed = false;
+  for (const LogLine& line : lines_of(log())) {
+    const std::optional<std::int64_t> epoch = epoch_of(line.json);
+    changed = changed || !line.ended;
+    if (line.cut_off() || (epoch && *epoch > epochs)) {
+      changed = true;
+      continue;
+    }
+    if (epoch)
+      seen.insert(*epoch);
+    else
+      tell_damaged(log(), line, "it stays as it is");
+    kept += line.text + '\n';
   }
-  write_text_atomically(log(), kept);
+  const auto known = static_cast<std::int64_t>(seen.size());
+  if (known < epochs)
+    std::cerr << "exciton: warning: " << log().string() << " tells of " << known << " of the "
+              << epochs << " epochs that are trained" << std::endl;
+  if (changed) write_text(log(), kept, "train", resume_advice);
 }
 
 FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint) {
   check(fs::exists(run_or_checkpoint), "run: there is no ", run_or_checkpoint.string(),
-        "; wanted a run folder or a checkpoint");
+        "; expected a run folder or a checkpoint");
   if (!fs::is_directory(run_or_checkpoint))
     return {run_or_checkpoint, read_checkpoint(run_or_checkpoint)};
   std::optional<FoundCheckpoint> found = RunFolder(run_or_checkpoint).newest();
   check(found.has_value(), "run: no checkpoint in ", run_or_checkpoint.string(),
-        "; wanted a run folder, as `exciton train` makes them");
+        "; expected a run folder, as `exciton train` makes them");
   return std::move(*found);
 }
 

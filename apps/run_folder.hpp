@@ -4,16 +4,19 @@
 ///   checkpoints/epoch-0003.ckpt            after 3 whole epochs, evaluated
 ///   checkpoints/epoch-0003-batch-000120.ckpt   within the fourth, after 120 batches
 ///   checkpoints/best.ckpt                  by test top-1
+///   run.lock                               held by the process that trains; says its number
 #pragma once
 #include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "apps/checkpoint.hpp"
 #include "apps/json.hpp"
+#include "core/file.hpp"
 
 namespace exciton::apps {
 
@@ -33,6 +36,19 @@ struct FoundCheckpoint {
   Checkpoint checkpoint;
 };
 
+/// Keeps other processes from writing into a folder while in scope, by flock on its run.lock: the
+/// system lets go of it however the process ends. Reading is not hindered. Where the file system
+/// has no locks a warning on stderr says so.
+class FolderLock {
+ public:
+  /// Makes the folder if need be; `who` begins the messages. Errors: another process holds it; the
+  /// system's.
+  FolderLock(const std::filesystem::path& folder, const std::string& who);
+
+ private:
+  File file_;
+};
+
 class RunFolder {
  public:
   explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
@@ -44,27 +60,48 @@ class RunFolder {
   std::filesystem::path best() const { return checkpoints() / "best.ckpt"; }
   std::filesystem::path checkpoint(const Position& position) const;
 
-  /// True when there is anything in it. Errors: it is no folder.
+  /// True when there is anything in it but what a start leaves that was killed before it wrote the
+  /// recipe or a checkpoint: the same command may then be given again. Errors: it is no folder, it
+  /// cannot be looked into.
   bool occupied() const;
-  /// Makes the folders and removes what a killed process left half written. Errors: the system's.
+  /// True when there is a recipe or a checkpoint.
+  bool is_run() const;
+  /// The recipe of recipe.json or, where there is none, the newest checkpoint's own copy. Errors:
+  /// neither is there.
+  Json stored_recipe() const;
+  /// Makes the folders and removes what a killed process left half written of this program's own
+  /// files. Errors: the system's.
   void prepare() const;
+  void write_recipe(const Json& recipe) const;
 
-  /// Newest first, best.ckpt not among them.
+  /// Newest first, best.ckpt not among them. Errors: the folder cannot be read.
   std::vector<CheckpointFile> checkpoint_files() const;
-  /// The newest checkpoint that can be read; what had to be passed over is told on stderr. Nothing
-  /// when there is none at all. Errors: there are some, and all are damaged.
+  /// The newest checkpoint that can be read and whose numbers are finite; what had to be passed
+  /// over is told on stderr. Nothing when there is none at all. Errors: there are some, and none is
+  /// good.
   std::optional<FoundCheckpoint> newest() const;
-  /// Deletes all but the newest `count` checkpoints (best.ckpt stays).
-  void keep_last(std::int64_t count) const;
+  /// Where newest() would find one, without a word.
+  std::optional<std::filesystem::path> last_good() const;
+  /// Deletes checkpoints that are older than the newest `count` good ones up to `written`, which
+  /// has just been written (best.ckpt stays). Good are those in `good`, and those found whole now,
+  /// which are added. Later ones than `written` had to be passed over when the run was resumed:
+  /// they do not count, and stay until they are written anew.
+  void keep_last(std::int64_t count, const Position& written,
+                 std::set<std::filesystem::path>& good) const;
 
   /// Errors: a full disk or a read-only folder.
   void append_log(const Json& line) const;
-  /// Its lines up to the first that is no epoch; none where there is no log.
+  /// Its lines that tell of an epoch; none where there is no log. Damaged ones are left out and
+  /// named on stderr, but for a last one that was cut off as it was written.
   std::vector<Json> read_log() const;
-  /// Leaves only the lines of the first `epochs` epochs.
+  /// Takes out the lines of epochs after the first `epochs`, and a last one that was cut off. All
+  /// others stay as they are, damaged ones as well. What is missing is told on stderr.
   void truncate_log(std::int64_t epochs) const;
 
  private:
+  /// All checkpoints, newest first, best.ckpt at last.
+  std::vector<std::filesystem::path> candidates() const;
+
   std::filesystem::path path_;
 };
 

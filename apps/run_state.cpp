@@ -1,6 +1,8 @@
 #include "apps/run_state.hpp"
 
 #include <algorithm>
+#include <iomanip>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "core/memory.hpp"
@@ -8,13 +10,62 @@
 namespace exciton::apps {
 namespace fs = std::filesystem;
 
+namespace {
+
+Json to_json(const SetContents& set) {
+  return {{"images", set.images}, {"fingerprint", set.fingerprint}};
+}
+
+std::optional<SetContents> contents_in(const Json& json, const char* key) {
+  if (!json.contains(key)) return std::nullopt;
+  const Json& set = json.at(key);
+  return SetContents{set.at("images").get<std::int64_t>(),
+                     set.at("fingerprint").get<std::string>()};
+}
+
+/// How two lists of classes differ; "" when they do not.
+std::string difference(const std::vector<std::string>& before,
+                       const std::vector<std::string>& now) {
+  if (before.size() != now.size())
+    return "it had " + std::to_string(before.size()) + " classes, now there are " +
+           std::to_string(now.size());
+  for (std::size_t i = 0; i < now.size(); ++i)
+    if (before[i] != now[i])
+      return "class " + std::to_string(i) + " was \"" + before[i] + "\", now it is \"" + now[i] +
+             '"';
+  return "";
+}
+
+/// The same of the images of a split.
+std::string difference(const std::optional<SetContents>& before,
+                       const std::optional<SetContents>& now, const std::string& split) {
+  if (!before || !now) return "";
+  if (before->images != now->images)
+    return "it had " + std::to_string(before->images) + ' ' + split + " images, now there are " +
+           std::to_string(now->images);
+  if (before->fingerprint != now->fingerprint)
+    return "the " + split + " images have other names, labels or pixels than it had";
+  return "";
+}
+
+}  // namespace
+
+SetContents contents_of(const data::Dataset& set) {
+  std::ostringstream out;
+  out << std::hex << std::setw(16) << std::setfill('0') << set.fingerprint();
+  return {set.size(), out.str()};
+}
+
 Json DataFacts::to_json() const {
-  return {{"class_names", class_names},
-          {"image_size", image_size},
-          {"shorter_side", shorter_side},
-          {"channels", channels},
-          {"mean", mean},
-          {"std", std}};
+  Json out{{"class_names", class_names},
+           {"image_size", image_size},
+           {"shorter_side", shorter_side},
+           {"channels", channels},
+           {"mean", mean},
+           {"std", std}};
+  if (train) out["train"] = apps::to_json(*train);
+  if (test) out["test"] = apps::to_json(*test);
+  return out;
 }
 
 DataFacts DataFacts::from_json(const Json& json, const fs::path& path) {
@@ -26,6 +77,8 @@ DataFacts DataFacts::from_json(const Json& json, const fs::path& path) {
     out.channels = json.at("channels").get<std::int64_t>();
     out.mean = json.at("mean").get<std::array<float, 3>>();
     out.std = json.at("std").get<std::array<float, 3>>();
+    out.train = contents_in(json, "train");
+    out.test = contents_in(json, "test");
     check(!out.class_names.empty() && out.image_size > 0 && out.image_size <= 65536 &&
               (out.shorter_side == 0 ||
                (out.shorter_side >= out.image_size && out.shorter_side <= 65536)) &&
@@ -48,7 +101,8 @@ data::Augment DataFacts::evaluation() const {
   return out;
 }
 
-DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe) {
+DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe,
+                   const std::optional<DataFacts>& stored) {
   constexpr std::int64_t images_for_statistics = 10'000;
   const NormalizeRecipe& normalize = recipe.normalize;
   DataFacts out;
@@ -58,7 +112,10 @@ DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe) {
   out.channels = train.channels();
   check(out.image_size > 0, "train: ", train.description(),
         ": wants square images of one size; set data.image_size to resize them");
-  if (normalize.from_dataset) {
+  if (stored) {
+    out.mean = stored->mean;
+    out.std = stored->std;
+  } else if (normalize.from_dataset) {
     const data::ChannelStats stats = data::channel_stats(train, images_for_statistics);
     out.mean = stats.mean;
     out.std = stats.std;
@@ -76,6 +133,21 @@ DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe) {
 
 optim::EmaOptions ema_options(const Recipe& recipe) {
   return {.decay = recipe.ema_decay, .warmup = recipe.ema_warmup};
+}
+
+void check_same_data(const DataFacts& stored, const DataFacts& now, const fs::path& checkpoint) {
+  std::string what = difference(stored.class_names, now.class_names);
+  if (what.empty() && stored.channels != now.channels)
+    what = "its images had " + std::to_string(stored.channels) + " channels, now they have " +
+           std::to_string(now.channels);
+  if (what.empty() && stored.image_size != now.image_size)
+    what = "its images had side " + std::to_string(stored.image_size) + ", now " +
+           std::to_string(now.image_size);
+  if (what.empty()) what = difference(stored.train, now.train, "train");
+  if (what.empty()) what = difference(stored.test, now.test, "test");
+  check(what.empty(), "train: --resume: ", checkpoint.string(),
+        " was trained on other data: ", what,
+        "; give the folder of its own with --data, or start another run with another --out");
 }
 
 nn::Model make_model(const Recipe& recipe, const DataFacts& facts) {

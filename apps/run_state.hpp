@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,13 @@
 
 namespace exciton::apps {
 
+/// Of which images a set consists, as a checkpoint remembers it.
+struct SetContents {
+  std::int64_t images = 0;
+  std::string fingerprint;  ///< data::Dataset::fingerprint in hexadecimal
+};
+SetContents contents_of(const data::Dataset& set);
+
 /// What the model must know of its data to be used on other images.
 struct DataFacts {
   std::vector<std::string> class_names;
@@ -22,6 +30,8 @@ struct DataFacts {
   std::int64_t shorter_side = 0;  ///< to which images are resized before the middle is taken; 0:
                                   ///< they come as they are
   std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};
+  /// The images it was trained and tested on; older checkpoints do not say.
+  std::optional<SetContents> train, test;
 
   Json to_json() const;
   static DataFacts from_json(const Json& json, const std::filesystem::path& path);
@@ -30,9 +40,16 @@ struct DataFacts {
 };
 
 /// The facts of a train set under a recipe; computes mean and deviation when the recipe says so, of
-/// at most 10,000 images. Errors: images of several sizes and no data.image_size, means for another
-/// number of channels.
-DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe);
+/// at most 10,000 images, or takes them from `stored`, those of the run that is resumed. Errors:
+/// images of several sizes and no data.image_size, means for another number of channels.
+DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe,
+                   const std::optional<DataFacts>& stored = std::nullopt);
+
+/// Errors: `now` has other classes, another kind or number of images, or other images than
+/// `stored`, with which `checkpoint` was trained. What an older checkpoint does not say is not
+/// compared.
+void check_same_data(const DataFacts& stored, const DataFacts& now,
+                     const std::filesystem::path& checkpoint);
 
 /// The moving average that a recipe asks for.
 optim::EmaOptions ema_options(const Recipe& recipe);

@@ -1,9 +1,10 @@
 /// exciton study
 #include "apps/study.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <sstream>
@@ -56,10 +57,9 @@ bool train_member(Recipe recipe, const fs::path& out) {
     const Recipe stored = Recipe::from_json(begun, Recipe::Source::stored);
     recipe = as_begun(recipe, begun);
     resumed_recipe(recipe, stored);  // refuses a folder of another recipe
-    const std::vector<Json> log = folder.read_log();
-    if (stored.epochs == recipe.epochs && static_cast<std::int64_t>(log.size()) == recipe.epochs &&
-        folder.checkpoint_files().size() > 0 &&
-        folder.checkpoint_files().front().position == Position{recipe.epochs, 0})
+    const std::vector<CheckpointFile> files = folder.checkpoint_files();
+    if (stored.epochs == recipe.epochs && !files.empty() &&
+        files.front().position == Position{recipe.epochs, 0})
       return true;
   }
   TrainOptions options;
@@ -68,10 +68,27 @@ bool train_member(Recipe recipe, const fs::path& out) {
   return train(recipe, options) == Outcome::finished;
 }
 
-VariantResult result_of(const Variant& variant, const std::vector<fs::path>& members) {
+/// The log of a member that is trained. Errors: a line is missing or damaged.
+std::vector<Json> log_of(const fs::path& member, std::int64_t epochs) {
+  const RunFolder folder(member);
+  std::vector<Json> log = folder.read_log();
+  const auto is_whole = [](const Json& line) {
+    return std::ranges::all_of(
+        std::array{"train_loss", "train_top1", "test_loss", "test_top1", "seconds"},
+        [&](const char* key) { return line.contains(key) && line[key].is_number(); });
+  };
+  check(static_cast<std::int64_t>(log.size()) == epochs && std::ranges::all_of(log, is_whole),
+        "study: ", folder.log().string(), " lacks some of its ", epochs,
+        " lines, of which the table is made; delete the folder ", member.string(),
+        " and give the command again: it is then trained anew");
+  return log;
+}
+
+VariantResult result_of(const Variant& variant, const std::vector<fs::path>& members,
+                        std::int64_t epochs) {
   VariantResult out{.variant = variant};
   for (const fs::path& member : members) {
-    out.logs.push_back(RunFolder(member).read_log());
+    out.logs.push_back(log_of(member, epochs));
     out.errors.push_back(100 * (1 - out.logs.back().back().at("test_top1").get<double>()));
     double seconds = 0;
     for (const Json& line : out.logs.back()) seconds += line.at("seconds").get<double>();
@@ -257,6 +274,8 @@ int run(const StudyArguments& args) {
   for (const std::string& assignment : args.set) study.command += " --set " + assignment;
   {
     const QuietOut quiet(args.json);
+    const FolderLock lock(out, "study");
+    const std::int64_t epochs = Recipe::from_json(study.recipe).epochs;
     // Seed by seed, so that a study that is cut short has compared everything a few times.
     std::vector<std::vector<fs::path>> members(study.family.variants.size());
     const std::size_t all = study.family.variants.size() * static_cast<std::size_t>(args.seeds);
@@ -274,12 +293,12 @@ int run(const StudyArguments& args) {
         }
       }
     for (std::size_t v = 0; v < members.size(); ++v)
-      study.results.push_back(result_of(study.family.variants[v], members[v]));
+      study.results.push_back(result_of(study.family.variants[v], members[v], epochs));
     study.data = load_trained(members.front().front()).recipe.data.kind;
     study.comparisons = compare(study.family, study.results);
-    write_text_atomically(out / "study.md", markdown(study));
-    write_text_atomically(out / "study.csv", csv(study));
-    write_text_atomically(out / "study.json", to_json(study, false).dump(2) + '\n');
+    write_text(out / "study.md", markdown(study), "study");
+    write_text(out / "study.csv", csv(study), "study");
+    write_text(out / "study.json", to_json(study, false).dump(2) + '\n', "study");
     write_page(out / "study.html", study.family.title, "study.js", to_json(study, true));
     if (!args.json) print(study);
     std::cout << "Wrote study.md, study.csv, study.json and study.html in " << out.string()

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/dataset.hpp"
+#include "data/fingerprint.hpp"
 
 namespace exciton::apps {
 
@@ -31,6 +32,10 @@ class Subset final : public data::Dataset {
   const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
   std::int64_t channels() const override { return whole_->channels(); }
   std::int64_t image_size() const override { return whole_->image_size(); }
+  std::uint64_t fingerprint() const override {
+    return data::hashed(whole_->fingerprint(), indices_.data(),
+                        indices_.size() * sizeof(std::int64_t));
+  }
   std::string description() const override {
     return std::to_string(size()) + " of " + whole_->description();
   }

@@ -3,10 +3,10 @@
 #include <bit>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 
 #include "apps/checkpoint.hpp"
 #include "core/error.hpp"
+#include "core/file.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -100,13 +100,12 @@ EventFile::EventFile(const fs::path& run, const std::vector<Json>& log)
   check(!error, "tensorboard: cannot make ", path_.parent_path().string(), ": ", error.message());
   std::string all = record(of_double(1, now()) + of_bytes(3, "brain.Event:2"));
   for (const Json& line : log) all += record_of(line);
-  write_text_atomically(path_, all);
+  write_text(path_, all, "tensorboard", resume_advice);
 }
 
 void EventFile::add(const Json& line) {
-  std::ofstream out(path_, std::ios::binary | std::ios::app);
-  out << record_of(line) << std::flush;
-  check(out.good(), "tensorboard: cannot write ", path_.string(), "; is the disk full?");
+  const std::string bytes = record_of(line);
+  File(path_, File::Mode::append, "tensorboard", resume_advice).write(bytes.data(), bytes.size());
 }
 
 }  // namespace exciton::apps

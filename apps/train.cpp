@@ -22,8 +22,8 @@ struct TrainArguments {
 int run(const TrainArguments& args) {
   const bool is_run = fs::is_directory(args.recipe);
   check(!is_run || args.resume, "train: ", args.recipe,
-        " is a folder, wanted a recipe; to go on with a run add --resume");
-  Json json = read_json(is_run ? fs::path(args.recipe) / "recipe.json" : fs::path(args.recipe));
+        " is a folder, expected a recipe; to go on with a run add --resume");
+  Json json = is_run ? RunFolder(args.recipe).stored_recipe() : read_json(args.recipe);
   for (const std::string& assignment : args.set) set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
   const auto set = [&](const char* key, const std::optional<std::string>& text) {

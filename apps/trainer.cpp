@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "apps/command_line.hpp"
 #include "apps/evaluate.hpp"
@@ -156,8 +157,14 @@ struct Best {
 
 class Trainer {
  public:
-  Trainer(Recipe recipe, const TrainOptions& options)
-      : recipe_(std::move(recipe)), options_(options), folder_(options.out) {}
+  /// `lock` and `start` are those of an occupied folder.
+  Trainer(Recipe recipe, const TrainOptions& options, std::optional<FolderLock> lock,
+          std::optional<FoundCheckpoint> start)
+      : recipe_(std::move(recipe)),
+        options_(options),
+        folder_(options.out),
+        lock_(std::move(lock)),
+        start_(std::move(start)) {}
 
   Outcome run() {
     open_data();
@@ -198,7 +205,7 @@ class Trainer {
               test_set_->channels() == train_set_->channels(),
           "train: ", train_set_->description(), " and ", test_set_->description(),
           " are of different kinds");
-    facts_ = facts_of(*train_set_, recipe_.data);
+    describe_data();
     recipe_.model.options.classes = recipe_.model.options.classes == 0
                                         ? static_cast<std::int64_t>(facts_.class_names.size())
                                         : recipe_.model.options.classes;
@@ -223,6 +230,18 @@ class Trainer {
     batches_ = train_->batches();
   }
 
+  /// A resume normalises as before, and goes on with nothing but the same images.
+  void describe_data() {
+    std::optional<DataFacts> stored;
+    if (start_) stored = DataFacts::from_json(start_->checkpoint.meta.at("data"), start_->path);
+    facts_ = facts_of(*train_set_, recipe_.data, stored);
+    facts_.train = contents_of(*train_set_);
+    facts_.test = contents_of(*test_set_);
+    if (!stored) return;
+    check_same_data(*stored, facts_, start_->path);
+    compared_images_ = stored->train.has_value();
+  }
+
   void build() {
     model_ = make_model(recipe_, facts_);
     nn::set_training(*model_.net, true);
@@ -236,19 +255,64 @@ class Trainer {
   }
 
   void start_folder() {
+    if (start_) {
+      restore(*start_);
+      check(position_.epoch + (position_.batch > 0) <= recipe_.epochs,
+            "train: --resume: ", start_->path.string(), " has trained ", position_.epoch,
+            " epochs and ", position_.batch, " steps, more than epochs, which is ", recipe_.epochs,
+            "; give a larger --epochs, or start another run with another --out");
+    }
+    if (!lock_) {
+      lock_.emplace(folder_.path(), "train");
+      check(!folder_.occupied(), "train: another process began a run in ", folder_.path().string(),
+            " meanwhile; choose another --out");
+    }
+    check_log();
     folder_.prepare();
     if (options_.resume) {
-      if (const auto found = folder_.newest()) {
-        restore(*found);
-        std::cout << "Going on from " << found->path.string() << std::endl;
-      } else {
-        std::cout << "No checkpoint in " << folder_.path().string() << " yet: starting at epoch 1"
-                  << std::endl;
-      }
+      announce_resume();
       folder_.truncate_log(position_.epoch);
     }
-    write_text_atomically(folder_.recipe(), recipe_.to_json().dump(2) + '\n');
+    folder_.write_recipe(recipe_.to_json());
+    // The process may have died between a checkpoint and its second name.
+    if (start_ && recipe_.checkpoint.keep_best && position_.batch == 0 && position_.epoch > 0 &&
+        best_.epoch == position_.epoch && start_->path != folder_.best())
+      link_file(start_->path, folder_.best(), "train", resume_advice);
+    start_.reset();
     if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
+  }
+
+  /// Without a checkpoint a run begins anew, and its log with it: refused where that log tells of
+  /// more than can have been trained without one.
+  void check_log() const {
+    if (start_ || !options_.resume) return;
+    const std::vector<Json> log = folder_.read_log();
+    check(log.empty() || log.back()["epoch"].get<std::int64_t>() <= recipe_.checkpoint.every_epochs,
+          "train: --resume: ", folder_.log().string(), " tells of ", log.size(),
+          " epochs, but there is no checkpoint in ", folder_.checkpoints().string(),
+          "; bring it back, or start another run with another --out");
+  }
+
+  void announce_resume() const {
+    if (!start_) {
+      std::cout << "No checkpoint in " << folder_.path().string() << " yet: starting at epoch 1"
+                << std::endl;
+      return;
+    }
+    std::cout << "Going on from " << start_->path.string() << std::endl;
+    const std::int64_t planned = start_->checkpoint.meta["recipe"].value("epochs", recipe_.epochs);
+    if (planned != recipe_.epochs && step() > 0 && position_.epoch < recipe_.epochs)
+      std::cout << format(
+                       "%lld epochs were planned, now %lld: the schedule is drawn over all of them "
+                       "anew; the learning rate was %g in the last step, is %g in the next, and "
+                       "ends at %g",
+                       static_cast<long long>(planned), static_cast<long long>(recipe_.epochs), lr_,
+                       schedule_->lr(step()), schedule_->lr(recipe_.epochs * batches_ - 1))
+                << std::endl;
+    if (!compared_images_ && step() > 0)
+      std::cout << "This checkpoint does not say which images it was trained on: that they are the "
+                   "same was not compared"
+                << std::endl;
   }
 
   void announce() const {
@@ -353,6 +417,7 @@ class Trainer {
 
   void end_epoch(const Evaluation& test, double test_seconds, std::uint64_t system_allocations,
                  Progress& progress) {
+    refuse_ruined(capture());
     const double peak = static_cast<double>(peak_resident_bytes()) / (1 << 20);
     position_ = {position_.epoch + 1, 0};
     const bool best = test.top1() > best_.top1;
@@ -404,7 +469,7 @@ class Trainer {
     if (due) save();
     if (best && recipe_.checkpoint.keep_best) {
       if (due)
-        link_atomically(folder_.checkpoint(position_), folder_.best());
+        link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
       else
         write_checkpoint(folder_.best(), capture());
     }
@@ -429,9 +494,19 @@ class Trainer {
     return out;
   }
 
+  /// A step can ruin weights after a finite loss: such weights replace nothing.
+  void refuse_ruined(const Checkpoint& checkpoint) const {
+    const SavedTensor* ruined = checkpoint.first_not_finite();
+    if (ruined) give_up(ruined->name + " holds NaN or infinities");
+  }
+
   void save() {
-    write_checkpoint(folder_.checkpoint(position_), capture());
-    folder_.keep_last(recipe_.checkpoint.keep_last);
+    const Checkpoint checkpoint = capture();
+    refuse_ruined(checkpoint);
+    const fs::path path = folder_.checkpoint(position_);
+    write_checkpoint(path, checkpoint);
+    good_.insert(path);
+    folder_.keep_last(recipe_.checkpoint.keep_last, position_, good_);
   }
 
   void restore(const FoundCheckpoint& found) {
@@ -456,10 +531,7 @@ class Trainer {
     check(position_.epoch >= 0 && position_.batch >= 0 && position_.batch <= batches_,
           "checkpoint: ", path.string(), ": was made with other data: batch ", position_.batch,
           " of an epoch, this one has ", batches_);
-    // The process may have died between a checkpoint and its second name.
-    if (recipe_.checkpoint.keep_best && position_.batch == 0 && position_.epoch > 0 &&
-        best_.epoch == position_.epoch && path != folder_.best())
-      link_atomically(path, folder_.best());
+    good_.insert(path);
   }
 
   Outcome stop(Progress& progress) {
@@ -472,12 +544,14 @@ class Trainer {
     return Outcome::interrupted;
   }
 
+  [[noreturn]] void give_up(const std::string& what) const {
+    const auto good = folder_.last_good();
+    fail("train: ", what, " in epoch ", position_.epoch + 1, ", step ", step(), " (lr ", lr_,
+         "); try a lower schedule.lr or a longer warm-up; ",
+         good ? "last good checkpoint: " + good->string() : "nothing was saved yet");
+  }
   [[noreturn]] void give_up(const char* which, double loss) const {
-    const auto files = folder_.checkpoint_files();
-    fail("train: the ", which, " loss is ", loss, " in epoch ", position_.epoch + 1, ", step ",
-         step(), " (lr ", lr_, "); try a lower schedule.lr or a longer warm-up; ",
-         files.empty() ? "nothing was saved yet"
-                       : "last good checkpoint: " + files.front().path.string());
+    give_up(std::string("the ") + which + " loss is " + (std::isnan(loss) ? "nan" : "infinite"));
   }
 
   void summarize(double seconds) const {
@@ -506,6 +580,10 @@ class Trainer {
   Recipe recipe_;
   TrainOptions options_;
   RunFolder folder_;
+  std::optional<FolderLock> lock_;
+  std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
+  bool compared_images_ = false;          ///< with those start_ was trained on
+  std::set<fs::path> good_;               ///< checkpoints known to be whole
   std::shared_ptr<const data::Dataset> train_set_, test_set_;
   DataFacts facts_;
   std::unique_ptr<data::Loader> train_, test_;
@@ -525,13 +603,15 @@ class Trainer {
 
 }  // namespace
 
-Recipe resumed_recipe(Recipe given, const Recipe& stored) {
-  if (given.data.kind == "auto") given.data.kind = stored.data.kind;
-  if (given.data.dir.empty()) given.data.dir = stored.data.dir;
-  if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
-  if (given.threads == 0) given.threads = stored.threads;
-  if (given.data.validation.by == ValidationRecipe::By::automatic)
-    given.data.validation = stored.data.validation;
+namespace {
+
+/// How `given` differs from `stored` in what must not change on a resume: the key, its stored and
+/// its given value. Nothing: it may go on.
+struct Difference {
+  std::string path, stored, given;
+};
+
+std::optional<Difference> difference(const Recipe& given, const Recipe& stored) {
   Recipe like = given;  // with everything that may change taken from the stored one
   like.paper = stored.paper;
   like.data.dir = stored.data.dir;
@@ -543,21 +623,66 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   like.log = stored.log;
   const Json a = like.to_json(), b = stored.to_json();
   const std::string path = first_difference(a, b);
-  if (!path.empty()) {
-    std::string pointer = '/' + path;
-    std::replace(pointer.begin(), pointer.end(), '.', '/');
-    const Json::json_pointer at(pointer);
-    fail("train: --resume: the run was started with ", path, " ", b.value(at, Json()).dump(),
-         ", now it is ", a.value(at, Json()).dump(),
-         "; go on with the same recipe, or start another run with another --out");
+  if (path.empty()) return std::nullopt;
+  std::string pointer = '/' + path;
+  std::replace(pointer.begin(), pointer.end(), '.', '/');
+  const Json::json_pointer at(pointer);
+  return Difference{path, b.value(at, Json()).dump(), a.value(at, Json()).dump()};
+}
+
+/// With what only the first start could find out taken from the stored recipe.
+Recipe completed(Recipe given, const Recipe& stored) {
+  if (given.data.kind == "auto") given.data.kind = stored.data.kind;
+  if (given.data.dir.empty()) given.data.dir = stored.data.dir;
+  if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
+  if (given.threads == 0) given.threads = stored.threads;
+  if (given.data.validation.by == ValidationRecipe::By::automatic)
+    given.data.validation = stored.data.validation;
+  return given;
+}
+
+/// The recipe under which the run in `folder` goes on. What it was trained with so far is told by
+/// the checkpoint itself; recipe.json may have been edited since.
+Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
+                        const std::optional<FoundCheckpoint>& start) {
+  std::optional<Recipe> in_folder, trained;
+  if (fs::exists(folder.recipe()))
+    in_folder = Recipe::from_json(read_json(folder.recipe()), Recipe::Source::stored);
+  if (start) {
+    const Json& meta = start->checkpoint.meta;
+    check(meta.contains("recipe") && meta.contains("data"), "checkpoint: ", start->path.string(),
+          ": not of a training run");
+    trained = Recipe::from_json(meta["recipe"], Recipe::Source::stored);
   }
+  if (in_folder && trained) {
+    const auto edited = difference(completed(*in_folder, *trained), *trained);
+    check(!edited, "train: --resume: ", folder.recipe().string(),
+          " does not go with its checkpoint: ", edited ? edited->path : "", " is ",
+          edited ? edited->given : "", " there, but ", start->path.string(), " was trained with ",
+          edited ? edited->stored : "", "; put it back, or start another run with another --out");
+  }
+  if (!in_folder && !trained) return given;
+  return resumed_recipe(std::move(given), trained ? *trained : *in_folder);
+}
+
+}  // namespace
+
+Recipe resumed_recipe(Recipe given, const Recipe& stored) {
+  given = completed(std::move(given), stored);
+  const auto other = difference(given, stored);
+  check(!other, "train: --resume: the run was started with ", other ? other->path : "", ' ',
+        other ? other->stored : "", ", now it is ", other ? other->given : "",
+        "; go on with the same recipe, or start another run with another --out");
   return given;
 }
 
 Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Module& net) {
+  DataFacts none_seen = facts;  // the run that goes on from here may choose its images
+  none_seen.train.reset();
+  none_seen.test.reset();
   Checkpoint out;
   out.meta = {{"recipe", recipe.to_json()},
-              {"data", facts.to_json()},
+              {"data", none_seen.to_json()},
               {"position", {{"epoch", 0}, {"batch", 0}}},
               {"step", 0},
               {"numerics", numerics},
@@ -575,14 +700,18 @@ Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Modu
 
 Outcome train(Recipe recipe, const TrainOptions& options) {
   const RunFolder folder(options.out);
+  std::optional<FolderLock> lock;
+  std::optional<FoundCheckpoint> start;
   if (folder.occupied()) {
     check(options.resume, "train: ", options.out.string(),
           " is not empty; go on with --resume, or choose another --out");
-    if (fs::exists(folder.recipe()))
-      recipe =
-          resumed_recipe(std::move(recipe), Recipe::read(folder.recipe(), Recipe::Source::stored));
+    check(folder.is_run(), "train: ", options.out.string(),
+          " is no run folder: there is neither recipe.json nor a checkpoint; choose another --out");
+    lock.emplace(folder.path(), "train");
+    start = folder.newest();
+    recipe = recipe_to_resume(std::move(recipe), folder, start);
   }
-  return Trainer(std::move(recipe), options).run();
+  return Trainer(std::move(recipe), options, std::move(lock), std::move(start)).run();
 }
 
 }  // namespace exciton::apps

@@ -22,8 +22,10 @@ enum class Outcome {
 
 /// Trains. With the same recipe, seed and thread count the final weights have the same bits, also
 /// across any number of stops, kills and resumes.
-/// Errors: an occupied folder without resume, a resume under another recipe, data or folders that
-/// cannot be used, a loss that is no number. What was saved before stays intact.
+/// Errors: an occupied folder without resume, one that another process trains in, a resume in a
+/// folder that is no run or under another recipe or with other data than its checkpoint was trained
+/// with, fewer epochs than are trained, data or folders that cannot be used, a loss or weights that
+/// are no numbers. What was saved before stays intact.
 Outcome train(Recipe recipe, const TrainOptions& options);
 
 /// The checkpoint of a run of `recipe` before its first step that begins with the weights of `net`:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "data/files.hpp"
 #include "data/transfer.hpp"
 
 namespace exciton::data {
@@ -22,7 +23,9 @@ std::int64_t unpack_archive(const fs::path& file, const fs::path& dir) {
     const char* text = archive_error_string(in.get());
     return std::string(text ? text : "unknown error");
   };
-  check(archive_read_open_filename(in.get(), file.c_str(), 1 << 16) == ARCHIVE_OK, who, reason());
+  const OpenFile opened(file);
+  const bool readable = archive_read_open_fd(in.get(), opened.descriptor(), 1 << 16) == ARCHIVE_OK;
+  check(readable, who, reason());
 
   std::int64_t files = 0;
   std::vector<char> buffer(1 << 20);

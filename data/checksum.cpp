@@ -1,29 +1,29 @@
 #include <openssl/evp.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "core/error.hpp"
+#include "data/files.hpp"
 #include "data/transfer.hpp"
 
 namespace exciton::data {
 
 std::string md5_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  check(in.is_open(), "data: cannot open ", file.string(), ": ", std::strerror(errno));
+  const OpenFile in(file);
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(),
                                                                        &EVP_MD_CTX_free);
   check(digest && EVP_DigestInit_ex(digest.get(), EVP_md5(), nullptr) == 1,
         "data: this OpenSSL has no MD5");
-  std::vector<char> buffer(1 << 20);
-  while (in) {
-    in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    EVP_DigestUpdate(digest.get(), buffer.data(), static_cast<std::size_t>(in.gcount()));
+  std::vector<std::uint8_t> buffer(1 << 20);
+  for (std::uint64_t at = 0; at < in.bytes();) {
+    const std::uint64_t n = std::min<std::uint64_t>(in.bytes() - at, buffer.size());
+    in.read(at, n, buffer.data());
+    EVP_DigestUpdate(digest.get(), buffer.data(), static_cast<std::size_t>(n));
+    at += n;
   }
-  check(in.eof(), "data: cannot read ", file.string());
   unsigned char bytes[EVP_MAX_MD_SIZE];
   unsigned count = 0;
   EVP_DigestFinal_ex(digest.get(), bytes, &count);

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "data/files.hpp"
+#include "data/fingerprint.hpp"
 #include "data/formats.hpp"
 #include "data/image.hpp"
 
@@ -82,6 +83,15 @@ void Dataset::read_view(std::int64_t index, const Framing& framing, Image& out) 
 void Dataset::will_read(std::int64_t) const {}
 
 bool Dataset::fetch(std::int64_t, std::vector<std::uint8_t>&) const { return false; }
+
+std::uint64_t Dataset::fingerprint() const {
+  std::uint64_t out = 0;
+  for (std::int64_t i = 0; i < size(); ++i) {
+    const std::int64_t number = label(i);
+    out = hashed(out, &number, sizeof number);
+  }
+  return out;
+}
 
 std::string Dataset::name(std::int64_t index) const {
   return "image " + std::to_string(index) + " of " + description();

@@ -40,6 +40,10 @@ class Dataset {
   virtual std::int64_t channels() const = 0;
   /// Side of every image, or 0 when they differ, are not square, or were not looked at.
   virtual std::int64_t image_size() const = 0;
+  /// A number that tells these images and their labels from others: of the names within the set
+  /// where images are files, of the pixels where they are held in memory from the start. The same
+  /// wherever the set lies. What other sets return tells their labels apart.
+  virtual std::uint64_t fingerprint() const;
   /// What it is and where it came from, for the log: "CIFAR-10 train, 50000 images, DIR".
   virtual std::string description() const = 0;
 };

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "data/files.hpp"
+#include "data/fingerprint.hpp"
 #include "data/image.hpp"
 #include "data/memory_dataset.hpp"
 
@@ -23,6 +24,12 @@ std::string_view FileIndex::name(std::int64_t index) const {
   const auto i = static_cast<std::size_t>(index);
   const std::uint64_t begin = i == 0 ? 0 : ends_[i - 1];
   return std::string_view(text_).substr(begin, ends_[i] - begin);
+}
+
+std::uint64_t FileIndex::fingerprint() const {
+  std::uint64_t out = hashed(0, text_.data(), text_.size());
+  out = hashed(out, ends_.data(), ends_.size() * sizeof ends_[0]);
+  return hashed(out, labels_.data(), labels_.size() * sizeof labels_[0]);
 }
 
 FileDataset::FileDataset(std::filesystem::path root, FileIndex index,
@@ -100,6 +107,7 @@ std::shared_ptr<const Dataset> in_memory_if_small(std::shared_ptr<const FileData
   for (std::int64_t i = 0; i < files->size(); ++i) out.labels.push_back(files->label(i));
   out.class_names = files->class_names();
   out.description = files->description();
+  out.fingerprint = files->fingerprint();
   return std::make_shared<MemoryDataset>(std::move(out));
 }
 

@@ -17,6 +17,8 @@ class FileIndex {
   std::int64_t size() const { return static_cast<std::int64_t>(ends_.size()); }
   std::string_view name(std::int64_t index) const;
   std::int64_t label(std::int64_t index) const { return labels_[static_cast<std::size_t>(index)]; }
+  /// Of all names and labels in their order.
+  std::uint64_t fingerprint() const;
 
  private:
   std::string text_;  ///< all names, one after another
@@ -41,6 +43,7 @@ class FileDataset : public Dataset {
   const std::vector<std::string>& class_names() const override { return class_names_; }
   std::int64_t channels() const override { return 3; }
   std::int64_t image_size() const override { return 0; }
+  std::uint64_t fingerprint() const override { return index_.fingerprint(); }
   std::string description() const override { return description_; }
 
  protected:

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/file.hpp"
 #include "core/threads.hpp"
 
 namespace exciton::data {
@@ -18,22 +19,18 @@ class OpenFile {
  public:
   /// Errors: cannot be opened, is no regular file.
   explicit OpenFile(std::filesystem::path path);
-  ~OpenFile();
-  OpenFile(OpenFile&& other) noexcept;
-  OpenFile& operator=(OpenFile&&) = delete;
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return file_.path(); }
+  /// Bytes it had when it was opened.
   std::uint64_t bytes() const { return bytes_; }
+  int descriptor() const { return file_.descriptor(); }
   /// Errors: the file ends before.
   void read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out) const;
   /// Asks the system to fetch these bytes from the disk meanwhile. A hint: nothing can fail.
   void will_read(std::uint64_t offset, std::uint64_t count) const;
 
  private:
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  File file_;
   std::uint64_t bytes_ = 0;
 };
 
@@ -49,7 +46,7 @@ void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out
 /// than `limit` bytes.
 std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size_t limit);
 
-/// The lines of a text file without line ends and without empty lines.
+/// The lines of a text file without line ends and without empty lines. Errors: as of read_file.
 std::vector<std::string> read_lines(const std::filesystem::path& path);
 
 /// Calls f(index) for every index in [0, count) on all threads, and throws what the lowest failing

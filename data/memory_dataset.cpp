@@ -1,6 +1,9 @@
 #include "data/memory_dataset.hpp"
 
+#include <array>
 #include <utility>
+
+#include "data/fingerprint.hpp"
 
 namespace exciton::data {
 
@@ -40,6 +43,15 @@ std::int64_t MemoryDataset::channels() const { return contents_.channels; }
 std::int64_t MemoryDataset::image_size() const {
   return contents_.height == contents_.width ? contents_.height : 0;
 }
+std::uint64_t MemoryDataset::fingerprint() const {
+  const Contents& c = contents_;
+  if (c.fingerprint) return *c.fingerprint;
+  const std::array<std::int64_t, 3> extents{c.height, c.width, c.channels};
+  std::uint64_t out = hashed(0, extents.data(), sizeof extents);
+  out = hashed(out, c.pixels.data(), c.pixels.size());
+  return hashed(out, c.labels.data(), c.labels.size() * sizeof c.labels[0]);
+}
+
 std::string MemoryDataset::description() const { return contents_.description; }
 
 void MemoryDataset::check_index(std::int64_t index) const {

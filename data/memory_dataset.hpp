@@ -1,6 +1,7 @@
 /// A data set of equal images held in memory; what the CIFAR, IDX and small-folder readers return.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ class MemoryDataset : public Dataset {
     std::vector<std::uint8_t> pixels;  ///< [size, height, width, channels]
     std::vector<std::int64_t> labels;  ///< [size], each below the number of class names
     std::vector<std::string> class_names;
+    std::optional<std::uint64_t> fingerprint;  ///< of the files they were decoded from
   };
 
   /// Errors: extents below 1, a pixel count that does not fit, a label without a class.
@@ -27,6 +29,7 @@ class MemoryDataset : public Dataset {
   const std::vector<std::string>& class_names() const override;
   std::int64_t channels() const override;
   std::int64_t image_size() const override;
+  std::uint64_t fingerprint() const override;
   std::string description() const override;
 
  private:

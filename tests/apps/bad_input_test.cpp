@@ -102,7 +102,7 @@ TEST_F(BadInput, checkpoint_of_another_model) {
   succeed({"train", recipe(), "--out", path("plain")});
   fs::copy_file(path("plain/checkpoints/epoch-0002.ckpt"), path("run/checkpoints/epoch-0007.ckpt"));
   expect_failure({"train", path("run"), "--resume"},
-                 {"epoch-0007.ckpt", "of another model", "model.stage1.0.se"});
+                 {"recipe.json", "model.name", "se_resnet20", "epoch-0007.ckpt", "\"resnet20\""});
 }
 
 TEST_F(BadInput, flipped_byte_in_a_checkpoint) {

@@ -148,7 +148,8 @@ TEST(Cifar, missing_batch_file) {
   const CifarFormat format = small(cifar10_format(), 3, 3);
   write_cifar(format, dir.path());
   fs::remove(dir / "data_batch_5.bin");
-  expect_error([&] { open_cifar(format, dir.path(), "train"); }, {"no file", "data_batch_5.bin"});
+  expect_error([&] { open_cifar(format, dir.path(), "train"); },
+               {"No such file", "data_batch_5.bin"});
 }
 
 TEST(Cifar, names_file_with_too_few_names) {

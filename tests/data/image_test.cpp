@@ -82,12 +82,14 @@ TEST(Image, file_is_told_by_its_contents) {
 }
 
 TEST(Image, missing_file) {
-  expect_error([] { decode_image(std::filesystem::path("nowhere.jpg")); }, {"no file nowhere.jpg"});
+  expect_error([] { decode_image(std::filesystem::path("nowhere.jpg")); },
+               {"cannot open nowhere.jpg: No such file"});
 }
 
 TEST(Image, folder_in_place_of_a_file) {
   const TempDir dir;
-  expect_error([&] { decode_image(dir.path()); }, {dir.path().string(), "not a file"});
+  expect_error([&] { decode_image(dir.path()); },
+               {dir.path().string(), "is a folder, expected a file"});
 }
 
 TEST(Image, empty_file) {
