@@ -13,9 +13,11 @@
 #include "core/error.hpp"
 #include "data/dataset.hpp"
 #include "data/fetch.hpp"
+#include "data/splits.hpp"
 #include "data/survey.hpp"
 
 namespace exciton::apps {
+namespace fs = std::filesystem;
 namespace {
 
 struct FetchArguments {
@@ -75,33 +77,55 @@ SplitReport report_on(const std::string& split, std::shared_ptr<const data::Data
   return out;
 }
 
-/// Both splits; what has neither may still be a folder of images.
-std::vector<SplitReport> reports_on(const InfoArguments& args) {
-  std::vector<SplitReport> out;
-  std::string reason;
-  for (const std::string split : {"train", "test"}) {
-    const auto start = std::chrono::steady_clock::now();
-    std::shared_ptr<const data::Dataset> set;
+/// What is told about a folder.
+struct FolderReport {
+  std::vector<SplitReport> splits;
+  std::vector<std::string> notes;   ///< how it is read
+  std::vector<std::string> errors;  ///< splits that cannot be opened, and why
+  bool classes = true;              ///< false: only images, no data set
+};
+
+/// All splits; what has none may still be a folder of images.
+FolderReport report_on(const InfoArguments& args) {
+  using Clock = std::chrono::steady_clock;
+  FolderReport out;
+  data::DataLayout layout;
+  try {
+    layout = data::find_layout(args.kind, args.dir);
+  } catch (const Error& error) {
+    if (args.kind != "auto" || !fs::is_directory(args.dir)) throw;
+    std::shared_ptr<const data::Dataset> images;
     try {
-      set = data::open_dataset(args.kind, args.dir, split, {.memory_limit = 0});
-    } catch (const Error& error) {
-      if (reason.empty()) reason = error.what();
-      continue;
+      images = data::open_images(args.dir);
+    } catch (const Error&) {
+      fail(error.what());
     }
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    out.push_back(report_on(split, set, seconds.count(), args.decode));
-  }
-  if (!out.empty() || args.kind != "auto") {
-    check(!out.empty(), reason);
+    out.classes = false;
+    out.notes.push_back(std::string("These are images, but no data set to train on: ") +
+                        error.what());
+    out.splits.push_back(report_on("images", images, 0, args.decode));
     return out;
   }
-  std::shared_ptr<const data::Dataset> images;
-  try {
-    images = data::open_images(args.dir);
-  } catch (const Error&) {
-    fail(reason);
+  out.notes = layout.notes;
+  for (const data::FoundSplit& split : layout.splits) {
+    if (!split.labelled) continue;  // the notes say so
+    const auto start = Clock::now();
+    std::shared_ptr<const data::Dataset> set;
+    try {
+      set = data::open_split(layout, split.name, {.memory_limit = 0});
+    } catch (const Error& error) {
+      out.errors.push_back(split.name + ": " + error.what());
+      continue;
+    }
+    const std::chrono::duration<double> seconds = Clock::now() - start;
+    out.splits.push_back(report_on(split.name, set, seconds.count(), args.decode));
   }
-  out.push_back(report_on("images", images, 0, args.decode));
+  try {
+    const data::SplitPlan plan = data::plan_splits(layout, {}, 1);
+    out.notes = plan.notes;
+  } catch (const Error& error) {
+    out.notes.push_back(std::string("It cannot be trained on as it is: ") + error.what());
+  }
   return out;
 }
 
@@ -113,13 +137,14 @@ std::string sizes_of(const data::Survey& survey) {
   return "from " + text(survey.smallest) + " to " + text(survey.largest);
 }
 
-void print(const SplitReport& report) {
+void print(const SplitReport& report, bool classes) {
   const data::Survey& survey = report.survey;
   const data::Dataset& set = *report.set;
-  std::printf("%s\n  images %lld, classes %lld, channels %lld, size %s\n",
-              set.description().c_str(), static_cast<long long>(set.size()),
-              static_cast<long long>(set.classes()), static_cast<long long>(set.channels()),
-              sizes_of(survey).c_str());
+  std::printf("%s\n  images %lld, %schannels %lld, size %s\n", set.description().c_str(),
+              static_cast<long long>(set.size()),
+              classes ? ("classes " + std::to_string(set.classes()) + ", ").c_str() : "",
+              static_cast<long long>(set.channels()), sizes_of(survey).c_str());
+  for (const std::string& line : set.left_out().lines()) std::printf("  %s\n", line.c_str());
   if (survey.bytes > 0) {
     std::printf("  files %s, found in %.2f s; stored with",
                 bytes_for_people(static_cast<double>(survey.bytes)).c_str(),
@@ -143,9 +168,16 @@ void print(const SplitReport& report) {
         std::printf(" %.4f", static_cast<double>(values[static_cast<std::size_t>(c)]));
       std::printf("\n");
     }
-  for (std::size_t c = 0; c < report.counts.size(); ++c)
+  for (std::size_t c = 0; classes && c < report.counts.size(); ++c)
     std::printf("  %6lld  %s\n", static_cast<long long>(report.counts[c]),
                 set.class_names()[c].c_str());
+}
+
+Json to_json(const data::LeftOut& left_out) {
+  Json out = Json::array();
+  for (const data::LeftOut::Reason& r : left_out.reasons())
+    out.push_back({{"reason", r.text}, {"files", r.files}, {"names", r.names}});
+  return out;
 }
 
 Json to_json(const SplitReport& report) {
@@ -164,6 +196,7 @@ Json to_json(const SplitReport& report) {
               {"bytes", survey.bytes},
               {"seconds_to_open", report.seconds_to_open},
               {"unreadable", survey.unreadable},
+              {"left_out", to_json(report.set->left_out())},
               {"classes", classes}};
   if (report.stats) {
     const auto channels = static_cast<std::ptrdiff_t>(report.set->channels());
@@ -175,15 +208,27 @@ Json to_json(const SplitReport& report) {
 }
 
 int info(const InfoArguments& args) {
-  const std::vector<SplitReport> reports = reports_on(args);
-  if (!args.json) {
-    for (const SplitReport& report : reports) print(report);
-    return 0;
+  const FolderReport report = report_on(args);
+  if (args.json) {
+    Json splits = Json::array();
+    for (const SplitReport& split : report.splits) splits.push_back(to_json(split));
+    std::cout << Json{{"dir", args.dir},
+                      {"data_set", report.classes},
+                      {"splits", splits},
+                      {"notes", report.notes},
+                      {"errors", report.errors}}
+                     .dump(-1, ' ', false, Json::error_handler_t::replace)
+              << std::endl;
+  } else {
+    for (const SplitReport& split : report.splits) print(split, report.classes);
+    std::fflush(stdout);
+    for (const std::string& note : report.notes) std::cout << note << '\n';
+    std::cout << std::flush;
   }
-  Json splits = Json::array();
-  for (const SplitReport& report : reports) splits.push_back(to_json(report));
-  std::cout << Json{{"dir", args.dir}, {"splits", splits}}.dump() << std::endl;
-  return 0;
+  if (report.errors.empty()) return 0;
+  std::string all;
+  for (const std::string& error : report.errors) all += (all.empty() ? "" : "; ") + error;
+  fail(all);
 }
 
 }  // namespace

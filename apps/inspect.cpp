@@ -14,9 +14,9 @@
 #include "apps/page.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
-#include "apps/subset.hpp"
 #include "core/suggest.hpp"
 #include "core/threads.hpp"
+#include "data/subset.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -117,7 +117,7 @@ class GateFiles {
 /// The classes of figures 6 and 7: those asked for, or ten spread evenly.
 std::vector<std::int64_t> chosen_classes(const InspectArguments& args,
                                          const std::vector<std::string>& names) {
-  if (args.classes.empty()) return spread(static_cast<std::int64_t>(names.size()), 10);
+  if (args.classes.empty()) return data::spread(static_cast<std::int64_t>(names.size()), 10);
   std::vector<std::int64_t> out;
   for (const std::string& name : args.classes) {
     const auto found = std::find(names.begin(), names.end(), name);
@@ -239,9 +239,9 @@ Json to_json(const InspectArguments& args, const TrainedModel& trained, const da
   Json units = Json::array(), groups = Json::array(), looks = Json::array();
   for (std::size_t i = 0; i < found.stats.units().size(); ++i) {
     const UnitStats& unit = found.stats.units()[i];
-    units.push_back(
-        to_json(unit, found.units[i], last[i],
-                figure(unit, spread(unit.channels(), args.channels), classes, set.class_names())));
+    units.push_back(to_json(
+        unit, found.units[i], last[i],
+        figure(unit, data::spread(unit.channels(), args.channels), classes, set.class_names())));
   }
   for (const Worth& group : found.groups) groups.push_back(to_json(group));
   for (const CloseUp& look : found.close_ups) looks.push_back(to_json(look, pixels));

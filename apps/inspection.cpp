@@ -6,12 +6,12 @@
 #include <numeric>
 
 #include "apps/evaluate.hpp"
-#include "apps/subset.hpp"
 #include "core/error.hpp"
 #include "data/files.hpp"
 #include "data/image.hpp"
 #include "data/loader.hpp"
 #include "data/resize.hpp"
+#include "data/subset.hpp"
 #include "nn/layers.hpp"
 #include "nn/summary.hpp"
 
@@ -121,7 +121,8 @@ class Inspector {
 
   /// Accuracy without this and that.
   void weigh() {
-    const auto chosen = std::make_shared<Subset>(set_, spread(set_->size(), options_.worth_images));
+    const auto chosen =
+        std::make_shared<data::Subset>(set_, data::spread(set_->size(), options_.worth_images));
     out_.worth_images = chosen->size();
     std::int64_t trials = 1;
     for (const Worth& w : out_.units) trials += w.units > 0 ? 3 : 0;

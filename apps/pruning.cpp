@@ -7,9 +7,9 @@
 #include <unordered_map>
 
 #include "apps/gate_stats.hpp"
-#include "apps/subset.hpp"
 #include "core/error.hpp"
 #include "data/loader.hpp"
+#include "data/subset.hpp"
 #include "nn/squeeze_excite.hpp"
 
 namespace exciton::apps {
@@ -125,7 +125,7 @@ class Pruner {
 
   std::vector<std::vector<double>> mean_gates(const std::shared_ptr<const data::Dataset>& set,
                                               std::int64_t images) {
-    const auto chosen = std::make_shared<Subset>(set, spread(set->size(), images));
+    const auto chosen = std::make_shared<data::Subset>(set, data::spread(set->size(), images));
     data::LoaderOptions load;
     load.batch = std::min<std::int64_t>(trained_.recipe.data.batch, chosen->size());
     load.shuffle = load.drop_last = false;

@@ -122,16 +122,16 @@ class Reader {
     to = word == word_true;
   }
   /// "auto", "test", or a share.
-  void field(const char* key, ValidationRecipe& to) {
+  void field(const char* key, data::Validation& to) {
     const Json* value = take(key);
     if (!value) return;
     to = {};
     if (*value == "auto") return;
-    to.by = ValidationRecipe::By::test;
+    to.by = data::Validation::By::test;
     if (*value == "test") return;
     if (!value->is_number())
       wrong(key, "a share of the train images, \"auto\" or \"test\"", *value);
-    to.by = ValidationRecipe::By::share;
+    to.by = data::Validation::By::share;
     field(key, to.share, Range<double>{0, 0.9});
   }
   /// null (none), or {"scale": [low, high], "ratio": [low, high]}.
@@ -299,11 +299,11 @@ class Writer {
   void field(const char* key, const bool& value, const char* word_false, const char* word_true) {
     field(key, value ? word_true : word_false);
   }
-  void field(const char* key, const ValidationRecipe& value) {
-    if (value.by == ValidationRecipe::By::share)
+  void field(const char* key, const data::Validation& value) {
+    if (value.by == data::Validation::By::share)
       field(key, value.share);
     else
-      field(key, value.by == ValidationRecipe::By::test ? "test" : "auto");
+      field(key, value.by == data::Validation::By::test ? "test" : "auto");
   }
   void field(const char* key, const data::RandomResizedCrop& value) {
     if (value.scale_low == 0)

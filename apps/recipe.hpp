@@ -16,6 +16,7 @@
 #include "core/dtype.hpp"
 #include "data/augment.hpp"
 #include "data/loader.hpp"
+#include "data/splits.hpp"
 #include "nn/registry.hpp"
 
 namespace exciton::apps {
@@ -32,18 +33,6 @@ struct NormalizeRecipe {
   std::vector<double> mean, std;
 };
 
-/// What chooses the best checkpoint: `data.validation`.
-struct ValidationRecipe {
-  enum class By {
-    automatic,  ///< "auto": val where the data has one, else a tenth of train; nothing where the
-                ///< data comes with an official test set (docs/data.md)
-    share,      ///< a number: so large a share of train is held out; 0: val, or nothing
-    test        ///< "test": the test set itself, as programs did before they knew this key
-  };
-  By by = By::automatic;
-  double share = 0;
-};
-
 struct DataRecipe {
   std::string kind = "auto";  ///< "auto" looks at the files in `dir`
   std::string dir;
@@ -57,9 +46,9 @@ struct DataRecipe {
       false;  ///< `on_error`: "skip", leave out images that cannot be read; or "fail"
   std::int64_t shuffle_block = 0;  ///< images that stay near one another when shuffled; 0: none
   std::int64_t batch = 128;
-  bool drop_last = false;  ///< `last_batch`: "drop", leave out the incomplete last batch of an
-                           ///< epoch; or "train" on it
-  ValidationRecipe validation;
+  bool drop_last = false;       ///< `last_batch`: "drop", leave out the incomplete last batch of an
+                                ///< epoch; or "train" on it
+  data::Validation validation;  ///< what chooses the best checkpoint
 };
 
 struct OptimizerRecipe {

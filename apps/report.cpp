@@ -43,9 +43,8 @@ Run read_run(const std::string& path) {
   const RunFolder folder{fs::path(path)};
   check(fs::is_regular_file(folder.recipe()), "report: no recipe.json in ", path,
         "; wanted a run folder, as `exciton train` makes them");
-  Run run{.name = path,
-          .recipe = Recipe::read(folder.recipe(), Recipe::Source::stored),
-          .log = folder.read_log()};
+  Run run{.name = path, .recipe = Recipe::read(folder.recipe(), Recipe::Source::stored), .log = {}};
+  for (Json& line : folder.read_log()) run.log.push_back(with_watched(std::move(line)));
   check(!run.log.empty(), "report: ", path, " has no whole epoch yet");
   for (const Json& line : run.log)
     for (const char* key : {"train_loss", "train_top1", "test_loss", "test_top1", "lr",
@@ -63,6 +62,7 @@ Json to_json(const Run& run, bool curves) {
            {"seed", run.recipe.seed},
            {"dtype", run.recipe.dtype},
            {"train_loss", rounded(run.log.back().at("train_loss").get<double>())},
+           {"measured_on", run.log.back().at("measured_on")},
            {"test_loss", rounded(run.log.back().at("test_loss").get<double>())},
            {"test_top1", run.log.back().at("test_top1")},
            {"best_top1", run.best().at("test_top1")},
@@ -107,6 +107,10 @@ int run(const ReportArguments& args) {
                 100 * r["test_top1"].get<double>(), 100 * r["best_top1"].get<double>(),
                 r["best_epoch"].get<long long>(), r["images_per_second"].get<double>(),
                 r["seconds"].get<double>() / 3600);
+  for (const Json& r : short_form)
+    if (r["measured_on"] == "val")
+      std::printf("%s was measured on the validation images that choose its best epoch\n",
+                  r["run"].get<std::string>().c_str());
   if (!args.out.empty()) std::printf("Wrote %s: open it in a browser\n", args.out.c_str());
   return 0;
 }

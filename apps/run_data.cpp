@@ -9,15 +9,24 @@ void add_run_data_options(CLI::App& command, RunData& to) {
   command.add_option("--kind", to.kind, "its format (default: as the run's)")
       ->check(CLI::IsMember(data::dataset_kinds()));
   command.add_option("--split", to.split, "which images")
-      ->check(CLI::IsMember({"train", "test"}))
+      ->check(CLI::IsMember({"train", "val", "test"}))
       ->capture_default_str();
 }
 
 std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
                                                   const RunData& chosen) {
   const DataRecipe& own = trained.recipe.data;
-  auto set = data::open_dataset(chosen.kind.empty() ? own.kind : chosen.kind,
-                                chosen.data.empty() ? own.dir : chosen.data, chosen.split);
+  const data::DataLayout layout = data::find_layout(chosen.kind.empty() ? own.kind : chosen.kind,
+                                                    chosen.data.empty() ? own.dir : chosen.data);
+  const auto planned = [&](const data::SplitPlan& plan) {
+    if (chosen.split == "train") return plan.open(data::Part::train);
+    if (chosen.split == "test") return plan.open(plan.reported);
+    return plan.open(plan.chooses == data::Part::held_out ? data::Part::held_out : data::Part::val);
+  };
+  // A folder that is only there to be looked at needs no train.
+  const bool at_once = chosen.split == "test" && (layout.has("test") || layout.has("val"));
+  auto set = at_once ? data::open_split(layout, layout.has("test") ? "test" : "val")
+                     : planned(data::plan_splits(layout, own.validation, trained.recipe.seed));
   check_fits(trained, *set);
   return set;
 }

@@ -10,6 +10,8 @@ namespace exciton::apps {
 
 struct RunData {
   std::string data, kind;  ///< folder and format; empty: the run's own
+  /// As the run has them: "test" what it reports, which may be val or what is held out of train;
+  /// "val" what chooses its best epoch; "train" what it trains on.
   std::string split = "test";
 };
 

@@ -34,7 +34,7 @@ void for_each_entry(const fs::path& folder, const std::function<void(const fs::p
 /// Whether a name is that under which this program prepares a file of a run folder.
 bool is_leftover(const fs::path& path) {
   static const std::regex pattern(
-      R"((recipe\.json|log\.jsonl|best\.ckpt|epoch-\d+(-batch-\d+)?\.ckpt)\.tmp)");
+      R"((recipe\.json|result\.json|log\.jsonl|best\.ckpt|epoch-\d+(-batch-\d+)?\.ckpt)\.tmp)");
   return std::regex_match(path.filename().string(), pattern);
 }
 
@@ -294,14 +294,37 @@ void RunFolder::truncate_log(std::int64_t epochs) const {
 }
 
 FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint) {
-  check(fs::exists(run_or_checkpoint), "run: there is no ", run_or_checkpoint.string(),
-        "; expected a run folder or a checkpoint");
+  const bool best = run_or_checkpoint.filename() == "best.ckpt" &&
+                    fs::is_directory(run_or_checkpoint.parent_path());
+  check(
+      fs::exists(run_or_checkpoint), "run: there is no ", run_or_checkpoint.string(),
+      best ? "; nothing chose among the epochs of this run: set data.validation to a share of train"
+           : "; expected a run folder or a checkpoint");
   if (!fs::is_directory(run_or_checkpoint))
     return {run_or_checkpoint, read_checkpoint(run_or_checkpoint)};
-  std::optional<FoundCheckpoint> found = RunFolder(run_or_checkpoint).newest();
+  const RunFolder folder(run_or_checkpoint);
+  std::optional<FoundCheckpoint> found = folder.newest();
   check(found.has_value(), "run: no checkpoint in ", run_or_checkpoint.string(),
         "; expected a run folder, as `exciton train` makes them");
+  std::error_code none;
+  if (found->checkpoint.meta.value("chosen", false) && found->path != folder.best() &&
+      fs::exists(folder.best(), none)) {
+    try {
+      return {folder.best(), read_good(folder.best())};
+    } catch (const Error& error) {
+      std::cerr << "exciton: passing over " << error.what() << std::endl;
+    }
+  }
   return std::move(*found);
+}
+
+Json with_watched(Json line) {
+  const bool val = line.contains("val_top1");
+  for (const char* what : {"_loss", "_top1", "_top5"})
+    if (val && line.contains(std::string("val") + what))
+      line[std::string("test") + what] = line[std::string("val") + what];
+  line["measured_on"] = val ? "val" : "test";
+  return line;
 }
 
 }  // namespace exciton::apps

@@ -3,7 +3,8 @@
 ///   log.jsonl                              one line an epoch
 ///   checkpoints/epoch-0003.ckpt            after 3 whole epochs, evaluated
 ///   checkpoints/epoch-0003-batch-000120.ckpt   within the fourth, after 120 batches
-///   checkpoints/best.ckpt                  by test top-1
+///   checkpoints/best.ckpt                  by top-1 of the images that choose, where some do
+///   result.json                            of the test images that chose nothing, at the end
 ///   run.lock                               held by the process that trains; says its number
 #pragma once
 #include <compare>
@@ -57,6 +58,7 @@ class RunFolder {
   std::filesystem::path recipe() const { return path_ / "recipe.json"; }
   std::filesystem::path log() const { return path_ / "log.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path result() const { return path_ / "result.json"; }
   std::filesystem::path best() const { return checkpoints() / "best.ckpt"; }
   std::filesystem::path checkpoint(const Position& position) const;
 
@@ -105,7 +107,12 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-/// The newest readable checkpoint of a run folder, or the checkpoint file itself.
+/// A line of the log in which "test_*" are the values of what was looked at after the epoch: those
+/// of "val_*" where images of their own choose the best epoch ("measured_on" says which).
+Json with_watched(Json line);
+
+/// The checkpoint file itself, or that of a run folder: the best where validation images have
+/// chosen one, else the newest readable one.
 FoundCheckpoint open_checkpoint(const std::filesystem::path& run_or_checkpoint);
 
 }  // namespace exciton::apps

@@ -71,7 +71,8 @@ bool train_member(Recipe recipe, const fs::path& out) {
 /// The log of a member that is trained. Errors: a line is missing or damaged.
 std::vector<Json> log_of(const fs::path& member, std::int64_t epochs) {
   const RunFolder folder(member);
-  std::vector<Json> log = folder.read_log();
+  std::vector<Json> log;
+  for (Json& line : folder.read_log()) log.push_back(with_watched(std::move(line)));
   const auto is_whole = [](const Json& line) {
     return std::ranges::all_of(
         std::array{"train_loss", "train_top1", "test_loss", "test_top1", "seconds"},

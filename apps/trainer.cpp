@@ -14,6 +14,7 @@
 #include "apps/gate_stats.hpp"
 #include "apps/interrupt.hpp"
 #include "apps/progress.hpp"
+#include "apps/run_data.hpp"
 #include "apps/run_folder.hpp"
 #include "apps/run_state.hpp"
 #include "apps/tensorboard.hpp"
@@ -190,6 +191,16 @@ class Trainer {
 
  private:
   std::int64_t step() const { return position_.epoch * batches_ + position_.batch; }
+  /// Whether some images choose the best epoch.
+  bool chooses() const { return plan_.chooses != data::Part::none; }
+  bool keeps_best() const { return chooses() && recipe_.checkpoint.keep_best; }
+  /// What the log and people call the images that are looked at after every epoch.
+  const char* watched() const {
+    const data::Part part = chooses() ? plan_.chooses : plan_.reported;
+    return part == data::Part::test || by_test() ? "test" : "val";
+  }
+  /// Whether the test images steer, whatever the folder calls them, as in older runs.
+  bool by_test() const { return recipe_.data.validation.by == data::Validation::By::test; }
 
   void open_data() {
     if (recipe_.threads == 0) recipe_.threads = num_threads();
@@ -199,12 +210,21 @@ class Trainer {
           "; give --data DIR, or download it: exciton data fetch ",
           recipe_.data.kind == "auto" ? "cifar10" : recipe_.data.kind, " --dir ", recipe_.data.dir);
     recipe_.data.dir = fs::absolute(recipe_.data.dir).lexically_normal().string();
-    train_set_ = data::open_dataset(recipe_.data.kind, recipe_.data.dir, "train");
-    test_set_ = data::open_dataset(recipe_.data.kind, recipe_.data.dir, "test");
-    check(test_set_->class_names() == train_set_->class_names() &&
-              test_set_->channels() == train_set_->channels(),
-          "train: ", train_set_->description(), " and ", test_set_->description(),
-          " are of different kinds");
+    plan_ = data::plan_splits(data::find_layout(recipe_.data.kind, recipe_.data.dir),
+                              recipe_.data.validation, recipe_.seed);
+    // What was found is what a resume goes by.
+    if (recipe_.data.validation.by == data::Validation::By::automatic)
+      recipe_.data.validation = {data::Validation::By::share, plan_.share};
+    train_set_ = plan_.open(data::Part::train);
+    test_set_ = plan_.open(chooses() ? plan_.chooses : plan_.reported);
+    // What is reported at the end is opened now: an error in it should not come after hours.
+    final_set_ =
+        chooses() && plan_.reported != plan_.chooses ? plan_.open(plan_.reported) : nullptr;
+    for (const auto& set : {test_set_, final_set_})
+      check(!set || (set->class_names() == train_set_->class_names() &&
+                     set->channels() == train_set_->channels()),
+            "train: ", train_set_->description(), " and ", set ? set->description() : "",
+            " are of different kinds");
     describe_data();
     recipe_.model.options.classes = recipe_.model.options.classes == 0
                                         ? static_cast<std::int64_t>(facts_.class_names.size())
@@ -275,7 +295,7 @@ class Trainer {
     }
     folder_.write_recipe(recipe_.to_json());
     // The process may have died between a checkpoint and its second name.
-    if (start_ && recipe_.checkpoint.keep_best && position_.batch == 0 && position_.epoch > 0 &&
+    if (start_ && keeps_best() && position_.batch == 0 && position_.epoch > 0 &&
         best_.epoch == position_.epoch && start_->path != folder_.best())
       link_file(start_->path, folder_.best(), "train", resume_advice);
     start_.reset();
@@ -319,9 +339,12 @@ class Trainer {
     const ops::Precision precision = ops::choose_precision(recipe_.dtype);
     if (!precision.reason.empty())
       std::cout << (precision.warning ? "warning: " : "") << precision.reason << '\n';
-    std::cout << train_set_->description() << '\n'
-              << test_set_->description() << '\n'
-              << model_.name << ", " << nn::parameter_count(*model_.net) << " parameters, "
+    std::cout << train_set_->description() << '\n' << test_set_->description() << '\n';
+    for (const std::string& note : plan_.notes) std::cout << note << '\n';
+    for (const auto& set : {train_set_, test_set_, final_set_})
+      for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
+        std::cout << "Of " << set->description() << ": " << line << '\n';
+    std::cout << model_.name << ", " << nn::parameter_count(*model_.net) << " parameters, "
               << activation_dtype(recipe_.dtype) << ", " << recipe_.threads << " threads, seed "
               << recipe_.seed << "; " << recipe_.epochs << " epochs of " << batches_
               << " steps, batch " << recipe_.data.batch << '\n'
@@ -410,7 +433,7 @@ class Trainer {
         });
     if (ema_) ema_->swap();
     if (test.images() + test.skipped() < test_set_->size()) return std::nullopt;
-    if (!std::isfinite(test.loss())) give_up("test", test.loss());
+    if (!std::isfinite(test.loss())) give_up(watched(), test.loss());
     if (recorder) gates_ = gate_counts(gates);
     return test;
   }
@@ -420,15 +443,16 @@ class Trainer {
     refuse_ruined(capture());
     const double peak = static_cast<double>(peak_resident_bytes()) / (1 << 20);
     position_ = {position_.epoch + 1, 0};
-    const bool best = test.top1() > best_.top1;
+    const bool best = chooses() && test.top1() > best_.top1;
     if (best) best_ = {position_.epoch, test.top1()};
+    const std::string on = watched();
     // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
     Json line{{"epoch", position_.epoch},
               {"train_loss", totals_.loss()},
               {"train_top1", totals_.top1()},
-              {"test_loss", test.loss()},
-              {"test_top1", test.top1()},
-              {"test_top5", test.top5()},
+              {on + "_loss", test.loss()},
+              {on + "_top1", test.top1()},
+              {on + "_top5", test.top5()},
               {"lr", lr_},
               {"images_per_second", totals_.rate()},
               {"seconds", totals_.seconds},
@@ -438,6 +462,7 @@ class Trainer {
               {"data_workers", train_->workers()},
               {"skipped_images", totals_.skipped},
               {"left_out_images", train_->left_out()},
+              {"left_out_files", train_set_->left_out().files() + test_set_->left_out().files()},
               {"test_skipped_images", test.skipped()},
               {"peak_rss_mib", peak},
               {"system_allocations", system_allocations}};
@@ -445,17 +470,17 @@ class Trainer {
     folder_.append_log(line);
     if (events_) events_->add(line);
     progress.line(
-        format("epoch %*lld/%lld  train loss %.4f top-1 %.2f %%  test loss %.4f top-1 "
+        format("epoch %*lld/%lld  train loss %.4f top-1 %.2f %%  %s loss %.4f top-1 "
                "%.2f %%  %.0f images/s, waited %.1f %%  %s%s",
                static_cast<int>(std::to_string(recipe_.epochs).size()),
                static_cast<long long>(position_.epoch), static_cast<long long>(recipe_.epochs),
-               totals_.loss(), 100 * totals_.top1(), test.loss(), 100 * test.top1(), totals_.rate(),
-               100 * totals_.wait_share(), for_people(totals_.seconds + test_seconds).c_str(),
-               best ? "  *" : ""));
+               totals_.loss(), 100 * totals_.top1(), on.c_str(), test.loss(), 100 * test.top1(),
+               totals_.rate(), 100 * totals_.wait_share(),
+               for_people(totals_.seconds + test_seconds).c_str(), best ? "  *" : ""));
     if (totals_.skipped + test.skipped() > 0)
-      progress.line(format("  %lld train and %lld test images could not be read and were left out",
+      progress.line(format("  %lld train and %lld %s images could not be read and were left out",
                            static_cast<long long>(totals_.skipped),
-                           static_cast<long long>(test.skipped())));
+                           static_cast<long long>(test.skipped()), on.c_str()));
     if (options_.verbose)
       progress.line(format(
           "  peak memory %.0f MiB, pool %s in use at most; memory taken from the "
@@ -467,7 +492,7 @@ class Trainer {
     const bool due =
         position_.epoch % recipe_.checkpoint.every_epochs == 0 || position_.epoch == recipe_.epochs;
     if (due) save();
-    if (best && recipe_.checkpoint.keep_best) {
+    if (best && keeps_best()) {
       if (due)
         link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
       else
@@ -483,6 +508,7 @@ class Trainer {
                 {"step", step()},
                 {"numerics", numerics},
                 {"best", {{"epoch", best_.epoch}, {"top1", best_.top1}}},
+                {"chosen", chooses() && !by_test()},
                 {"totals", totals_.to_json()},
                 // Batches and augmentations are a function of (seed, epoch, image).
                 {"loader",
@@ -558,18 +584,53 @@ class Trainer {
     const std::string run = folder_.path().string();
     std::cout << '\n';
     if (last_)
-      std::cout << "Trained " << model_.name << " in " << for_people(seconds) << ": test top-1 "
-                << format("%.2f %%, top-5 %.2f %%, loss %.4f", 100 * last_->top1(),
+      std::cout << "Trained " << model_.name << " in " << for_people(seconds) << ": " << watched()
+                << format(" top-1 %.2f %%, top-5 %.2f %%, loss %.4f", 100 * last_->top1(),
                           100 * last_->top5(), last_->loss());
     else
       std::cout << "Nothing left to do: all " << recipe_.epochs << " epochs are trained";
-    std::cout << format("; best %.2f %% after epoch %lld\n", 100 * best_.top1,
-                        static_cast<long long>(best_.epoch))
-              << "Saved in " << run << ": recipe.json, log.jsonl, checkpoints/\nTry next\n"
+    if (chooses() && best_.epoch > 0)
+      std::cout << format("; best %.2f %% after epoch %lld", 100 * best_.top1,
+                          static_cast<long long>(best_.epoch));
+    std::cout << '\n';
+    report_test();
+    std::cout << "Saved in " << run << ": recipe.json, log.jsonl, checkpoints/\nTry next\n"
               << "  " << command_line({"eval", run}) << "              accuracy of every class\n"
               << "  " << command_line({"predict", run}) << " IMAGE...  what is on an image\n"
               << "  " << command_line({"summary", model_.name})
               << "   layers, parameters, multiply-adds" << std::endl;
+  }
+
+  /// Once, behind all choices: the images that have chosen nothing, by the best epoch's weights.
+  void report_test() const {
+    if (!final_set_) return;
+    const bool best = keeps_best() && best_.epoch > 0;
+    const fs::path path = best ? folder_.best() : folder_.checkpoint({recipe_.epochs, 0});
+    TrainedModel chosen = load_trained(path);
+    const auto& set = final_set_;
+    data::LoaderOptions load;
+    load.batch = std::min<std::int64_t>(recipe_.data.batch, set->size());
+    load.workers = static_cast<int>(recipe_.data.workers);
+    load.skip_errors = recipe_.data.skip_errors;
+    load.dtype = activation_dtype(recipe_.dtype);
+    load.shuffle = load.drop_last = false;
+    data::Loader loader(set, chosen.facts.evaluation(), load);
+    const Evaluation found =
+        evaluate(*chosen.model.net, loader, static_cast<std::int64_t>(facts_.class_names.size()));
+    const std::int64_t epoch = best ? best_.epoch : recipe_.epochs;
+    const char* on = plan_.reported == data::Part::test ? "test" : "val";
+    std::cout << format(
+        "%s, by the weights of epoch %lld: top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n", on,
+        static_cast<long long>(epoch), 100 * found.top1(), 100 * found.top5(), found.loss());
+    const Json result{{"on", on},
+                      {"data", set->description()},
+                      {"epoch", epoch},
+                      {"images", found.images()},
+                      {"skipped_images", found.skipped()},
+                      {"top1", found.top1()},
+                      {"top5", found.top5()},
+                      {"loss", found.loss()}};
+    write_text(folder_.result(), result.dump(2) + '\n', "train", resume_advice);
   }
 
   std::string title() const {
@@ -584,7 +645,10 @@ class Trainer {
   std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
   bool compared_images_ = false;          ///< with those start_ was trained on
   std::set<fs::path> good_;               ///< checkpoints known to be whole
-  std::shared_ptr<const data::Dataset> train_set_, test_set_;
+  data::SplitPlan plan_;
+  std::shared_ptr<const data::Dataset> train_set_;
+  std::shared_ptr<const data::Dataset> test_set_;   ///< looked at after each epoch
+  std::shared_ptr<const data::Dataset> final_set_;  ///< reported at the end; may be none
   DataFacts facts_;
   std::unique_ptr<data::Loader> train_, test_;
   std::int64_t batches_ = 0;
@@ -636,7 +700,7 @@ Recipe completed(Recipe given, const Recipe& stored) {
   if (given.data.dir.empty()) given.data.dir = stored.data.dir;
   if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
   if (given.threads == 0) given.threads = stored.threads;
-  if (given.data.validation.by == ValidationRecipe::By::automatic)
+  if (given.data.validation.by == data::Validation::By::automatic)
     given.data.validation = stored.data.validation;
   return given;
 }

@@ -180,6 +180,14 @@ std::optional<fs::path> find_cifar(const CifarFormat& format, const fs::path& di
   return std::nullopt;
 }
 
+bool has_cifar(const CifarFormat& format, const fs::path& where, const std::string& split) {
+  const bool train = split == "train", binary = is_binary(format, where);
+  const auto& files = binary  ? (train ? format.train_files : format.test_files)
+                      : train ? format.python.train_files
+                              : format.python.test_files;
+  return any_file(where, files, files);
+}
+
 std::shared_ptr<const Dataset> open_cifar(const CifarFormat& format, const fs::path& where,
                                           const std::string& split) {
   const bool train = split == "train", binary = is_binary(format, where);

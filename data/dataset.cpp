@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <utility>
 
 #include "data/files.hpp"
 #include "data/fingerprint.hpp"
+#include "data/folder_layout.hpp"
 #include "data/formats.hpp"
 #include "data/image.hpp"
 
@@ -18,66 +20,176 @@ const std::vector<std::string>& dataset_kinds() {
   return kinds;
 }
 
-std::shared_ptr<const Dataset> open_dataset(const std::string& kind, const fs::path& dir,
-                                            const std::string& split, const OpenOptions& options) {
-  check(split == "train" || split == "test", "data: no split \"", split,
-        "\"; there are train and test");
-  const auto& kinds = dataset_kinds();
-  if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-    std::string known;
-    for (const auto& k : kinds) known += (known.empty() ? "" : ", ") + k;
-    fail("data: no data set kind \"", kind, "\"; there are ", known);
+namespace {
+
+std::string joined(const std::vector<std::string>& items) {
+  std::string out;
+  for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;
+  return out;
+}
+
+/// What people have that is not read, when a file in `dir` tells so; ends a message.
+std::string known_but_not_read(const fs::path& dir) {
+  static const std::vector<std::pair<std::string, std::string>> endings{
+      {".mat", "SVHN's .mat files are not read: save the images into one folder a class"},
+      {".npz", "numpy's files are not read: save the images into one folder a class"},
+      {".npy", "numpy's files are not read: save the images into one folder a class"},
+      {".parquet", "Parquet files are not read: save the images into one folder a class"},
+      {".tfrecord", "TFRecord files are not read: save the images into one folder a class"},
+      {".zip", "unpack it first"},
+      {".tar.gz", "unpack it first"},
+      {".tgz", "unpack it first"},
+      {".7z", "unpack it first"}};
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with("emnist-"))
+      return "; there is " + name +
+             ": EMNIST is not read. It is MNIST's format under other names, "
+             "with transposed images, and letters numbered from 1";
+    for (const auto& [ending, advice] : endings)
+      if (name.ends_with(ending)) return "; there is " + name + ": " + advice;
   }
+  return "";
+}
+
+std::vector<FoundSplit> cifar_splits(const CifarFormat& format, const fs::path& where) {
+  std::vector<FoundSplit> out;
+  for (const char* split : {"train", "test"})
+    if (has_cifar(format, where, split)) out.push_back({split, where});
+  return out;
+}
+
+std::vector<FoundSplit> idx_splits(const fs::path& where) {
+  std::vector<FoundSplit> out;
+  for (const char* split : {"train", "test"})
+    if (has_idx(where, split)) out.push_back({split, where});
+  return out;
+}
+
+std::vector<FoundSplit> shard_splits(const fs::path& dir) {
+  std::vector<FoundSplit> out;
+  for (const char* split : {"train", "val", "test"})
+    if (const auto shards = find_shards(dir, split); !shards.empty())
+      out.push_back({split, shards.front().parent_path()});
+  return out;
+}
+
+std::vector<FoundSplit> places_splits(const fs::path& dir) {
+  std::vector<FoundSplit> out;
+  for (const char* split : {"train", "val"})
+    if (has_places365(dir, split)) out.push_back({split, dir});
+  return out;
+}
+
+DataLayout folder_splits(const fs::path& dir) {
+  DataLayout out{.kind = "folder", .dir = dir, .splits = {}, .notes = {}};
+  const FolderLayout found = folder_layout(dir);
+  for (const FolderSplit& split : found.splits) {
+    out.splits.push_back({split.name, split.root, split.labelled()});
+    if (!split.labelled() && split.name == "test")
+      out.notes.push_back(split.root.string() + " has no labels: passed over");
+  }
+  if (found.flat)
+    out.notes.push_back("There are no folders train, val and test in " + dir.string() + ": its " +
+                        std::to_string(found.splits.front().folders.size()) +
+                        " folders are the classes");
+  return out;
+}
+
+}  // namespace
+
+bool DataLayout::has(const std::string& split) const {
+  return std::any_of(splits.begin(), splits.end(), [&](const FoundSplit& found) {
+    return found.name == split && found.labelled;
+  });
+}
+
+DataLayout find_layout(const std::string& kind, const fs::path& dir) {
+  const auto& kinds = dataset_kinds();
+  if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+    fail("data: no data set kind \"", kind, "\"; there are ", joined(kinds));
   check(fs::is_directory(dir), "data: no folder \"", dir.string(), "\"");
 
-  const auto wants = [&](std::string_view k) { return kind == "auto" || kind == k; };
-  std::string found, looked_for;
-  const auto note = [](std::string& list, const std::string& item) {
-    list += (list.empty() ? "" : ", ") + item;
-  };
+  const auto asked = [&](std::string_view k) { return kind == "auto" || kind == k; };
+  std::vector<DataLayout> found;
+  std::vector<std::string> looked_for;
   for (const CifarFormat& format : {cifar10_format(), cifar100_format()}) {
-    if (!wants(format.kind)) continue;
-    note(looked_for,
-         format.train_files.front() + " (" + format.title + ", also in " + format.folder + "/)");
-    if (find_cifar(format, dir)) note(found, format.kind);
+    if (!asked(format.kind)) continue;
+    looked_for.push_back(format.train_files.front() + " (" + format.title + ", also in " +
+                         format.folder + "/)");
+    looked_for.push_back(format.python.train_files.front() + " (its python version, also in " +
+                         format.python.folder + "/)");
+    if (const auto where = find_cifar(format, dir))
+      found.push_back({format.kind, *where, true, cifar_splits(format, *where), {}});
   }
-  if (wants("mnist") || wants("fashion-mnist")) {
-    note(looked_for, "train-images-idx3-ubyte[.gz] (MNIST and Fashion-MNIST)");
-    if (const auto where = find_idx(dir)) note(found, kind == "auto" ? idx_kind(*where) : kind);
+  if (asked("mnist") || asked("fashion-mnist")) {
+    looked_for.emplace_back("train-images-idx3-ubyte[.gz] (MNIST and Fashion-MNIST)");
+    if (const auto where = find_idx(dir))
+      found.push_back(
+          {kind == "auto" ? idx_kind(*where) : kind, *where, true, idx_splits(*where), {}});
   }
-  if (wants("folder")) {
-    note(looked_for, "train/<class>/*.jpg|png (image folder)");
-    if (is_image_folder(dir)) note(found, "folder");
+  if (asked("places365")) {
+    looked_for.emplace_back("places365_train_standard.txt (Places365)");
+    if (is_places365(dir)) found.push_back({"places365", dir, false, places_splits(dir), {}});
   }
-  if (wants("places365")) {
-    note(looked_for, "places365_train_standard.txt (Places365)");
-    if (is_places365(dir)) note(found, "places365");
+  if (asked("webdataset")) {
+    looked_for.emplace_back("train*.tar (WebDataset)");
+    if (auto splits = shard_splits(dir); !splits.empty())
+      found.push_back({"webdataset", dir, false, std::move(splits), {}});
   }
-  if (wants("webdataset")) {
-    note(looked_for, "train*.tar (WebDataset)");
-    if (!find_shards(dir, "train").empty() || !find_shards(dir, "test").empty())
-      note(found, "webdataset");
+  if (asked("folder")) {
+    looked_for.emplace_back("train/<class>/*.jpg, or two or more folders <class>/*.jpg (images)");
+    DataLayout folder = folder_splits(dir);
+    const bool flat = found.empty() || !folder.has("train") || folder.splits[0].where != dir;
+    if (flat && !folder.splits.empty()) found.push_back(std::move(folder));
   }
   const bool fetched = kind.starts_with("cifar") || kind.ends_with("mnist");
-  check(!found.empty(), "data: no data set in ", dir.string(), "; looked for ", looked_for,
-        "; try: exciton data fetch ", fetched ? kind : "cifar10", " --dir ", dir.string());
-  check(found.find(',') == std::string::npos, "data: ", dir.string(), " holds several data sets (",
-        found, "); name the one you want");
+  const std::string other = found.empty() ? known_but_not_read(dir) : "";
+  check(!found.empty(), "data: no data set in ", dir.string(), "; looked for ", joined(looked_for),
+        !other.empty() ? other
+                       : "; try: exciton data fetch " + (fetched ? kind : "cifar10") + " --dir " +
+                             dir.string());
+  std::vector<std::string> names;
+  for (const DataLayout& layout : found) names.push_back(layout.kind);
+  check(found.size() == 1, "data: ", dir.string(), " holds several data sets (", joined(names),
+        "); name the one you want");
+  return std::move(found.front());
+}
 
-  if (found == "cifar10" || found == "cifar100") {
-    const CifarFormat format = found == "cifar10" ? cifar10_format() : cifar100_format();
-    return open_cifar(format, *find_cifar(format, dir), split);
-  }
-  if (found == "folder") return open_folder(dir, split, options.memory_limit);
-  if (found == "places365") return open_places365(dir, split, options.memory_limit);
-  if (found == "webdataset") return open_webdataset(dir, split);
-  return open_idx(found, *find_idx(dir), split);
+std::shared_ptr<const Dataset> open_split(const DataLayout& layout, const std::string& split,
+                                          const OpenOptions& options) {
+  const std::string& kind = layout.kind;
+  if (kind == "folder") return open_folder(layout.dir, split, options.memory_limit);
+  if (kind == "places365") return open_places365(layout.dir, split, options.memory_limit);
+  if (kind == "webdataset") return open_webdataset(layout.dir, split);
+  check(split != "val", "data: ", layout.dir.string(), ": ", kind,
+        " has no val; data.validation holds out a share of train");
+  if (kind == "cifar10") return open_cifar(cifar10_format(), layout.dir, split);
+  if (kind == "cifar100") return open_cifar(cifar100_format(), layout.dir, split);
+  return open_idx(kind, layout.dir, split);
+}
+
+std::shared_ptr<const Dataset> open_dataset(const std::string& kind, const fs::path& dir,
+                                            const std::string& split, const OpenOptions& options) {
+  check(split == "train" || split == "val" || split == "test", "data: no split \"", split,
+        "\"; there are train, val and test");
+  const DataLayout layout = find_layout(kind, dir);
+  const bool has_val = std::any_of(layout.splits.begin(), layout.splits.end(),
+                                   [](const FoundSplit& found) { return found.name == "val"; });
+  const bool by_val = split == "test" && has_val && !layout.has("test");
+  return open_split(layout, by_val ? "val" : split, options);
 }
 
 void Dataset::read_view(std::int64_t index, const Framing& framing, Image& out) const {
   Image image;
   read(index, image);
   view_of(image, name(index), framing, out);
+}
+
+const LeftOut& Dataset::left_out() const {
+  static const LeftOut nothing;
+  return nothing;
 }
 
 void Dataset::will_read(std::int64_t) const {}

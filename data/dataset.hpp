@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/tensor.hpp"
+#include "data/left_out.hpp"
 #include "data/pixels.hpp"
 
 namespace exciton::data {
@@ -44,6 +45,8 @@ class Dataset {
   /// where images are files, of the pixels where they are held in memory from the start. The same
   /// wherever the set lies. What other sets return tells their labels apart.
   virtual std::uint64_t fingerprint() const;
+  /// Files that lie where the images are and are not used.
+  virtual const LeftOut& left_out() const;
   /// What it is and where it came from, for the log: "CIFAR-10 train, 50000 images, DIR".
   virtual std::string description() const = 0;
 };
@@ -53,11 +56,35 @@ struct OpenOptions {
   std::size_t memory_limit = std::size_t{512} << 20;
 };
 
-/// Opens the data set in `dir`. `split` is "train" or "test". `kind` is one of
-///   "cifar10", "cifar100"       the official binary files, in `dir` or its usual subfolder
+/// A split that lies in a folder.
+struct FoundSplit {
+  std::string name;             ///< "train", "val" or "test"
+  std::filesystem::path where;  ///< for people
+  bool labelled = true;
+};
+
+/// A data set in a folder, before any image is read.
+struct DataLayout {
+  std::string kind;  ///< as open_dataset has it, never "auto"
+  std::filesystem::path dir;
+  bool official = false;           ///< published with a train and a test set, and no val
+  std::vector<FoundSplit> splits;  ///< train, val, test, as far as they are there
+  std::vector<std::string> notes;  ///< sentences about how the folder is read
+
+  /// True when that split is there and has labels.
+  bool has(const std::string& split) const;
+};
+
+/// Errors: as open_dataset.
+DataLayout find_layout(const std::string& kind, const std::filesystem::path& dir);
+
+/// Opens the data set in `dir`. `split` is "train", "val" or "test", which is val where there is no
+/// labelled test. `kind` is one of
+///   "cifar10", "cifar100"       the official binary or pickled files, in `dir` or its usual
+///                               subfolder
 ///   "mnist", "fashion-mnist"    the four IDX files, plain or gzip, in `dir` or its usual subfolder
-///   "folder"                    train/<class>/*.jpg|png, and test/ or val/ beside it; or a flat
-///                               val/ with a list of labels
+///   "folder"                    train/<class>/**/*.jpg|png|..., with val/ and test/ beside it, or
+///                               flat with a list of labels; or <class>/**/*.jpg alone
 ///   "places365"                 the file lists of Places365, and the folders they are about
 ///   "webdataset"                tar files: train*.tar, val*.tar (or train/*.tar, ...)
 ///   "auto"                      whichever of these is found
@@ -67,6 +94,10 @@ struct OpenOptions {
 std::shared_ptr<const Dataset> open_dataset(const std::string& kind,
                                             const std::filesystem::path& dir,
                                             const std::string& split, const OpenOptions& = {});
+
+/// That split of a layout, to the letter. Errors: it is not there, has no labels, bad files.
+std::shared_ptr<const Dataset> open_split(const DataLayout& layout, const std::string& split,
+                                          const OpenOptions& = {});
 
 /// Every image file in `dir` and the folders below it, in byte order of their paths, in one class
 /// named after `dir`. For looking at images and for timing them: not a data set to learn from.

@@ -14,6 +14,13 @@ class Tiff {
   explicit Tiff(std::span<const std::uint8_t> bytes)
       : bytes_(bytes), little_(bytes.size() >= 2 && bytes[0] == 'I' && bytes[1] == 'I') {}
 
+  /// "II" or "MM", and 42 in that order: without them it is something else, XMP for one.
+  bool is_one() const {
+    const bool marked =
+        bytes_.size() >= 2 && bytes_[0] == bytes_[1] && (bytes_[0] == 'I' || bytes_[0] == 'M');
+    return marked && integer(2, 2) == 42u;
+  }
+
   std::optional<std::uint32_t> integer(std::size_t at, std::size_t count) const {
     if (at > bytes_.size() || count > bytes_.size() - at) return std::nullopt;
     std::uint32_t value = 0;
@@ -40,9 +47,10 @@ Mirrors mirrors_of(int orientation) {
 
 int exif_orientation(std::span<const std::uint8_t> segment) {
   constexpr std::string_view magic("Exif\0\0", 6);
-  if (segment.size() < magic.size() || !std::equal(magic.begin(), magic.end(), segment.begin()))
-    return 1;
-  const Tiff tiff(segment.subspan(magic.size()));
+  const bool prefixed =
+      segment.size() >= magic.size() && std::equal(magic.begin(), magic.end(), segment.begin());
+  const Tiff tiff(segment.subspan(prefixed ? magic.size() : 0));
+  if (!tiff.is_one()) return 1;
   const std::size_t directory = tiff.integer(4, 4).value_or(0);
   const std::uint32_t entries = tiff.integer(directory, 2).value_or(0);
   constexpr std::size_t entry_bytes = 12;

@@ -7,8 +7,9 @@
 
 namespace exciton::data {
 
-/// Orientation 1 to 8 from the contents of a JPEG's APP1 segment ("Exif\0\0", then TIFF); 1, which
-/// is upright, when there is none or the segment makes no sense.
+/// Orientation 1 to 8 from a block of EXIF: a JPEG's APP1 segment ("Exif\0\0", then TIFF), a PNG's
+/// eXIf or a WebP's EXIF chunk (TIFF, by some programs with the same six bytes before it). 1, which
+/// is upright, when there is none or the block makes no sense.
 int exif_orientation(std::span<const std::uint8_t> segment);
 
 /// True when upright rows are stored as columns.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -33,11 +32,13 @@ std::uint64_t FileIndex::fingerprint() const {
 }
 
 FileDataset::FileDataset(std::filesystem::path root, FileIndex index,
-                         std::vector<std::string> class_names, std::string description)
+                         std::vector<std::string> class_names, std::string description,
+                         LeftOut left_out)
     : root_(std::move(root)),
       index_(std::move(index)),
       class_names_(std::move(class_names)),
-      description_(std::move(description)) {
+      description_(std::move(description)),
+      left_out_(std::move(left_out)) {
   check(size() > 0, "data: ", description_, ": no images");
   for (std::int64_t i = 0; i < size(); ++i)
     if (index_.label(i) < 0 || index_.label(i) >= classes())
@@ -108,20 +109,13 @@ std::shared_ptr<const Dataset> in_memory_if_small(std::shared_ptr<const FileData
   out.class_names = files->class_names();
   out.description = files->description();
   out.fingerprint = files->fingerprint();
+  out.left_out = files->left_out();
   return std::make_shared<MemoryDataset>(std::move(out));
 }
 
 std::string described(const std::string& what, std::int64_t images,
                       const std::filesystem::path& where) {
   return what + ", " + std::to_string(images) + " images, " + where.string();
-}
-
-bool is_image_name(std::string_view name) {
-  const auto dot = name.rfind('.');
-  if (dot == std::string_view::npos) return false;
-  std::string end(name.substr(dot));
-  for (char& c : end) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return end == ".jpg" || end == ".jpeg" || end == ".png";
 }
 
 }  // namespace exciton::data

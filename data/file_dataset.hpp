@@ -29,10 +29,9 @@ class FileIndex {
 /// Images as RGB out of files in a folder, or out of something else that overrides `fetch`.
 class FileDataset : public Dataset {
  public:
-  /// Names in `index` are relative to `root`. Errors: no files, a
-  /// label without a class.
+  /// Names in `index` are relative to `root`. Errors: no files, a label without a class.
   FileDataset(std::filesystem::path root, FileIndex index, std::vector<std::string> class_names,
-              std::string description);
+              std::string description, LeftOut left_out = {});
 
   std::int64_t size() const override { return index_.size(); }
   std::int64_t label(std::int64_t index) const override;
@@ -45,6 +44,7 @@ class FileDataset : public Dataset {
   std::int64_t image_size() const override { return 0; }
   std::uint64_t fingerprint() const override { return index_.fingerprint(); }
   std::string description() const override { return description_; }
+  const LeftOut& left_out() const override { return left_out_; }
 
  protected:
   void check_index(std::int64_t index) const;
@@ -54,6 +54,7 @@ class FileDataset : public Dataset {
   FileIndex index_;
   std::vector<std::string> class_names_;
   std::string description_;
+  LeftOut left_out_;
 };
 
 /// The same with all images decoded, when they are of one size, all good, and together no larger
@@ -64,8 +65,5 @@ std::shared_ptr<const Dataset> in_memory_if_small(std::shared_ptr<const FileData
 /// "WHAT, 50 images, WHERE": what a data set is called in the log.
 std::string described(const std::string& what, std::int64_t images,
                       const std::filesystem::path& where);
-
-/// .jpg, .jpeg or .png, in any case.
-bool is_image_name(std::string_view name);
 
 }  // namespace exciton::data

@@ -1,69 +1,18 @@
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "data/file_dataset.hpp"
 #include "data/files.hpp"
+#include "data/folder_layout.hpp"
 #include "data/formats.hpp"
 #include "data/label_list.hpp"
+#include "data/listing.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;
 namespace {
-
-/// Names in `dir`, in byte order, without hidden ones: folders, or image files.
-std::vector<std::string> list(const fs::path& dir, bool folders) {
-  std::error_code error;
-  std::vector<std::string> names;
-  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
-    std::string name = it->path().filename().string();
-    std::error_code none;
-    if (name.starts_with('.')) continue;
-    if (folders ? it->is_directory(none) : is_image_name(name) && !it->is_directory(none))
-      names.push_back(std::move(name));
-  }
-  check(!error, "folder: cannot list ", dir.string(), ": ", error.message());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-/// The folder of a split: train, or test, or val in its place.
-fs::path split_folder(const fs::path& dir, const std::string& split) {
-  fs::path root = dir / split;
-  if (split == "test" && !fs::is_directory(root)) root = dir / "val";
-  return root;
-}
-
-/// Folders of classes: all, but for the "images" beside Tiny-ImageNet's list.
-std::vector<std::string> class_folders(const fs::path& root) {
-  std::vector<std::string> names = list(root, true);
-  if (names == std::vector<std::string>{"images"}) names.clear();
-  return names;
-}
-
-/// Where a class keeps its files: in its folder, or in "images" there (Tiny-ImageNet).
-fs::path image_folder(const fs::path& of_class) {
-  return fs::is_directory(of_class / "images") ? of_class / "images" : of_class;
-}
-
-/// The list that belongs to a flat folder of images.
-std::optional<fs::path> find_list(const fs::path& dir, const fs::path& root) {
-  const std::string split = root.filename().string();
-  const std::array<std::string, 8> names{split + "_annotations.txt",
-                                         split + ".txt",
-                                         "imagenet_2012_validation_synset_labels.txt",
-                                         "ILSVRC2012_validation_synset_labels.txt",
-                                         split + "_synset_labels.txt",
-                                         "synset_labels.txt",
-                                         "labels.txt",
-                                         "LOC_" + split + "_solution.csv"};
-  for (const fs::path& where : {root, dir})
-    for (const std::string& name : names)
-      if (fs::is_regular_file(where / name)) return where / name;
-  return std::nullopt;
-}
 
 /// Class names when there is no folder that has them: from a file, or from the list itself.
 std::vector<std::string> listed_classes(const fs::path& dir, const std::vector<LabelLine>& lines) {
@@ -79,14 +28,55 @@ std::vector<std::string> listed_classes(const fs::path& dir, const std::vector<L
   return {names.begin(), names.end()};
 }
 
-/// Adds a flat folder of images to `index`, with the labels of a list.
+/// Labels of a list by file: by its path without the ending, and by its name alone where that says
+/// the same everywhere.
+class ListedLabels {
+ public:
+  ListedLabels(const fs::path& list_file, const std::vector<LabelLine>& lines)
+      : list_file_(list_file) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      add(by_path_, without_ending(lines[i].file), lines, i);
+      add(by_name_, fs::path(lines[i].file).stem().string(), lines, i);
+    }
+  }
+  /// The number of the line that a file belongs to. Errors: none, or several that differ.
+  std::size_t line_of(const std::string& file) const {
+    const auto path = by_path_.find(without_ending(file));
+    const auto name = by_name_.find(fs::path(file).stem().string());
+    if (path != by_path_.end() && path->second != ambiguous) return path->second;
+    check(name != by_name_.end(), "folder: ", list_file_.string(), " has no label for ", file);
+    check(name->second != ambiguous, "folder: ", list_file_.string(), " has several labels for ",
+          file);
+    return name->second;
+  }
+
+ private:
+  static constexpr auto ambiguous = static_cast<std::size_t>(-1);
+  using Lines = std::unordered_map<std::string, std::size_t>;
+
+  static std::string without_ending(const std::string& file) {
+    return fs::path(file).lexically_normal().replace_extension().string();
+  }
+  static void add(Lines& to, const std::string& key, const std::vector<LabelLine>& lines,
+                  std::size_t line) {
+    const auto [at, is_new] = to.emplace(key, line);
+    if (!is_new && at->second != ambiguous && lines[at->second].label != lines[line].label)
+      at->second = ambiguous;
+  }
+
+  const fs::path list_file_;
+  Lines by_path_, by_name_;
+};
+
+/// Adds a flat folder of images to `index`, with the labels of a list. Lines whose file is not
+/// there are left out.
 void add_listed(const fs::path& dir, const fs::path& root, const fs::path& list_file,
                 const std::vector<LabelLine>& lines, const std::vector<std::string>& classes,
-                FileIndex& index) {
-  const fs::path folder = image_folder(root);
-  const std::vector<std::string> files = list(folder, false);
+                FileIndex& index, LeftOut& left_out) {
+  const std::string below = root.lexically_relative(dir).string() + '/';
+  LeftOut others;
+  const std::vector<std::string> files = image_files(root, below, others, list_file);
   const ClassNumbers numbers(classes);
-  const std::string below = folder.lexically_relative(dir).string() + '/';
   const auto add = [&](const std::string& file, const std::string& label) {
     const std::int64_t number = numbers.of(label);
     check(number >= 0, "folder: ", list_file.string(), ": ", file, ": \"", label,
@@ -95,96 +85,109 @@ void add_listed(const fs::path& dir, const fs::path& root, const fs::path& list_
   };
   if (lines.front().file.empty()) {
     check(lines.size() == files.size(), "folder: ", list_file.string(), " has ", lines.size(),
-          " labels, ", folder.string(), " has ", files.size(), " images");
+          " labels, ", root.string(), " has ", files.size(), " images");
     for (std::size_t i = 0; i < files.size(); ++i) add(files[i], lines[i].label);
-    return;
+  } else {
+    const ListedLabels labels(list_file, lines);
+    std::vector<bool> used(lines.size());
+    for (const std::string& file : files) {
+      const std::size_t line = labels.line_of(file);
+      used[line] = true;
+      add(file, lines[line].label);
+    }
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      if (!used[i])
+        left_out.add("named in " + list_file.filename().string() + ", but not in " + below,
+                     lines[i].file);
   }
-  std::unordered_map<std::string, std::string> label_of;  // by name without folder and extension
-  for (const LabelLine& line : lines) label_of[fs::path(line.file).stem().string()] = line.label;
-  for (const std::string& file : files) {
-    const auto found = label_of.find(fs::path(file).stem().string());
-    check(found != label_of.end(), "folder: ", list_file.string(), " has no label for ",
-          (folder / file).string());
-    add(file, found->second);
-  }
+  left_out.add(others);
 }
 
-/// Adds split/<class>/<image>.
-void add_classes(const fs::path& root, const std::string& below,
-                 const std::vector<std::string>& folders, const std::vector<std::string>& classes,
-                 const fs::path& class_root, FileIndex& index) {
-  for (const std::string& name : folders) {
+/// The class folders of a split that have images, in byte order; the others go to `left_out`.
+std::vector<std::string> filled(const FolderSplit& split, const std::string& below,
+                                LeftOut& left_out) {
+  std::vector<std::string> out;
+  for (const std::string& name : split.folders) {
+    if (has_image(split.root / name))
+      out.push_back(name);
+    else
+      left_out.add("a class folder without images", below + name);
+  }
+  return out;
+}
+
+/// Adds split/<class>/**/<image>. `all` are the class folders of train, with or without images.
+void add_classes(const FolderSplit& split, const std::string& below,
+                 const std::vector<std::string>& classes, const FolderSplit* train,
+                 FileIndex& index, LeftOut& left_out) {
+  leave_out_files(split.root, below, left_out);
+  for (const std::string& name : filled(split, below, left_out)) {
     const auto found = std::lower_bound(classes.begin(), classes.end(), name);
-    check(found != classes.end() && *found == name, "folder: ", (root / name).string(),
-          " is no class of ", class_root.string());
-    const fs::path folder = image_folder(root / name);
-    const std::vector<std::string> files = list(folder, false);
-    check(!files.empty(), "folder: ", (root / name).string(),
-          " has no images; wants .jpg, .jpeg or .png files");
-    const std::string prefix = below + folder.lexically_relative(root).string() + '/';
-    for (const std::string& file : files) index.add(prefix + file, found - classes.begin());
+    const bool known = found != classes.end() && *found == name;
+    const bool empty_in_train = train && std::find(train->folders.begin(), train->folders.end(),
+                                                   name) != train->folders.end();
+    check(known || empty_in_train, "folder: ", (split.root / name).string(), " is no class of ",
+          train ? train->root.string() : "the data");
+    const std::string prefix = below + name + '/';
+    for (const std::string& file : image_files(split.root / name, prefix, left_out)) {
+      if (known)
+        index.add(prefix + file, found - classes.begin());
+      else
+        left_out.add("of a class without train images", prefix + file);
+    }
   }
 }
 
 }  // namespace
 
-bool is_image_folder(const fs::path& dir) {
-  for (const char* split : {"train", "test", "val"}) {
-    const fs::path root = dir / split;
-    if (!fs::is_directory(root)) continue;
-    if (!class_folders(root).empty() || find_list(dir, root)) return true;
-  }
-  return false;
-}
-
-std::shared_ptr<const Dataset> open_folder(const fs::path& dir, const std::string& split,
+std::shared_ptr<const Dataset> open_folder(const fs::path& dir, const std::string& name,
                                            std::size_t memory_limit) {
-  const fs::path root = split_folder(dir, split);
-  check(fs::is_directory(root), "folder: no folder ", (dir / split).string(),
-        split == "test" ? " nor val beside it" : "", "; wants ", split, "/<class>/<image>.jpg");
-  const std::vector<std::string> folders = class_folders(root);
-  const auto list_file = folders.empty() ? find_list(dir, root) : std::nullopt;
-  const std::vector<LabelLine> lines =
-      list_file ? read_label_list(*list_file) : std::vector<LabelLine>{};
-
-  const fs::path class_root = fs::is_directory(dir / "train") ? dir / "train" : root;
-  std::vector<std::string> classes = class_folders(class_root);
-  if (classes.empty() && list_file) classes = listed_classes(dir, lines);
-  check(!classes.empty(), "folder: ", class_root.string(), " has no class folders; wants ", split,
-        "/<class>/<image>.jpg");
-  check(!folders.empty() || list_file, "folder: ", root.string(),
+  const FolderLayout layout = folder_layout(dir);
+  const FolderSplit* split = layout.find(name);
+  if (name == "test" && (!split || !split->labelled()))
+    if (const FolderSplit* val = layout.find("val")) split = val;
+  check(split != nullptr, "folder: no folder ", (dir / name).string(),
+        name == "test" ? " nor val beside it" : "", "; expected ", name, "/<class>/<image>.jpg");
+  check(split->labelled(), "folder: ", split->root.string(),
         " has no class folders, and no list of labels lies beside it; see docs/data.md");
+  const std::string below = layout.flat ? "" : split->root.filename().string() + '/';
+  const std::vector<LabelLine> lines =
+      split->list ? read_label_list(*split->list) : std::vector<LabelLine>{};
 
   FileIndex index;
-  if (list_file)
-    add_listed(dir, root, *list_file, lines, classes, index);
+  LeftOut left_out;
+  const FolderSplit* train = layout.find("train");
+  const FolderSplit& named = train ? *train : *split;
+  LeftOut told_by_train;  // again, when that split is opened
+  std::vector<std::string> classes = filled(named, below, told_by_train);
+  if (classes.empty() && split->list) classes = listed_classes(layout.base, lines);
+  check(!classes.empty(), "folder: ", named.root.string(), " has no class folders with images; ",
+        "expected ", named.name, "/<class>/<image>.jpg");
+  if (split->list)
+    add_listed(layout.base, split->root, *split->list, lines, classes, index, left_out);
   else
-    add_classes(root, root.filename().string() + '/', folders, classes, class_root, index);
-  const std::string what = described("folder " + split, index.size(), dir);
+    add_classes(*split, below, classes, train, index, left_out);
+  check(index.size() > 0, "folder: ", split->root.string(), " has no images");
+  const std::string what = described("folder " + name, index.size(), dir);
   return in_memory_if_small(
-      std::make_shared<FileDataset>(dir, std::move(index), std::move(classes), what), memory_limit);
+      std::make_shared<FileDataset>(layout.base, std::move(index), std::move(classes), what,
+                                    std::move(left_out)),
+      memory_limit);
 }
 
 std::shared_ptr<const Dataset> open_images(const fs::path& dir) {
   check(fs::is_directory(dir), "data: no folder \"", dir.string(), "\"");
-  std::vector<std::string> files;
-  std::error_code error;
-  fs::recursive_directory_iterator it(dir, fs::directory_options::skip_permission_denied, error);
-  for (const fs::recursive_directory_iterator end; !error && it != end; it.increment(error)) {
-    std::error_code none;
-    if (is_image_name(it->path().filename().string()) && !it->is_directory(none))
-      files.push_back(it->path().lexically_relative(dir).string());
-  }
-  check(!error, "data: cannot list ", dir.string(), ": ", error.message());
-  check(!files.empty(), "data: ", dir.string(), " has no images; wants .jpg, .jpeg or .png files");
-  std::sort(files.begin(), files.end());
+  LeftOut left_out;
+  const std::vector<std::string> files = image_files(dir, "", left_out);
+  check(!files.empty(), "data: ", dir.string(), " has no images");
   FileIndex index;
   for (const std::string& file : files) index.add(file, 0);
   const std::string what = described("images", index.size(), dir);
   const fs::path absolute = fs::absolute(dir).lexically_normal();
   const fs::path last = absolute.has_filename() ? absolute : absolute.parent_path();
   return std::make_shared<FileDataset>(dir, std::move(index),
-                                       std::vector<std::string>{last.filename().string()}, what);
+                                       std::vector<std::string>{last.filename().string()}, what,
+                                       std::move(left_out));
 }
 
 }  // namespace exciton::data

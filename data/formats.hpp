@@ -36,6 +36,9 @@ CifarFormat cifar100_format();
 /// Where files of this format lie: `dir` or one of its usual subfolders; the binary version first.
 std::optional<std::filesystem::path> find_cifar(const CifarFormat& format,
                                                 const std::filesystem::path& dir);
+/// Whether the files of a split are there, all or the first of them.
+bool has_cifar(const CifarFormat& format, const std::filesystem::path& where,
+               const std::string& split);
 /// `where` as found by find_cifar. Errors name file, record, what was wanted and what came.
 std::shared_ptr<const Dataset> open_cifar(const CifarFormat& format,
                                           const std::filesystem::path& where,
@@ -44,19 +47,20 @@ std::shared_ptr<const Dataset> open_cifar(const CifarFormat& format,
 /// The folder of the MNIST or Fashion-MNIST files (which have the same names): `dir` or one of the
 /// subfolders in which other programs put them.
 std::optional<std::filesystem::path> find_idx(const std::filesystem::path& dir);
+/// Whether the images of a split are there.
+bool has_idx(const std::filesystem::path& where, const std::string& split);
 /// "mnist" or "fashion-mnist" for a folder found by find_idx: told apart by the first labels.
 std::string idx_kind(const std::filesystem::path& where);
 std::shared_ptr<const Dataset> open_idx(const std::string& kind, const std::filesystem::path& where,
                                         const std::string& split);
 
-/// True when `dir` has a folder train, test or val with folders in it, or with a list of labels.
-bool is_image_folder(const std::filesystem::path& dir);
-/// `dir`/<split>/<class>/*.{jpg,jpeg,png} (any case), also <class>/images/*; the split "test" may
-/// also be called val. Or flat images with a list of labels (data/label_list.hpp) in the split's
-/// folder or beside it. Classes are the folders of train in byte order of their names; without
-/// train, those of the split itself; without any, the lines of synsets.txt, synset_words.txt or
-/// classes.txt, and at last the labels of the list in byte order. Images are in class order, then
-/// in byte order of their names; listed ones in byte order of their names. All images become RGB.
+/// A split of an image folder (data/folder_layout.hpp): <class>/**/*.jpg, .png, ... (any case), or
+/// images with a list of labels (data/label_list.hpp). "test" without labels is val. Classes are
+/// the folders of train that have images, in byte order of their names; without train, those of the
+/// split itself; without any, the lines of synsets.txt, synset_words.txt or classes.txt, and at
+/// last the labels of the list in byte order. Images are in class order, then in byte order of
+/// their paths; listed ones in byte order of their paths. All images become RGB. What is not used
+/// is told by left_out(). Errors: no such split, no labels, a class that train has not.
 std::shared_ptr<const Dataset> open_folder(const std::filesystem::path& dir,
                                            const std::string& split,
                                            std::size_t memory_limit = std::size_t{512} << 20);
@@ -69,8 +73,11 @@ std::shared_ptr<const Dataset> open_places365(const std::filesystem::path& dir,
                                               const std::string& split,
                                               std::size_t memory_limit = std::size_t{512} << 20);
 
-/// The tar files of a split: DIR/<split>*.tar and DIR/<split>/*.tar in byte order; the split "test"
-/// may also be called val.
+/// Whether that split, train or val, has a list.
+bool has_places365(const std::filesystem::path& dir, const std::string& split);
+
+/// The tar files of a split: DIR/<split>*.tar and DIR/<split>/*.tar in byte order; val may also be
+/// called valid, validation or dev.
 std::vector<std::filesystem::path> find_shards(const std::filesystem::path& dir,
                                                const std::string& split);
 /// Tar files in the layout of WebDataset, read in place. A sample is the members that share a path

@@ -64,6 +64,10 @@ std::optional<fs::path> find_idx(const fs::path& dir) {
   return std::nullopt;
 }
 
+bool has_idx(const fs::path& where, const std::string& split) {
+  return find_file(where, prefix_of(split) + "-images-idx3-ubyte").has_value();
+}
+
 std::string idx_kind(const fs::path& where) {
   constexpr std::array<std::uint8_t, 4> fashion_train{9, 0, 0, 3}, fashion_test{9, 2, 1, 1};
   for (const auto& [split, labels] :

@@ -1,13 +1,12 @@
 #include "data/image.hpp"
 
-#include <png.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <memory>
+#include <string_view>
 #include <utility>
 
+#include "data/codec.hpp"
 #include "data/exif.hpp"
 #include "data/files.hpp"
 #include "data/jpeg.hpp"
@@ -45,44 +44,47 @@ void store(Bytes from, std::size_t stride, Image& out) {
   }
 }
 
-/// A PNG whose header has been read and found sane.
-class PngFile {
- public:
-  PngFile(Bytes bytes, const std::string& name) {
-    header.version = PNG_IMAGE_VERSION;
-    const bool begun = png_image_begin_read_from_memory(&header, bytes.data(), bytes.size()) != 0;
-    check(begun, "image: ", name, ": damaged PNG: ", header.message);
-    check_extent(name, header.width, header.height);
-  }
-  PngFile(const PngFile&) = delete;
-  PngFile& operator=(const PngFile&) = delete;
+bool is_jpeg(Bytes bytes) { return starts_with<3>(bytes, {0xff, 0xd8, 0xff}); }
 
-  png_image header{};
-
- private:
-  const std::unique_ptr<png_image, decltype(&png_image_free)> guard_{&header, &png_image_free};
-};
-
-void decode_png(Bytes bytes, const std::string& name, Image& out) {
-  PngFile file(bytes, name);
-  png_image& png = file.header;
-  png.format = PNG_FORMAT_RGBA;
-  png.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
-  std::vector<std::uint8_t> rgba(PNG_IMAGE_SIZE(png));
-  const bool done = png_image_finish_read(&png, nullptr, rgba.data(), 0, nullptr) != 0;
-  check(done, "image: ", name, ": damaged or truncated PNG: ", png.message);
-  out.width = png.width;
-  out.height = png.height;
-  store(rgba, 4, out);
+/// The format of a file that is no JPEG. Errors: none that is read.
+const Codec& codec_of(Bytes bytes, const std::string& name) {
+  check(!bytes.empty(), "image: ", name, " is empty");
+  constexpr std::array<const Codec*, 6> codecs{&png_codec,  &webp_codec, &gif_codec,
+                                               &tiff_codec, &bmp_codec,  &pnm_codec};
+  for (const Codec* codec : codecs)
+    if (codec->recognises(bytes)) return *codec;
+  const std::string_view start(reinterpret_cast<const char*>(bytes.data()),
+                               std::min<std::size_t>(bytes.size(), 16));
+  if (start.size() > 11 && start.substr(4, 4) == "ftyp")
+    fail("image: ", name, " is HEIC, AVIF or a video, which is not read; convert it to JPEG");
+  fail("image: ", name, " is neither JPEG nor PNG, WebP, GIF, TIFF, BMP or PNM",
+       start.starts_with('<') ? "; it looks like a web page" : "");
 }
 
-enum class Format { jpeg, png };
+/// Grey or RGB to out.channels.
+void convert(Image& stored, Image& out) {
+  if (stored.channels == out.channels) {
+    out.pixels.swap(stored.pixels);
+  } else if (out.channels == 1) {
+    store(stored.pixels, 3, out);
+  } else {
+    out.pixels.resize(3 * stored.pixels.size());
+    for (std::size_t i = 0; i < stored.pixels.size(); ++i)
+      std::fill_n(out.pixels.begin() + static_cast<std::ptrdiff_t>(3 * i), 3, stored.pixels[i]);
+  }
+  out.height = stored.height;
+  out.width = stored.width;
+}
 
-Format format_of(Bytes bytes, const std::string& name) {
-  check(!bytes.empty(), "image: ", name, " is empty");
-  if (starts_with<3>(bytes, {0xff, 0xd8, 0xff})) return Format::jpeg;
-  if (starts_with<8>(bytes, {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'})) return Format::png;
-  fail("image: ", name, " is neither JPEG nor PNG");
+/// All of a file that is no JPEG, upright.
+void decode_whole(Bytes bytes, const std::string& name, std::int64_t channels, Image& out) {
+  const Codec& codec = codec_of(bytes, name);
+  const int orientation = codec.header(bytes, name).orientation;
+  Image stored;
+  codec.decode(bytes, name, stored);
+  out.channels = channels;
+  convert(stored, out);
+  if (orientation != 1) out = turned_upright(out, orientation);
 }
 
 /// The largest shrinking while decoding that leaves the box as large as the result.
@@ -138,6 +140,11 @@ void check_extent(const std::string& name, std::int64_t width, std::int64_t heig
         " x ", height, " pixels; wants at most ", max_pixels, " pixels");
 }
 
+void check_memory(const std::string& name, std::int64_t bytes) {
+  check(bytes <= max_image_memory, "image: ", name, " takes ", bytes >> 20,
+        " MiB to decode; expected at most ", max_image_memory >> 20, " MiB");
+}
+
 void store_cmyk(std::span<std::uint8_t> cmyk, bool counts_light, Image& out) {
   const int ink = counts_light ? 0 : 255;  // value of no light: xor gives light
   for (std::size_t i = 0; i + 3 < cmyk.size(); i += 4) {
@@ -149,36 +156,32 @@ void store_cmyk(std::span<std::uint8_t> cmyk, bool counts_light, Image& out) {
 }
 
 ImageHeader read_image_header(Bytes bytes, const std::string& name) {
-  if (format_of(bytes, name) == Format::jpeg) {
+  if (is_jpeg(bytes)) {
     const JpegFile file(bytes, name);
     return {turned(file.size(), file.orientation()), file.channels()};
   }
-  const PngFile file(bytes, name);
-  const png_image& png = file.header;
-  const std::int64_t colours = (png.format & PNG_FORMAT_FLAG_COLOR) != 0 ? 3 : 1;
-  return {{png.height, png.width}, colours + ((png.format & PNG_FORMAT_FLAG_ALPHA) != 0 ? 1 : 0)};
+  const StoredHeader header = codec_of(bytes, name).header(bytes, name);
+  return {turned(header.size, header.orientation), header.channels};
 }
 
 void decode_image(Bytes bytes, const std::string& name, std::int64_t channels, Image& out) {
   check(channels == 1 || channels == 3, "image: wants 1 or 3 channels, got ", channels);
-  if (format_of(bytes, name) == Format::jpeg) {
+  if (is_jpeg(bytes)) {
     JpegFile file(bytes, name);
     return decode_jpeg(file, channels, out);
   }
-  out.channels = channels;
-  decode_png(bytes, name, out);
+  decode_whole(bytes, name, channels, out);
 }
 
 void decode_view(Bytes bytes, const std::string& name, std::int64_t channels,
                  const Framing& framing, Image& out) {
   check(channels == 1 || channels == 3, "image: wants 1 or 3 channels, got ", channels);
-  if (format_of(bytes, name) == Format::jpeg) {
+  if (is_jpeg(bytes)) {
     JpegFile file(bytes, name);
     return decode_jpeg(file, name, channels, framing, out);
   }
   Image full;
-  full.channels = channels;
-  decode_png(bytes, name, full);
+  decode_whole(bytes, name, channels, full);
   view_of(full, name, framing, out);
 }
 

@@ -70,6 +70,16 @@ struct JpegFile::State {
   bool missing = false;  ///< data ended early; libjpeg fills up with grey
   int orientation = 1;
 
+  /// What libjpeg keeps of an image that comes in several scans: every coefficient, in 16 bits.
+  std::int64_t coefficient_bytes() {
+    if (jpeg_has_multiple_scans(&jpeg) == FALSE) return 0;
+    std::int64_t blocks = 0;
+    for (int c = 0; c < jpeg.num_components; ++c)
+      blocks +=
+          std::int64_t{jpeg.comp_info[c].width_in_blocks} * jpeg.comp_info[c].height_in_blocks;
+    return blocks * DCTSIZE2 * static_cast<std::int64_t>(sizeof(JCOEF));
+  }
+
   void check_good(bool good) const {
     check(good && !missing, "image: ", name, ": damaged or truncated JPEG: ", message);
   }
@@ -80,12 +90,14 @@ JpegFile::JpegFile(std::span<const std::uint8_t> bytes, std::string name)
   State& s = *state_;
   s.check_good(s.run([&] {
     jpeg_create_decompress(&s.jpeg);
+    s.jpeg.mem->max_memory_to_use = max_image_memory;
     s.jpeg.progress = &s.progress;
     jpeg_save_markers(&s.jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_mem_src(&s.jpeg, bytes.data(), bytes.size());
     jpeg_read_header(&s.jpeg, TRUE);
   }));
   check_extent(s.name, s.jpeg.image_width, s.jpeg.image_height);
+  check_memory(s.name, s.coefficient_bytes());
   for (auto* marker = s.jpeg.marker_list; marker != nullptr; marker = marker->next)
     if (const int turn = exif_orientation({marker->data, marker->data_length}); turn != 1)
       s.orientation = turn;
@@ -118,6 +130,7 @@ JpegFile::Area JpegFile::decode(int reduction, Area area, std::int64_t channels,
   std::vector<std::uint8_t> inks;
   std::vector<std::uint8_t>& pixels = cmyk ? inks : out.pixels;
   const std::size_t stride = std::size_t{width} * static_cast<std::size_t>(jpeg.output_components);
+  check_memory(s.name, s.coefficient_bytes() + static_cast<std::int64_t>(stride) * area.height);
   pixels.resize(stride * rows);
   const bool good = s.run([&] {
     if (area.top > 0) jpeg_skip_scanlines(&jpeg, static_cast<JDIMENSION>(area.top));

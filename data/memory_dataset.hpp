@@ -18,6 +18,7 @@ class MemoryDataset : public Dataset {
     std::vector<std::int64_t> labels;  ///< [size], each below the number of class names
     std::vector<std::string> class_names;
     std::optional<std::uint64_t> fingerprint;  ///< of the files they were decoded from
+    LeftOut left_out{};
   };
 
   /// Errors: extents below 1, a pixel count that does not fit, a label without a class.
@@ -31,6 +32,7 @@ class MemoryDataset : public Dataset {
   std::int64_t image_size() const override;
   std::uint64_t fingerprint() const override;
   std::string description() const override;
+  const LeftOut& left_out() const override { return contents_.left_out; }
 
  private:
   void check_index(std::int64_t index) const;

@@ -38,6 +38,10 @@ bool is_places365(const fs::path& dir) {
   return places_list(dir, "train") || places_list(dir, "test");
 }
 
+bool has_places365(const fs::path& dir, const std::string& split) {
+  return places_list(dir, split).has_value();
+}
+
 std::shared_ptr<const Dataset> open_places365(const fs::path& dir, const std::string& split,
                                               std::size_t memory_limit) {
   const auto list_file = places_list(dir, split);

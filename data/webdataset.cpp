@@ -7,6 +7,7 @@
 #include "data/files.hpp"
 #include "data/formats.hpp"
 #include "data/label_list.hpp"
+#include "data/listing.hpp"
 #include "data/tar.hpp"
 
 namespace exciton::data {
@@ -156,8 +157,9 @@ std::vector<fs::path> find_shards(const fs::path& dir, const std::string& split)
         found.push_back(it->path());
     }
   };
-  for (const std::string& name :
-       split == "test" ? std::vector<std::string>{"test", "val"} : std::vector{split}) {
+  for (const std::string& name : split == "val"
+                                     ? std::vector<std::string>{"val", "valid", "validation", "dev"}
+                                     : std::vector{split}) {
     collect(dir, name);
     collect(dir / name, "");
     if (!found.empty()) break;
@@ -167,7 +169,8 @@ std::vector<fs::path> find_shards(const fs::path& dir, const std::string& split)
 }
 
 std::shared_ptr<const Dataset> open_webdataset(const fs::path& dir, const std::string& split) {
-  const std::vector<fs::path> files = find_shards(dir, split);
+  std::vector<fs::path> files = find_shards(dir, split);
+  if (files.empty() && split == "test") files = find_shards(dir, "val");
   check(!files.empty(), "webdataset: no ", split, "*.tar in ", dir.string(), " nor *.tar in ",
         (dir / split).string());
   std::vector<OpenFile> shards = opened(files);

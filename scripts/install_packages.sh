@@ -10,7 +10,8 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev  # oneDNN, and what its CMake package asks for
   libopenblas-dev
   nlohmann-json3-dev libcli11-dev libxxhash-dev
-  libjpeg-dev libpng-dev zlib1g-dev libarchive-dev
+  libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
+  zlib1g-dev libarchive-dev
   libjs-chart.js  # charts of the pages that the program writes
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev libturbojpeg0-dev  # the tests, and the JPEG files that they write

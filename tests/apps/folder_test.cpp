@@ -59,7 +59,8 @@ TEST_F(Folder, trains_evaluates_and_predicts) {
   EXPECT_EQ(log[1]["data_workers"], 1);
   const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
   EXPECT_EQ(eval["images"], 8);
-  EXPECT_NEAR(eval["loss"].get<double>(), log[1]["test_loss"].get<double>(), 1e-5);
+  const bool first = log[0]["val_top1"] >= log[1]["val_top1"];  // that epoch is the best
+  EXPECT_NEAR(eval["loss"].get<double>(), log[first ? 0 : 1]["val_loss"].get<double>(), 1e-5);
   // An ensemble takes the run's own test view; told apart by how far JPEGs are decoded.
   for (const std::vector<std::string>& more :
        {std::vector<std::string>{path("run")}, {"--resize", "18"}}) {
@@ -101,7 +102,7 @@ TEST_F(Folder, a_damaged_image_ends_the_run_or_is_left_out) {
   const Result result =
       succeed(train("skip", {"--set", "data.batch=4", "--set", "data.on_error=skip"}));
   EXPECT_NE(result.out.find("left out: image: "), std::string::npos) << result.out;
-  EXPECT_NE(result.out.find("1 train and 0 test images could not be read"), std::string::npos);
+  EXPECT_NE(result.out.find("1 train and 0 val images could not be read"), std::string::npos);
   EXPECT_EQ(read_log(path("skip"))[0]["skipped_images"], 1);
   const std::vector<std::string> eval{"eval", path("skip"), "--split", "train", "--crops", "10"};
   EXPECT_NE(succeed(eval).out.find("without 1 images that could not be read"), std::string::npos);
@@ -148,8 +149,61 @@ TEST_F(Folder, data_info_tells_what_is_there) {
   const Result text = succeed({"data", "info", path("data")});
   for (const char* part : {"size from 13 x 13 to 47 x 61", "1 cannot be read", "4  dog"})
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in " << text.out;
-  EXPECT_NE(succeed({"data", "info", path("data/val/dog")}).out.find("images 4, classes 1"),
+  const std::string images = succeed({"data", "info", path("data/val/dog")}).out;
+  EXPECT_NE(images.find("images 4, channels"), std::string::npos) << images;
+  EXPECT_NE(images.find("no data set to train on"), std::string::npos) << images;
+  // A split that cannot be opened is an error, whatever the others are.
+  fs::create_directories(path("broken"));
+  fs::copy(path("data"), path("broken"), fs::copy_options::recursive);
+  write_file(dir_ / "broken/val/cow/a.png", "");
+  const Result broken =
+      expect_failure({"data", "info", path("broken")}, {"val:", "cow", "no class"});
+  EXPECT_NE(broken.out.find("4  dog"), std::string::npos) << broken.out;
+}
+
+/// photos/<class>/*: trained, evaluated and predicted without a script.
+TEST_F(Folder, a_newcomers_own_folder) {
+  for (const char* name : {"cat", "dog"}) {
+    fs::create_directories(path(std::string("photos/") + name));
+    for (const char* split : {"train", "val"})
+      for (const auto& entry :
+           fs::directory_iterator(path(std::string("data/") + split + '/' + name)))
+        fs::copy_file(entry.path(), path(std::string("photos/") + name + '/' + split +
+                                         entry.path().filename().string()));
+  }
+  write_file(dir_ / "photos/cat/notes.txt", "mine");
+  const Result result = succeed(train("run", {"--data", path("photos")}));
+  for (const char* part : {"its 2 folders are the classes", "a share of 0.1 is held out",
+                           "left out 1 file", "cat/notes.txt", "val top-1"})
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << " in " << result.out;
+  EXPECT_TRUE(fs::exists(path("run/checkpoints/best.ckpt")));
+  const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  EXPECT_EQ(eval["images"], 2) << "one of each class is held out";
+  EXPECT_EQ(Json::parse(succeed({"eval", path("run"), "--split", "train", "--json"}).out)["images"],
+            14);
+  EXPECT_NE(succeed({"predict", path("run"), path("photos/cat/valgrey.jpg")}).out.find("%"),
             std::string::npos);
+  EXPECT_EQ(read_json(path("run/recipe.json"))["data"]["validation"], 0.1);
+  succeed(train("run", {"--data", path("photos"), "--resume", "--epochs", "3"}));
+}
+
+TEST_F(Folder, val_chooses_and_test_is_reported_once) {
+  fs::copy(path("data/val"), path("data/test"), fs::copy_options::recursive);
+  const Result result = succeed(train("run"));
+  EXPECT_NE(result.out.find("val chooses the best epoch, test is reported at the end"),
+            std::string::npos)
+      << result.out;
+  EXPECT_NE(result.out.find("test, by the weights of epoch"), std::string::npos) << result.out;
+  const auto log = read_log(path("run"));
+  EXPECT_TRUE(log[1].contains("val_top1"));
+  EXPECT_FALSE(log[1].contains("test_top1")) << "test steers nothing, so it is not looked at";
+  const Json stored = read_json(path("run/result.json"));
+  EXPECT_EQ(stored["on"], "test");
+  const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  EXPECT_EQ(eval["images"], 8);
+  EXPECT_NEAR(eval["loss"].get<double>(), stored["loss"].get<double>(), 1e-5);
+  EXPECT_EQ(Json::parse(succeed({"report", path("run"), "--json"}).out)["runs"][0]["measured_on"],
+            "val");
 }
 
 TEST_F(Folder, bench_data_reports_every_stage) {

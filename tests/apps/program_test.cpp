@@ -168,6 +168,19 @@ TEST_F(Program, keeps_the_last_and_the_best) {
   EXPECT_EQ(names, (std::vector<std::string>{"best.ckpt", "epoch-0004.ckpt", "epoch-0005.ckpt"}));
 }
 
+TEST_F(Program, nothing_chooses_where_there_is_only_the_official_test) {
+  const Result result = train("run", {"--set", "data.validation=auto"});
+  EXPECT_NE(result.out.find("Nothing chooses among the epochs"), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("; best "), std::string::npos) << result.out;
+  EXPECT_FALSE(fs::exists(path("run/checkpoints/best.ckpt")));
+  EXPECT_TRUE(read_log(path("run")).back().contains("test_top1"));
+  expect_failure({"eval", path("run/checkpoints/best.ckpt")}, {"data.validation"});
+  const Result held = train("held", {"--set", "data.validation=0.25"});
+  EXPECT_NE(held.out.find("20 of Fashion-MNIST train"), std::string::npos) << held.out;
+  EXPECT_TRUE(fs::exists(path("held/checkpoints/best.ckpt")));
+  EXPECT_EQ(read_json(path("held/result.json"))["images"], 32);
+}
+
 TEST_F(Program, averaged_weights_are_evaluated) {
   train("run", {"--set", "ema_decay=0.5"});
   const Json result = Json::parse(succeed({"eval", path("run"), "--json"}).out);

@@ -113,8 +113,79 @@ TEST(Folder, class_without_images) {
   const TempDir dir;
   write_folder(dir.path(), "train");
   fs::create_directories(dir / "train/empty");
-  expect_error([&] { open_dataset("folder", dir.path(), "train"); },
-               {"train/empty has no images", ".jpg, .jpeg or .png"});
+  fs::create_directories(dir / "test");
+  fs::copy(dir / "train", dir / "test", fs::copy_options::recursive);
+  write_file(dir / "test/empty/a.png", png(noise_image(4, 4, 3, 1)));
+  const auto train = open_dataset("folder", dir.path(), "train");
+  for (const std::string& name : train->class_names()) EXPECT_NE(name, "empty");
+  const auto told = [](const Dataset& set) {
+    std::string all;
+    for (const std::string& line : set.left_out().lines()) all += line + '\n';
+    return all;
+  };
+  EXPECT_NE(told(*train).find("a class folder without images: train/empty"), std::string::npos)
+      << told(*train);
+  const auto test = open_dataset("folder", dir.path(), "test");
+  EXPECT_EQ(test->class_names(), train->class_names());
+  EXPECT_NE(told(*test).find("of a class without train images: test/empty/a.png"),
+            std::string::npos)
+      << told(*test);
+}
+
+TEST(Folder, what_is_left_out_is_counted_and_named) {
+  const TempDir dir;
+  const auto image = png(noise_image(4, 4, 3, 1));
+  for (const char* file :
+       {"train/cat/a.png", "train/cat/2024/may/b.PNG", "train/cat/images/c.jpeg",
+        "train/cat/images/deep/d.webp", "train/cat/e.png", "train/dog/f.bmp", "train/dog/g.TIF"})
+    write_file(dir / file, image);
+  for (const char* file : {"train/cat/notes.txt", "train/cat/x.heic", "train/dog/y.heic",
+                           "train/dog/.hidden.png", "train/beside.png", "train/dog/z.svg"})
+    write_file(dir / file, image);
+  const auto set = open_dataset("folder", dir.path(), "train");
+  EXPECT_EQ(set->size(), 7);
+  std::string all;
+  for (const std::string& line : set->left_out().lines()) all += line + '\n';
+  EXPECT_EQ(set->left_out().files(), 6) << all;
+  for (const char* part :
+       {"ending .txt is no image's: train/cat/notes.txt",
+        "2 files, an image format that is not read "
+        "(.heic): train/cat/x.heic, train/dog/y.heic",
+        "hidden: train/dog/.hidden.png", "beside the class folders: train/beside.png", ".svg"})
+    EXPECT_NE(all.find(part), std::string::npos) << part << " in\n" << all;
+}
+
+TEST(Folder, a_folder_of_class_folders_is_train) {
+  const TempDir dir;
+  for (const char* file : {"photos/cat/a.png", "photos/cat/b.png", "photos/test/c.png"})
+    write_file(dir / file, png(noise_image(4, 4, 3, 1)));
+  const auto set = open_dataset("auto", dir / "photos", "train");
+  EXPECT_EQ(set->class_names(), (std::vector<std::string>{"cat", "test"}));
+  EXPECT_EQ(set->size(), 3);
+}
+
+TEST(Folder, splits_go_by_many_names) {
+  const auto image = png(noise_image(4, 4, 3, 1));
+  for (const char* val : {"val", "valid", "validation", "dev", "Val"}) {
+    const TempDir dir;
+    for (const std::string split : {"train", val, "test"})
+      for (const char* file : {"/a/1.png", "/b/2.png"}) write_file(dir / (split + file), image);
+    const DataLayout layout = find_layout("auto", dir.path());
+    EXPECT_TRUE(layout.has("train") && layout.has("val") && layout.has("test")) << val;
+    EXPECT_EQ(open_split(layout, "val")->size(), 2) << val;
+    // Without labels a test is passed over, and val stands in for it.
+    const TempDir bare;
+    for (const std::string split : {"train", val})
+      for (const char* file : {"/a/1.png", "/b/2.png"}) write_file(bare / (split + file), image);
+    write_file(bare / "test/images/3.png", image);
+    const DataLayout unlabelled = find_layout("auto", bare.path());
+    EXPECT_FALSE(unlabelled.has("test")) << val;
+    EXPECT_NE(unlabelled.notes.at(0).find("test has no labels"), std::string::npos);
+    EXPECT_EQ(open_dataset("auto", bare.path(), "test")->size(), 2);
+  }
+  const TempDir twice;
+  for (const char* split : {"train", "val", "valid"}) write_file(twice / split / "a/1.png", image);
+  expect_error([&] { find_layout("auto", twice.path()); }, {"val", "valid", "rename one"});
 }
 
 TEST(Folder, missing_split) {
@@ -128,7 +199,7 @@ TEST(Folder, split_without_classes) {
   const TempDir dir;
   fs::create_directories(dir / "train");
   expect_error([&] { open_folder(dir.path(), "train"); }, {"train has no class folders"});
-  expect_error([&] { open_dataset("auto", dir.path(), "train"); }, {"no data set in"});
+  expect_error([&] { open_dataset("auto", dir.path(), "train"); }, {"train has no class folders"});
 }
 
 }  // namespace

@@ -330,7 +330,8 @@ TEST(OpenDataset, unknown_kind_and_split) {
   const TempDir dir;
   expect_error([&] { open_dataset("cifar11", dir.path(), "train"); },
                {"cifar11", "auto, cifar10, cifar100, mnist, fashion-mnist, folder"});
-  expect_error([&] { open_dataset("auto", dir.path(), "val"); }, {"\"val\"", "train and test"});
+  expect_error([&] { open_dataset("auto", dir.path(), "dev"); },
+               {"\"dev\"", "train, val and test"});
 }
 
 TEST(OpenDataset, several_kinds_in_one_folder) {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <span>
+
+#include "data/files.hpp"
 
 #include "support.hpp"
 
@@ -98,10 +101,59 @@ TEST(Image, empty_file) {
   expect_error([&] { decode_image(dir / "a.jpg"); }, {"a.jpg is empty"});
 }
 
-TEST(Image, neither_jpeg_nor_png) {
+TEST(Image, no_format_that_is_read) {
   const TempDir dir;
-  write_file(dir / "a.jpg", std::string("GIF89a and so on"));
-  expect_error([&] { decode_image(dir / "a.jpg"); }, {"a.jpg", "neither JPEG nor PNG"});
+  write_file(dir / "a.jpg", std::string("MIT licence and so on, for many bytes"));
+  expect_error([&] { decode_image(dir / "a.jpg"); }, {"a.jpg", "neither JPEG nor PNG", "WebP"});
+  write_file(dir / "b.jpg", std::string("GIF89a and so on"));
+  expect_error([&] { decode_image(dir / "b.jpg"); }, {"b.jpg", "damaged or truncated GIF"});
+}
+
+const std::filesystem::path golden = EXCITON_GOLDEN_DIR "/images";
+
+TEST(Image, every_format_has_the_same_pixels) {
+  for (const auto& [file, twin] : std::vector<std::pair<const char*, const char*>>{
+           {"formats.webp", "formats.png"},
+           {"formats.bmp", "formats.png"},
+           {"formats.ppm", "formats.png"},
+           {"formats.tif", "formats.png"},
+           {"formats_palette.gif", "formats_palette.png"},
+           {"formats_palette.bmp", "formats_palette.png"},
+           {"formats_grey.pgm", "formats_grey.png"},
+           {"formats_grey.tif", "formats_grey.png"},
+           {"formats_exif6.png", "formats_turned.png"},
+           {"formats_exif6.webp", "formats_turned.png"}}) {
+    const Image got = decode_image(golden / file), expected = decode_image(golden / twin);
+    EXPECT_EQ(got.height, expected.height) << file;
+    EXPECT_EQ(got.width, expected.width) << file;
+    EXPECT_EQ(got.pixels, expected.pixels) << file;
+    const auto bytes = read_file(golden / file);
+    const ImageHeader header = read_image_header(bytes, file);
+    EXPECT_EQ(header.size, (Size{expected.height, expected.width})) << file;
+  }
+}
+
+/// Every beginning of a file, and every file with a byte changed, is an image or one error.
+TEST(Image, damaged_files_of_every_format_end_in_an_error) {
+  for (const char* file : {"formats.webp", "formats.bmp", "formats.ppm", "formats.tif",
+                           "formats_palette.gif", "formats_palette.bmp", "formats_grey.pgm",
+                           "formats_grey.tif", "formats_exif6.png", "formats_exif6.webp"}) {
+    const auto bytes = read_file(golden / file);
+    const auto tried = [&](std::span<const std::uint8_t> part) {
+      try {
+        decode_image(part, file, 3);
+      } catch (const Error& error) {
+        ASSERT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
+      }
+    };
+    for (std::size_t n = 0; n < bytes.size(); ++n) tried(std::span(bytes).first(n));
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      for (const int flip : {1, 0x80, 0xff}) {
+        auto other = bytes;
+        other[i] = static_cast<std::uint8_t>(other[i] ^ flip);
+        tried(other);
+      }
+  }
 }
 
 TEST(Image, truncated_jpeg) {

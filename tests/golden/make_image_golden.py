@@ -71,6 +71,30 @@ def operations(image):
     }
 
 
+def formats(folder):
+    """One small picture in every format that is read, each losslessly, beside its pixels as PNG."""
+    y, x = numpy.mgrid[0:7, 0:11]
+    rgb = Image.fromarray(numpy.stack([x * 23, y * 36, (x * 7 + y * 5) % 256], 2).astype("uint8"))
+    palette, grey = rgb.quantize(16), rgb.convert("L")
+    rgb.save(folder / "formats.png")
+    palette.convert("RGB").save(folder / "formats_palette.png")
+    grey.save(folder / "formats_grey.png")
+    rgb.save(folder / "formats.webp", lossless=True)
+    rgb.save(folder / "formats.tif", compression="tiff_lzw")
+    for name in ("bmp", "ppm"):
+        rgb.save(folder / f"formats.{name}")
+    for name in ("gif", "bmp"):
+        palette.save(folder / f"formats_palette.{name}")
+    for name in ("pgm", "tif"):
+        grey.save(folder / f"formats_grey.{name}")
+    exif = Image.Exif()
+    exif[0x112] = 6
+    rgb.save(folder / "formats_exif6.png", exif=exif)
+    rgb.save(folder / "formats_exif6.webp", lossless=True, exif=exif)
+    turned = ImageOps.exif_transpose(Image.open(folder / "formats_exif6.png"))
+    turned.save(folder / "formats_turned.png")
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     image = picture(47, 61)
@@ -78,6 +102,7 @@ def main(folder):
     for name, result in resizes(image).items():
         result.save(folder / f"resize_{name}.png", optimize=True)
     jpegs(folder, image)
+    formats(folder)
     for name, result in operations(image.crop((0, 0, 40, 30))).items():
         result.save(folder / f"op_{name}.png", optimize=True)
 

@@ -8,26 +8,29 @@
 #include "data/dataset.hpp"
 #include "data/fingerprint.hpp"
 
-namespace exciton::apps {
+namespace exciton::data {
 
-class Subset final : public data::Dataset {
+class Subset final : public Dataset {
  public:
-  /// The images `indices` of `whole`. Errors: one that is not there.
-  Subset(std::shared_ptr<const data::Dataset> whole, std::vector<std::int64_t> indices)
-      : whole_(std::move(whole)), indices_(std::move(indices)) {
+  /// The images `indices` of `whole`. `what` they are for ends the description. Errors: one that is
+  /// not there.
+  Subset(std::shared_ptr<const Dataset> whole, std::vector<std::int64_t> indices,
+         std::string what = "")
+      : whole_(std::move(whole)), indices_(std::move(indices)), what_(std::move(what)) {
     for (const std::int64_t i : indices_)
       check(i >= 0 && i < whole_->size(), "data: image ", i, " of ", whole_->size(), " in ",
             whole_->description());
   }
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   std::int64_t label(std::int64_t i) const override { return whole_->label(at(i)); }
-  void read(std::int64_t i, data::Image& out) const override { whole_->read(at(i), out); }
-  void read_view(std::int64_t i, const data::Framing& framing, data::Image& out) const override {
+  void read(std::int64_t i, Image& out) const override { whole_->read(at(i), out); }
+  void read_view(std::int64_t i, const Framing& framing, Image& out) const override {
     whole_->read_view(at(i), framing, out);
   }
   bool fetch(std::int64_t i, std::vector<std::uint8_t>& out) const override {
     return whole_->fetch(at(i), out);
   }
+  void will_read(std::int64_t i) const override { whole_->will_read(at(i)); }
   std::string name(std::int64_t i) const override { return whole_->name(at(i)); }
   const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
   std::int64_t channels() const override { return whole_->channels(); }
@@ -36,14 +39,17 @@ class Subset final : public data::Dataset {
     return data::hashed(whole_->fingerprint(), indices_.data(),
                         indices_.size() * sizeof(std::int64_t));
   }
+  const data::LeftOut& left_out() const override { return whole_->left_out(); }
   std::string description() const override {
-    return std::to_string(size()) + " of " + whole_->description();
+    return std::to_string(size()) + " of " + whole_->description() +
+           (what_.empty() ? "" : ", " + what_);
   }
 
  private:
   std::int64_t at(std::int64_t i) const { return indices_[static_cast<std::size_t>(i)]; }
-  std::shared_ptr<const data::Dataset> whole_;
+  std::shared_ptr<const Dataset> whole_;
   std::vector<std::int64_t> indices_;
+  std::string what_;
 };
 
 /// `count` numbers spread evenly over 0 .. size - 1 (all of them when count is 0 or too large).
@@ -54,4 +60,4 @@ inline std::vector<std::int64_t> spread(std::int64_t size, std::int64_t count) {
   return out;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::data

@@ -1,0 +1,146 @@
+#include "data/listing.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace exciton::data {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::array<std::string_view, 15> read_endings{".jpg",  ".jpeg", ".jpe", ".jfif", ".png",
+                                                        ".webp", ".gif",  ".bmp", ".dib",  ".tif",
+                                                        ".tiff", ".ppm",  ".pgm", ".pbm",  ".pnm"};
+constexpr std::array<std::string_view, 18> other_image_endings{
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".psd", ".svg",
+    ".ico",  ".exr",  ".hdr",  ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw"};
+
+/// ".jpg" of "x/a.b.JPG"; empty without a dot.
+std::string ending_of(std::string_view name) {
+  const auto dot = name.rfind('.');
+  if (dot == std::string_view::npos || name.find('/', dot) != std::string_view::npos) return "";
+  std::string out(name.substr(dot));
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::string_view last_part(std::string_view name) {
+  return name.substr(name.rfind('/') + 1);  // npos + 1 is 0
+}
+
+template <std::size_t n>
+bool has(const std::array<std::string_view, n>& endings, std::string_view ending) {
+  return std::find(endings.begin(), endings.end(), ending) != endings.end();
+}
+
+/// What tells one folder of the system from another, by whatever path it was reached.
+using FolderId = std::pair<dev_t, ino_t>;
+FolderId id_of(const fs::path& dir) {
+  struct stat status {};
+  const bool known = ::stat(dir.c_str(), &status) == 0;
+  return known ? FolderId{status.st_dev, status.st_ino} : FolderId{0, 0};
+}
+
+/// Calls each(name, is_folder) for what lies in `dir`, in the order of the system.
+template <class F>
+void for_each_entry(const fs::path& dir, F&& each) {
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+    std::error_code none;
+    each(it->path().filename().string(), it->is_directory(none));
+  }
+  check(!error, "data: cannot list ", dir.string(), ": ", error.message());
+}
+
+class Walk {
+ public:
+  Walk(const fs::path& root, std::string prefix, LeftOut& left_out, const fs::path& used)
+      : root_(root), prefix_(std::move(prefix)), left_out_(left_out), used_(used) {}
+
+  std::vector<std::string> images() {
+    visit("");
+    std::sort(images_.begin(), images_.end());
+    std::sort(others_.begin(), others_.end());
+    for (const auto& [name, reason] : others_)
+      if (root_ / name != used_) left_out_.add(reason, prefix_ + name);
+    return std::move(images_);
+  }
+
+ private:
+  void visit(const std::string& below) {
+    const fs::path dir = below.empty() ? root_ : root_ / below;
+    const FolderId id = id_of(dir);
+    if (std::find(around_.begin(), around_.end(), id) != around_.end()) {
+      others_.emplace_back(below, "a link to a folder around it");
+      return;
+    }
+    around_.push_back(id);
+    std::vector<std::string> folders;
+    for_each_entry(dir, [&](const std::string& name, bool is_folder) {
+      const std::string path = below.empty() ? name : below + '/' + name;
+      if (is_folder && !name.starts_with('.'))
+        folders.push_back(path);
+      else if (std::string reason = reason_to_leave_out(name); !reason.empty())
+        others_.emplace_back(path, std::move(reason));
+      else
+        images_.push_back(path);
+    });
+    for (const std::string& folder : folders) visit(folder);
+    around_.pop_back();
+  }
+
+  const fs::path root_;
+  const std::string prefix_;
+  LeftOut& left_out_;
+  const fs::path used_;
+  std::vector<FolderId> around_;  // the folders that are being listed, from the root on
+  std::vector<std::string> images_;
+  std::vector<std::pair<std::string, std::string>> others_;  // path and reason
+};
+
+}  // namespace
+
+bool is_image_name(std::string_view name) { return reason_to_leave_out(name).empty(); }
+
+std::string reason_to_leave_out(std::string_view name) {
+  if (last_part(name).starts_with('.')) return "hidden";
+  const std::string ending = ending_of(name);
+  if (has(read_endings, ending)) return "";
+  if (has(other_image_endings, ending)) return "an image format that is not read (" + ending + ")";
+  constexpr std::size_t longest = 16;  // longer ones are names with a dot somewhere
+  return ending.empty() || ending.size() > longest ? "without the ending of an image"
+                                                   : "ending " + ending + " is no image's";
+}
+
+std::vector<std::string> image_files(const fs::path& dir, const std::string& prefix,
+                                     LeftOut& left_out, const fs::path& used) {
+  return Walk(dir, prefix, left_out, used).images();
+}
+
+void leave_out_files(const fs::path& dir, const std::string& prefix, LeftOut& left_out) {
+  std::vector<std::string> names;
+  for_each_entry(dir, [&](std::string name, bool is_folder) {
+    if (!is_folder) names.push_back(std::move(name));
+  });
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    const std::string reason = reason_to_leave_out(name);
+    left_out.add(reason.empty() ? "beside the class folders" : reason, prefix + name);
+  }
+}
+
+std::vector<std::string> folders_in(const fs::path& dir) {
+  std::vector<std::string> names;
+  for_each_entry(dir, [&](std::string name, bool is_folder) {
+    if (is_folder && !name.starts_with('.')) names.push_back(std::move(name));
+  });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace exciton::data

@@ -1,0 +1,36 @@
+/// The image files of a folder, and what else lies there.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/left_out.hpp"
+
+namespace exciton::data {
+
+/// True for a name that ends as images do that are read (data/image.hpp), in any case, and does not
+/// begin with a dot. What the file holds is told by its contents when it is read.
+bool is_image_name(std::string_view name);
+
+/// Why a file of this name is no image of a data set: hidden, a format that is not read, another
+/// ending. Empty for the name of an image.
+std::string reason_to_leave_out(std::string_view name);
+
+/// Paths, relative to `dir`, of every image file in it and in the folders below, in byte order.
+/// Folders whose names begin with a dot are passed over; symbolic links are followed, but for those
+/// that lead back to a folder around them. Files that are no images go to `left_out`, under
+/// `prefix` and their path, but for `used`, a file that has served already. Errors: a folder that
+/// cannot be listed.
+std::vector<std::string> image_files(const std::filesystem::path& dir, const std::string& prefix,
+                                     LeftOut& left_out, const std::filesystem::path& used = {});
+
+/// Adds the files that lie directly in `dir` to `left_out`: images as "beside the
+/// class folders", others as what they are. Errors: as image_files.
+void leave_out_files(const std::filesystem::path& dir, const std::string& prefix,
+                     LeftOut& left_out);
+
+/// Names of the folders in `dir`, in byte order, without hidden ones. Errors: as image_files.
+std::vector<std::string> folders_in(const std::filesystem::path& dir);
+
+}  // namespace exciton::data
