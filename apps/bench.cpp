@@ -88,7 +88,7 @@ int run_floor(const BenchArguments& args, Workload& w) {
     json["ms_total"] = floor.total();
     json["ms_total_whole_batch"] = whole;
     json["ms_total_pieces"] = pieces;
-    std::cout << json.dump() << std::endl;
+    std::cout << to_text(json) << std::endl;
     return 0;
   }
   print_description(args, w);
@@ -144,7 +144,7 @@ int run(const BenchArguments& args) {
       json["first_loss"] = losses->first;
       json["last_loss"] = losses->last;
     }
-    std::cout << json.dump() << std::endl;
+    std::cout << to_text(json) << std::endl;
     return 0;
   }
   print_description(args, w);

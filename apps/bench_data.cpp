@@ -186,7 +186,7 @@ int run(const BenchDataArguments& args) {
       json["stages"][name] = {{"ms_per_image", 1e3 * spent.seconds / n},
                               {"cpu_ms_per_image", 1e3 * spent.processor / n},
                               {"images_per_second_per_core", per_second(n, spent.seconds)}};
-    std::cout << json.dump() << std::endl;
+    std::cout << to_text(json) << std::endl;
     return 0;
   }
   std::printf("%s\n%lld images to %lld x %lld, batch %lld, %s\n\n", set->description().c_str(),

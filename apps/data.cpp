@@ -212,12 +212,11 @@ int info(const InfoArguments& args) {
   if (args.json) {
     Json splits = Json::array();
     for (const SplitReport& split : report.splits) splits.push_back(to_json(split));
-    std::cout << Json{{"dir", args.dir},
-                      {"data_set", report.classes},
-                      {"splits", splits},
-                      {"notes", report.notes},
-                      {"errors", report.errors}}
-                     .dump(-1, ' ', false, Json::error_handler_t::replace)
+    std::cout << to_text(Json{{"dir", args.dir},
+                              {"data_set", report.classes},
+                              {"splits", splits},
+                              {"notes", report.notes},
+                              {"errors", report.errors}})
               << std::endl;
   } else {
     for (const SplitReport& split : report.splits) print(split, report.classes);

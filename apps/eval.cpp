@@ -49,13 +49,8 @@ std::int64_t batch_of(const TrainedModel& trained, const EvalArguments& args) {
 Evaluation evaluate_plain(const TrainedModel& trained, std::shared_ptr<const data::Dataset> set,
                           const EvalArguments& args,
                           const std::function<void(std::int64_t)>& each) {
-  data::LoaderOptions options;
-  options.batch = batch_of(trained, args);
-  options.shuffle = options.drop_last = false;
-  options.workers = static_cast<int>(trained.recipe.data.workers);
-  options.dtype = activation_dtype(trained.recipe.dtype);
-  options.skip_errors = trained.recipe.data.skip_errors;
-  data::Loader loader(set, trained.facts.evaluation(), options);
+  data::Loader loader(set, trained.facts.evaluation(),
+                      evaluation_loading(trained.recipe, *set, batch_of(trained, args)));
   return evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
     each(images);
     return true;
@@ -105,8 +100,12 @@ void print_table(const std::vector<TrainedModel>& models, const data::Dataset& s
   std::printf("%-*s  images  top-1 %%\n", static_cast<int>(width), "class");
   for (std::size_t c = 0; c < result.classes().size(); ++c) {
     const Evaluation::Class& own = result.classes()[c];
-    std::printf("%-*s  %6lld  %7.2f\n", static_cast<int>(width), set.class_names()[c].c_str(),
-                static_cast<long long>(own.images), 100 * own.top1());
+    std::printf("%-*s  %6lld  ", static_cast<int>(width), set.class_names()[c].c_str(),
+                static_cast<long long>(own.images));
+    if (own.images > 0)
+      std::printf("%7.2f\n", 100 * own.top1());
+    else
+      std::printf("      -\n");  // there is nothing to be right about
   }
 }
 
@@ -124,9 +123,10 @@ Json to_json(const std::vector<TrainedModel>& models, const data::Dataset& set,
     members.push_back(member);
   }
   for (std::size_t c = 0; c < result.classes().size(); ++c)
-    classes.push_back({{"class", set.class_names()[c]},
-                       {"images", result.classes()[c].images},
-                       {"top1", result.classes()[c].top1()}});
+    classes.push_back(
+        {{"class", set.class_names()[c]},
+         {"images", result.classes()[c].images},
+         {"top1", result.classes()[c].images > 0 ? Json(result.classes()[c].top1()) : Json()}});
   return {{"models", members},         {"data", set.description()},
           {"images", result.images()}, {"skipped_images", result.skipped()},
           {"top1", result.top1()},     {"top5", result.top5()},
@@ -146,7 +146,7 @@ int run(const EvalArguments& args) {
                                          : evaluate_ensemble(models, *set, args, each);
   progress.clear();
   if (args.json)
-    std::cout << to_json(models, *set, args, result).dump() << std::endl;
+    std::cout << to_text(to_json(models, *set, args, result)) << std::endl;
   else
     print_table(models, *set, args, result);
   return 0;

@@ -430,7 +430,7 @@ int run(const InspectArguments& args) {
     write_page(args.out, "Gates of " + trained.model.name, "inspect.js",
                to_json(args, trained, *set, found, true));
   if (args.json) {
-    std::cout << to_json(args, trained, *set, found, false).dump() << std::endl;
+    std::cout << to_text(to_json(args, trained, *set, found, false)) << std::endl;
     return 0;
   }
   if (args.out.empty()) print(trained, *set, found);

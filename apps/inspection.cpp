@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "apps/evaluate.hpp"
+#include "apps/run_state.hpp"
 #include "core/error.hpp"
 #include "data/files.hpp"
 #include "data/image.hpp"
@@ -56,12 +57,8 @@ class Inspector {
 
  private:
   data::Loader loader(std::shared_ptr<const data::Dataset> set, bool shuffle) const {
-    data::LoaderOptions load;
-    load.batch = std::min<std::int64_t>(trained_.recipe.data.batch, set->size());
+    data::LoaderOptions load = evaluation_loading(trained_.recipe, *set);
     load.shuffle = shuffle;
-    load.drop_last = false;
-    load.workers = static_cast<int>(trained_.recipe.data.workers);
-    load.dtype = dtype_;
     return {std::move(set), trained_.facts.evaluation(), load};
   }
 

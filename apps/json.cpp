@@ -146,9 +146,12 @@ std::string kind_of(const Json& value) {
   }
 }
 
+std::string to_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string shown(const Json& value) {
-  return kind_of(value) + " (" +
-         shortened(value.dump(-1, ' ', false, Json::error_handler_t::replace), 40) + ")";
+  return kind_of(value) + " (" + shortened(to_text(value), 40) + ")";
 }
 
 const Json* find_at(const Json& json, const std::string& path) {

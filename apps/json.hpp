@@ -31,6 +31,9 @@ Json read_json(const std::filesystem::path& path);
 
 /// "a string", "a number", ... : what a value is, for error messages.
 std::string kind_of(const Json& value);
+/// The document on one line. What is not UTF-8, such as a file's name, is shown with replacement
+/// characters.
+std::string to_text(const Json& json);
 /// A value as shown in an error: its kind and its beginning, on one line.
 std::string shown(const Json& value);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <numeric>
@@ -12,6 +13,7 @@
 #include "apps/run_state.hpp"
 #include "data/files.hpp"
 #include "data/image.hpp"
+#include "data/listing.hpp"
 #include "data/resize.hpp"
 
 namespace exciton::apps {
@@ -80,8 +82,34 @@ std::vector<Guess> predict(const TrainedModel& trained, const std::string& path)
 int run(const PredictArguments& args) {
   const TrainedModel trained = load_trained(args.run);
   Json results = Json::array();
+  std::size_t failed = 0;
+  std::vector<std::string> images;
   for (const std::string& path : args.images) {
-    const std::vector<Guess> guesses = predict(trained, path);
+    std::error_code none;
+    if (!std::filesystem::is_directory(path, none)) {
+      images.push_back(path);
+      continue;
+    }
+    data::LeftOut left_out;
+    for (const std::string& file : data::image_files(path, path + '/', left_out))
+      images.push_back((std::filesystem::path(path) / file).string());
+    for (const std::string& line : left_out.lines())
+      std::cerr << "exciton: " << path << ": " << line << std::endl;
+  }
+  check(!images.empty(), "predict: no images in ", args.images.front());
+  for (const std::string& path : images) {
+    std::vector<Guess> guesses;
+    try {
+      guesses = predict(trained, path);
+    } catch (const Error& error) {
+      ++failed;  // the others are looked at all the same
+      if (args.json)
+        results.push_back({{"image", path}, {"error", error.what()}});
+      else
+        std::fflush(stdout);
+      std::cerr << "exciton: " << error.what() << std::endl;
+      continue;
+    }
     if (args.json) {
       Json top5 = Json::array();
       for (const Guess& guess : guesses)
@@ -93,8 +121,11 @@ int run(const PredictArguments& args) {
     for (const Guess& guess : guesses)
       std::printf("  %6.2f %%  %s\n", 100 * guess.probability, guess.name.c_str());
   }
-  if (args.json) std::cout << results.dump() << std::endl;
-  return 0;
+  if (args.json) std::cout << to_text(results) << std::endl;
+  if (failed > 1)
+    std::cerr << "exciton: " << failed << " of " << images.size()
+              << " images could not be looked at" << std::endl;
+  return failed == 0 ? 0 : exit_error;
 }
 
 }  // namespace
@@ -104,7 +135,10 @@ void add_predict(CLI::App& program, Action& action) {
   CLI::App* command = program.add_subcommand("predict", "What a trained model sees in images");
   command->add_option("RUN", args->run, "a run folder (its newest checkpoint) or a checkpoint file")
       ->required();
-  command->add_option("IMAGE", args->images, "JPEG or PNG files, of any size")->required();
+  command
+      ->add_option("IMAGE", args->images,
+                   "folders, or image files of any format that is read, of any size")
+      ->required();
   command->add_flag("--json", args->json, "print one JSON array");
   command->footer("Example:\n  exciton predict runs/first cat.jpg ship.png");
   command->callback([args, &action] { action = [args] { return run(*args); }; });

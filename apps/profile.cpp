@@ -371,7 +371,7 @@ int run(const ProfileArguments& args) {
   p.peak_gflops = w.precision.dtype == DType::bf16 ? p.peaks.bf16_gflops : p.peaks.f32_gflops;
 
   if (args.json)
-    std::cout << to_json(args, w, p).dump() << std::endl;
+    std::cout << to_text(to_json(args, w, p)) << std::endl;
   else
     print_table(args, w, p);
   return 0;

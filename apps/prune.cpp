@@ -48,11 +48,8 @@ Json to_json(const Measured& m) {
 Measured measure(nn::Model& model, const TrainedModel& facts_of,
                  const std::shared_ptr<const data::Dataset>& test) {
   Measured out;
-  data::LoaderOptions load;
-  load.batch = std::min<std::int64_t>(facts_of.recipe.data.batch, test->size());
-  load.shuffle = load.drop_last = false;
-  load.dtype = activation_dtype(facts_of.recipe.dtype);
-  data::Loader loader(test, facts_of.facts.evaluation(), load);
+  data::Loader loader(test, facts_of.facts.evaluation(),
+                      evaluation_loading(facts_of.recipe, *test));
   const Evaluation result = evaluate(*model.net, loader, test->classes());
   out.top1 = result.top1();
   out.loss = result.loss();
@@ -149,7 +146,7 @@ int run(const PruneArguments& args) {
               {"threads", num_threads()}, {"before", to_json(before)},
               {"after", to_json(after)}};
     if (tuned) json["fine_tuned"] = to_json(*tuned);
-    std::cout << json.dump() << std::endl;
+    std::cout << to_text(json) << std::endl;
     return 0;
   }
   std::printf("%s, about %.0f %% of the channels kept: widths", trained.model.name.c_str(),

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "apps/gate_stats.hpp"
+#include "apps/run_state.hpp"
 #include "core/error.hpp"
 #include "data/loader.hpp"
 #include "data/subset.hpp"
@@ -126,11 +127,8 @@ class Pruner {
   std::vector<std::vector<double>> mean_gates(const std::shared_ptr<const data::Dataset>& set,
                                               std::int64_t images) {
     const auto chosen = std::make_shared<data::Subset>(set, data::spread(set->size(), images));
-    data::LoaderOptions load;
-    load.batch = std::min<std::int64_t>(trained_.recipe.data.batch, chosen->size());
-    load.shuffle = load.drop_last = false;
-    load.dtype = activation_dtype(trained_.recipe.dtype);
-    data::Loader loader(chosen, trained_.facts.evaluation(), load);
+    data::Loader loader(chosen, trained_.facts.evaluation(),
+                        evaluation_loading(trained_.recipe, *chosen));
     nn::set_training(*trained_.model.net, false);
     const nn::GateRecorder recorder(*trained_.model.net);
     GateStats stats(set->classes());

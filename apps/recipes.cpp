@@ -143,7 +143,7 @@ int run(const RecipesArguments& args) {
     progress.clear();
   }
   if (args.json)
-    std::cout << to_json(all).dump() << std::endl;
+    std::cout << to_text(to_json(all)) << std::endl;
   else
     print_table(all, args.count);
   return 0;

@@ -90,7 +90,7 @@ int run(const ReportArguments& args) {
   }
   if (!args.out.empty()) write_page(args.out, "Training runs", "report.js", {{"runs", all}});
   if (args.json) {
-    std::cout << Json{{"runs", all}}.dump() << std::endl;
+    std::cout << to_text(Json{{"runs", all}}) << std::endl;
     return 0;
   }
   std::size_t width = 3;

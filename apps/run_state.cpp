@@ -198,4 +198,15 @@ TrainedModel load_trained(const fs::path& run_or_checkpoint) {
   return out;
 }
 
+data::LoaderOptions evaluation_loading(const Recipe& recipe, const data::Dataset& set,
+                                       std::int64_t batch) {
+  data::LoaderOptions out;
+  out.batch = std::min(batch > 0 ? batch : recipe.data.batch, set.size());
+  out.shuffle = out.drop_last = false;
+  out.workers = static_cast<int>(recipe.data.workers);
+  out.dtype = activation_dtype(recipe.dtype);
+  out.skip_errors = recipe.data.skip_errors;
+  return out;
+}
+
 }  // namespace exciton::apps

@@ -11,6 +11,7 @@
 #include "apps/run_folder.hpp"
 #include "data/augment.hpp"
 #include "data/dataset.hpp"
+#include "data/loader.hpp"
 #include "nn/registry.hpp"
 #include "optim/ema.hpp"
 
@@ -69,5 +70,10 @@ struct TrainedModel {
 
 /// The newest checkpoint of a run folder, or the given one; averaged weights when the run has them.
 TrainedModel load_trained(const std::filesystem::path& run_or_checkpoint);
+
+/// How a trained model's images are loaded to be looked at, by every command alike: in their order,
+/// all of them, with the recipe's batch (`batch`, where it is given), workers, type and on_error.
+data::LoaderOptions evaluation_loading(const Recipe& recipe, const data::Dataset& set,
+                                       std::int64_t batch = 0);
 
 }  // namespace exciton::apps

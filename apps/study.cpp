@@ -305,7 +305,7 @@ int run(const StudyArguments& args) {
     std::cout << "Wrote study.md, study.csv, study.json and study.html in " << out.string()
               << std::endl;
   }
-  if (args.json) std::cout << to_json(study, false).dump() << std::endl;
+  if (args.json) std::cout << to_text(to_json(study, false)) << std::endl;
   return 0;
 }
 

@@ -82,7 +82,7 @@ int run(const SummaryArguments& args) {
   nn::Model model = nn::make_model(recipe.name, options);
   const nn::Summary summary = nn::summarize(model, args.image);
   if (args.json)
-    std::cout << to_json(summary).dump() << std::endl;
+    std::cout << to_text(to_json(summary)) << std::endl;
   else
     print_table(summary);
   return 0;

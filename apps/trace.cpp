@@ -174,7 +174,7 @@ int run(const TraceArguments& args) {
   names.walk(net);
   const Traced traced = step(net, w);
   if (args.json)
-    std::cout << to_json(traced, names, w).dump() << std::endl;
+    std::cout << to_text(to_json(traced, names, w)) << std::endl;
   else
     print(traced, names, w);
   return 0;

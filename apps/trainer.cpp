@@ -14,7 +14,6 @@
 #include "apps/gate_stats.hpp"
 #include "apps/interrupt.hpp"
 #include "apps/progress.hpp"
-#include "apps/run_data.hpp"
 #include "apps/run_folder.hpp"
 #include "apps/run_state.hpp"
 #include "apps/tensorboard.hpp"
@@ -608,13 +607,7 @@ class Trainer {
     const fs::path path = best ? folder_.best() : folder_.checkpoint({recipe_.epochs, 0});
     TrainedModel chosen = load_trained(path);
     const auto& set = final_set_;
-    data::LoaderOptions load;
-    load.batch = std::min<std::int64_t>(recipe_.data.batch, set->size());
-    load.workers = static_cast<int>(recipe_.data.workers);
-    load.skip_errors = recipe_.data.skip_errors;
-    load.dtype = activation_dtype(recipe_.dtype);
-    load.shuffle = load.drop_last = false;
-    data::Loader loader(set, chosen.facts.evaluation(), load);
+    data::Loader loader(set, chosen.facts.evaluation(), evaluation_loading(recipe_, *set));
     const Evaluation found =
         evaluate(*chosen.model.net, loader, static_cast<std::int64_t>(facts_.class_names.size()));
     const std::int64_t epoch = best ? best_.epoch : recipe_.epochs;

@@ -168,6 +168,7 @@ std::shared_ptr<const Dataset> open_folder(const fs::path& dir, const std::strin
   else
     add_classes(*split, below, classes, train, index, left_out);
   check(index.size() > 0, "folder: ", split->root.string(), " has no images");
+  for (std::string& one : classes) one = as_utf8(one);
   const std::string what = described("folder " + name, index.size(), dir);
   return in_memory_if_small(
       std::make_shared<FileDataset>(layout.base, std::move(index), std::move(classes), what,

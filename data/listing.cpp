@@ -29,10 +29,6 @@ std::string ending_of(std::string_view name) {
   return out;
 }
 
-std::string_view last_part(std::string_view name) {
-  return name.substr(name.rfind('/') + 1);  // npos + 1 is 0
-}
-
 template <std::size_t n>
 bool has(const std::array<std::string_view, n>& endings, std::string_view ending) {
   return std::find(endings.begin(), endings.end(), ending) != endings.end();
@@ -105,6 +101,10 @@ class Walk {
 
 }  // namespace
 
+std::string_view last_part(std::string_view name) {
+  return name.substr(name.rfind('/') + 1);  // npos + 1 is 0
+}
+
 bool is_image_name(std::string_view name) { return reason_to_leave_out(name).empty(); }
 
 std::string reason_to_leave_out(std::string_view name) {
@@ -132,6 +132,41 @@ void leave_out_files(const fs::path& dir, const std::string& prefix, LeftOut& le
     const std::string reason = reason_to_leave_out(name);
     left_out.add(reason.empty() ? "beside the class folders" : reason, prefix + name);
   }
+}
+
+std::string as_utf8(const std::string& name) {
+  const auto byte = [&](std::size_t i) {
+    return i < name.size() ? static_cast<unsigned char>(name[i]) : 0u;
+  };
+  bool valid = true;
+  for (std::size_t i = 0; i < name.size() && valid;) {
+    const unsigned first = byte(i);
+    const std::size_t more = first < 0x80                    ? 0
+                             : first >= 0xC2 && first < 0xE0 ? 1
+                             : first >= 0xE0 && first < 0xF0 ? 2
+                             : first >= 0xF0 && first < 0xF5 ? 3
+                                                             : 4;
+    valid = more < 4;
+    for (std::size_t k = 1; k <= more && valid; ++k) valid = (byte(i + k) & 0xC0) == 0x80;
+    // Not the shortest form, half a pair, or beyond the last character.
+    const unsigned second = byte(i + 1);
+    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
+        (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90))
+      valid = false;
+    i += more + 1;
+  }
+  if (valid) return name;
+  std::string out;
+  for (const char c : name) {
+    const auto value = static_cast<unsigned char>(c);
+    if (value < 0x80) {
+      out += c;
+    } else {
+      out += static_cast<char>(0xC0 | value >> 6);
+      out += static_cast<char>(0x80 | (value & 0x3F));
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> folders_in(const fs::path& dir) {

@@ -13,6 +13,9 @@ namespace exciton::data {
 /// begin with a dot. What the file holds is told by its contents when it is read.
 bool is_image_name(std::string_view name);
 
+/// What follows the last slash.
+std::string_view last_part(std::string_view name);
+
 /// Why a file of this name is no image of a data set: hidden, a format that is not read, another
 /// ending. Empty for the name of an image.
 std::string reason_to_leave_out(std::string_view name);
@@ -29,6 +32,10 @@ std::vector<std::string> image_files(const std::filesystem::path& dir, const std
 /// class folders", others as what they are. Errors: as image_files.
 void leave_out_files(const std::filesystem::path& dir, const std::string& prefix,
                      LeftOut& left_out);
+
+/// The name itself where it is UTF-8; else as if its bytes were Latin-1, which they then mostly
+/// are. Names of classes are kept so: logs, checkpoints and pages are UTF-8.
+std::string as_utf8(const std::string& name);
 
 /// Names of the folders in `dir`, in byte order, without hidden ones. Errors: as image_files.
 std::vector<std::string> folders_in(const std::filesystem::path& dir);

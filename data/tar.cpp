@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <string_view>
+#include <unordered_map>
 
 #include "core/error.hpp"
 
@@ -75,9 +77,20 @@ std::string pax_value(std::string_view records, std::string_view key) {
 
 }  // namespace
 
-void for_each_member(const OpenFile& file, const std::function<void(TarMember)>& each) {
+namespace {
+
+using Each = std::function<void(TarMember)>;
+using Other = std::function<void(const std::string&, const std::string&)>;
+
+/// "./a/b" and "a//b" as "a/b".
+std::string plain(const std::string& name) {
+  return std::filesystem::path(name).lexically_normal().string();
+}
+
+void walk(const OpenFile& file, bool links, const Each& each, const Other& other) {
   const std::string who = "tar: " + file.path().string() + ", byte ";
-  std::string long_name;  // of the next member
+  std::string long_name, long_target;                  // of the next member
+  std::unordered_map<std::string, TarMember> by_name;  // filled when a hard link comes
   Header header;
   for (std::uint64_t at = 0; file.bytes() >= block && at <= file.bytes() - block;) {
     file.read(at, block, header.data());
@@ -91,17 +104,50 @@ void for_each_member(const OpenFile& file, const std::function<void(TarMember)>&
     const auto bytes = static_cast<std::uint64_t>(size);
     at = data + (bytes + block - 1) / block * block;
     const auto type = static_cast<char>(header[156]);
-    if (type == 'L' || type == 'x') {
+    if (type == 'L' || type == 'K' || type == 'x') {
       check(bytes <= longest_name, who, data, ": a name of ", bytes, " bytes");
       std::string text(bytes, '\0');
       file.read(data, bytes, reinterpret_cast<std::uint8_t*>(text.data()));
-      long_name = type == 'x' ? pax_value(text, "path") : text.substr(0, text.find('\0'));
+      if (type == 'x') {
+        check(pax_value(text, "GNU.sparse.major").empty() &&
+                  pax_value(text, "GNU.sparse.size").empty(),
+              who, data, ": ", pax_value(text, "GNU.sparse.name"),
+              " is a sparse file, which is not read; make the tar without --sparse");
+        long_name = pax_value(text, "path");
+        long_target = pax_value(text, "linkpath");
+      } else {
+        (type == 'L' ? long_name : long_target) = text.substr(0, text.find('\0'));
+      }
       continue;
     }
-    if (type == '0' || type == '\0')
-      each({long_name.empty() ? ustar_name(header) : long_name, data, bytes});
+    const std::string name = long_name.empty() ? ustar_name(header) : long_name;
+    const std::string target =
+        long_target.empty() ? std::string(text_of(header, 157, 100)) : long_target;
     long_name.clear();
+    long_target.clear();
+    check(type != 'S', who, data, ": ", name,
+          " is a sparse file, which is not read; make the tar without --sparse");
+    if (type == '0' || type == '\0' || type == '7') {
+      each({name, data, bytes});
+    } else if (type == '1' && links) {
+      if (by_name.empty())
+        walk(file, false, [&](const TarMember& m) { by_name.emplace(plain(m.name), m); }, {});
+      const auto found = by_name.find(plain(target));
+      check(found != by_name.end(), who, data, ": ", name, " is a link to ", target,
+            ", which is not in the file");
+      each({name, found->second.offset, found->second.bytes});
+    } else if (type == '2' && other) {
+      other(name, "a symbolic link");
+    } else if (other && type != '5' && type != 'g' && type != '1') {
+      other(name, std::string("a member of type ") + type);
+    }
   }
+}
+
+}  // namespace
+
+void for_each_member(const OpenFile& file, const Each& each, const Other& other) {
+  walk(file, true, each, other);
 }
 
 }  // namespace exciton::data

@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <charconv>
+#include <deque>
+#include <mutex>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "data/file_dataset.hpp"
@@ -20,13 +23,39 @@ struct Place {
   std::uint32_t bytes = 0, shard = 0;
 };
 
+/// Tar files that are read in place, of which only some are open at a time: a set may have more of
+/// them than a process may have files. Thread-safe.
+class Shards {
+ public:
+  explicit Shards(std::vector<fs::path> paths) : paths_(std::move(paths)), open_(paths_.size()) {}
+  std::shared_ptr<const OpenFile> at(std::size_t shard) const {
+    const std::scoped_lock lock(mutex_);
+    if (open_[shard]) return open_[shard];
+    auto file = std::make_shared<const OpenFile>(paths_[shard]);
+    constexpr std::size_t most = 128;
+    if (order_.size() >= most) {
+      open_[order_.front()].reset();  // who reads from it still holds it
+      order_.pop_front();
+    }
+    order_.push_back(shard);
+    return open_[shard] = std::move(file);
+  }
+
+ private:
+  std::vector<fs::path> paths_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::shared_ptr<const OpenFile>> open_;
+  mutable std::deque<std::size_t> order_;  ///< of those that are open, the oldest first
+};
+
 /// Images in tar files.
 class TarDataset final : public FileDataset {
  public:
   TarDataset(const fs::path& root, FileIndex index, std::vector<std::string> class_names,
-             const std::string& description, std::vector<OpenFile> shards,
+             const std::string& description, LeftOut left_out, std::vector<fs::path> shards,
              std::vector<Place> places)
-      : FileDataset(root, std::move(index), std::move(class_names), description),
+      : FileDataset(root, std::move(index), std::move(class_names), description,
+                    std::move(left_out)),
         shards_(std::move(shards)),
         places_(std::move(places)) {}
 
@@ -34,17 +63,17 @@ class TarDataset final : public FileDataset {
     check_index(index);
     const Place& place = places_[static_cast<std::size_t>(index)];
     out.resize(place.bytes);
-    shards_[place.shard].read(place.offset, place.bytes, out.data());
+    shards_.at(place.shard)->read(place.offset, place.bytes, out.data());
     return true;
   }
   void will_read(std::int64_t index) const override {
     check_index(index);
     const Place& place = places_[static_cast<std::size_t>(index)];
-    shards_[place.shard].will_read(place.offset, place.bytes);
+    shards_.at(place.shard)->will_read(place.offset, place.bytes);
   }
 
  private:
-  std::vector<OpenFile> shards_;
+  Shards shards_;
   std::vector<Place> places_;
 };
 
@@ -76,38 +105,56 @@ std::string label_text(const OpenFile& file, const TarMember& member) {
   return text;
 }
 
-/// Appends the samples of a shard. Members of a sample follow one another.
-void add_samples(const OpenFile& file, std::uint32_t shard, std::vector<Sample>& out) {
-  std::string key, label, image_name;
-  Place place;
-  const auto end_sample = [&] {
-    if (!image_name.empty()) {
-      const std::string found = label.empty() ? folder_of(image_name) : label;
-      check(!found.empty(), "webdataset: ", file.path().string(), ": ", image_name,
-            " has no label: neither a .cls beside it nor a folder around it");
-      out.push_back({file.path().filename().string() + '/' + image_name, found, place});
+/// Appends the samples of a shard, in the order of their first members. The members of a sample
+/// need not follow one another.
+void add_samples(const OpenFile& file, std::uint32_t shard, std::vector<Sample>& out,
+                 LeftOut& left_out) {
+  const std::string below = file.path().filename().string() + '/';
+  std::unordered_map<std::string, std::size_t> number_of;  // by key
+  std::vector<Sample> samples;
+  std::vector<std::string> keys;
+  const auto sample_of = [&](const std::string& name) -> Sample& {
+    const auto [at, fresh] = number_of.emplace(key_of(name), samples.size());
+    if (fresh) {
+      samples.emplace_back();
+      keys.push_back(name);
     }
-    label.clear();
-    image_name.clear();
+    return samples[at->second];
   };
-  for_each_member(file, [&](const TarMember& member) {
-    if (fs::path(member.name).filename().string().starts_with('.')) return;
-    if (const std::string its = key_of(member.name); its != key) {
-      end_sample();
-      key = its;
+  for_each_member(
+      file,
+      [&](const TarMember& member) {
+        if (member.name.ends_with(".cls") && !last_part(member.name).starts_with('.')) {
+          sample_of(member.name).label = label_text(file, member);
+          return;
+        }
+        if (const std::string why = reason_to_leave_out(member.name); !why.empty()) {
+          left_out.add(why, below + member.name);
+          return;
+        }
+        check(member.bytes <= max_file_bytes, "webdataset: ", file.path().string(), ": ",
+              member.name, " has ", member.bytes, " bytes, expected at most ", max_file_bytes);
+        Sample& sample = sample_of(member.name);
+        check(sample.name.empty(), "webdataset: ", file.path().string(), ": ", sample.name, " and ",
+              member.name, " are two images of one sample");
+        sample.name = member.name;
+        sample.place = {member.offset, static_cast<std::uint32_t>(member.bytes), shard};
+      },
+      [&](const std::string& name, const std::string& reason) {
+        left_out.add(reason, below + name);
+      });
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    Sample& sample = samples[i];
+    if (sample.name.empty()) {
+      left_out.add("a label without its image", below + keys[i]);
+      continue;
     }
-    if (member.name.ends_with(".cls")) {
-      label = label_text(file, member);
-    } else if (is_image_name(member.name)) {
-      check(member.bytes <= max_file_bytes, "webdataset: ", file.path().string(), ": ", member.name,
-            " has ", member.bytes, " bytes, wants at most ", max_file_bytes);
-      check(image_name.empty(), "webdataset: ", file.path().string(), ": ", image_name, " and ",
-            member.name, " are two images of one sample");
-      image_name = member.name;
-      place = {member.offset, static_cast<std::uint32_t>(member.bytes), shard};
-    }
-  });
-  end_sample();
+    if (sample.label.empty()) sample.label = folder_of(sample.name);
+    check(!sample.label.empty(), "webdataset: ", file.path().string(), ": ", sample.name,
+          " has no label: neither a .cls beside it nor a folder around it");
+    sample.name = below + sample.name;
+    out.push_back(std::move(sample));
+  }
 }
 
 /// The number that a text is, or -1.
@@ -131,16 +178,10 @@ std::vector<std::string> classes_of(const std::vector<Sample>& samples) {
   return names;
 }
 
-std::vector<Sample> samples_of(const std::vector<OpenFile>& shards) {
+std::vector<Sample> samples_of(const std::vector<fs::path>& shards, LeftOut& left_out) {
   std::vector<Sample> out;
   for (std::size_t i = 0; i < shards.size(); ++i)
-    add_samples(shards[i], static_cast<std::uint32_t>(i), out);
-  return out;
-}
-
-std::vector<OpenFile> opened(const std::vector<fs::path>& files) {
-  std::vector<OpenFile> out;
-  for (const fs::path& file : files) out.emplace_back(file);
+    add_samples(OpenFile(shards[i]), static_cast<std::uint32_t>(i), out, left_out);
   return out;
 }
 
@@ -173,15 +214,16 @@ std::shared_ptr<const Dataset> open_webdataset(const fs::path& dir, const std::s
   if (files.empty() && split == "test") files = find_shards(dir, "val");
   check(!files.empty(), "webdataset: no ", split, "*.tar in ", dir.string(), " nor *.tar in ",
         (dir / split).string());
-  std::vector<OpenFile> shards = opened(files);
-  const std::vector<Sample> samples = samples_of(shards);
+  LeftOut left_out, told_by_train;
+  const std::vector<Sample> samples = samples_of(files, left_out);
 
   std::vector<std::string> classes;
   const std::vector<fs::path> train = find_shards(dir, "train");
   if (fs::is_regular_file(dir / "classes.txt"))
     classes = read_lines(dir / "classes.txt");
   else
-    classes = classes_of(split == "train" || train.empty() ? samples : samples_of(opened(train)));
+    classes =
+        classes_of(split == "train" || train.empty() ? samples : samples_of(train, told_by_train));
 
   const ClassNumbers numbers(classes);
   FileIndex index;
@@ -194,8 +236,9 @@ std::shared_ptr<const Dataset> open_webdataset(const fs::path& dir, const std::s
     places.push_back(sample.place);
   }
   const std::string what = described("WebDataset " + split, index.size(), dir);
+  for (std::string& one : classes) one = as_utf8(one);
   return std::make_shared<TarDataset>(dir, std::move(index), std::move(classes), what,
-                                      std::move(shards), std::move(places));
+                                      std::move(left_out), std::move(files), std::move(places));
 }
 
 }  // namespace exciton::data

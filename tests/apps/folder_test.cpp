@@ -187,6 +187,26 @@ TEST_F(Folder, a_newcomers_own_folder) {
   succeed(train("run", {"--data", path("photos"), "--resume", "--epochs", "3"}));
 }
 
+TEST_F(Folder, predict_passes_over_what_it_cannot_read) {
+  succeed(train("run"));
+  write_file(dir_ / "bad.jpg", "");
+  const std::string good = path("data/val/cat/grey.jpg");
+  const Result text = run({"predict", path("run"), path("bad.jpg"), good});
+  EXPECT_EQ(text.code, 1);
+  EXPECT_NE(text.out.find(good), std::string::npos) << text.out;
+  EXPECT_NE(text.err.find("bad.jpg is empty"), std::string::npos) << text.err;
+  const Result json = run({"predict", path("run"), "--json", path("bad.jpg"), good});
+  EXPECT_EQ(json.code, 1);
+  const Json all = Json::parse(json.out);
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_TRUE(all[0].contains("error"));
+  EXPECT_EQ(all[1]["top5"].size(), 2u);
+  // A folder stands for the images in it.
+  EXPECT_EQ(
+      Json::parse(succeed({"predict", path("run"), "--json", path("data/val/dog")}).out).size(),
+      4u);
+}
+
 TEST_F(Folder, val_chooses_and_test_is_reported_once) {
   fs::copy(path("data/val"), path("data/test"), fs::copy_options::recursive);
   const Result result = succeed(train("run"));

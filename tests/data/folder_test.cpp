@@ -1,4 +1,5 @@
 #include "data/formats.hpp"
+#include "data/listing.hpp"
 #include "support.hpp"
 
 namespace exciton::data {
@@ -162,6 +163,17 @@ TEST(Folder, a_folder_of_class_folders_is_train) {
   const auto set = open_dataset("auto", dir / "photos", "train");
   EXPECT_EQ(set->class_names(), (std::vector<std::string>{"cat", "test"}));
   EXPECT_EQ(set->size(), 3);
+}
+
+TEST(Folder, names_of_classes_become_utf8) {
+  const TempDir dir;
+  const auto image = png(noise_image(4, 4, 3, 1));
+  for (const char* name : {"lat\xe9n", "ho\xc3\xb1o", "plain"})
+    write_file(dir / "train" / name / "a.png", image);
+  const auto set = open_dataset("folder", dir.path(), "train");
+  EXPECT_EQ(set->class_names(), (std::vector<std::string>{"ho\xc3\xb1o", "lat\xc3\xa9n", "plain"}));
+  EXPECT_EQ(as_utf8("\xc0\xaf"), "\xc3\x80\xc2\xaf") << "not the shortest form";
+  EXPECT_EQ(as_utf8("\xf0\x9f\x90\xb1"), "\xf0\x9f\x90\xb1");
 }
 
 TEST(Folder, splits_go_by_many_names) {

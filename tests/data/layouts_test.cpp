@@ -1,7 +1,12 @@
 // The layouts of big data sets, tiny.
 #include <archive.h>
 #include <archive_entry.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
 
 #include "data/file_dataset.hpp"
 #include "data/formats.hpp"
@@ -134,6 +139,32 @@ void write_tar(const fs::path& path, const std::vector<std::pair<std::string, By
 
 Bytes text(const std::string& s) { return Bytes(s.begin(), s.end()); }
 
+/// A header of a tar file, for members that libarchive would not write so.
+void append_header(const fs::path& tar, const std::string& name, char type,
+                   const std::string& target) {
+  std::string header(512, '\0');
+  header.replace(0, name.size(), name);
+  header.replace(100, 7, "0000644");
+  header.replace(124, 11, "00000000000");
+  header[156] = type;
+  header.replace(157, target.size(), target);
+  header.replace(257, 5, "ustar");
+  header.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  char octal[8];
+  std::snprintf(octal, sizeof octal, "%06o", sum);
+  header.replace(148, 7, std::string(octal, 7));
+  std::string bytes;
+  {
+    std::ifstream in(tar, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  while (bytes.size() >= 512 && bytes.find_first_not_of('\0', bytes.size() - 512) == bytes.npos)
+    bytes.resize(bytes.size() - 512);  // the end of the archive
+  write_file(tar, bytes + header + std::string(1024, '\0'));
+}
+
 TEST(WebDataset, samples_over_shards) {
   const TempDir dir;
   write_tar(dir / "train-0001.tar", {{"a2.jpg", picture(30)}, {"a2.cls", text("0\n")}});
@@ -231,6 +262,67 @@ TEST(FileIndex, names_and_labels) {
   EXPECT_EQ(index.name(1), "");
   EXPECT_EQ(index.name(2), "c.png");
   EXPECT_EQ(index.label(2), 70000);
+}
+
+TEST(WebDataset, members_of_a_sample_may_lie_apart) {
+  const TempDir dir;
+  write_tar(dir / "train.tar", {{"a.cls", text("1")},
+                                {"b.cls", text("0")},
+                                {"b.jpg", picture(20)},
+                                {"a.jpg", picture(10)},
+                                {"notes.json", text("{}")},
+                                {"c.cls", text("1")}});
+  const auto set = open_dataset("webdataset", dir.path(), "train");
+  ASSERT_EQ(set->size(), 2);
+  EXPECT_EQ(set->name(0), (dir / "train.tar/a.jpg").string());
+  EXPECT_EQ(set->label(0), 1);
+  EXPECT_EQ(set->label(1), 0);
+  EXPECT_EQ(set->left_out().files(), 2);
+  std::string all;
+  for (const std::string& line : set->left_out().lines()) all += line + '\n';
+  EXPECT_NE(all.find("a label without its image: train.tar/c.cls"), std::string::npos) << all;
+  EXPECT_NE(all.find("train.tar/notes.json"), std::string::npos) << all;
+}
+
+TEST(WebDataset, links_are_the_files_they_name) {
+  const TempDir dir;
+  write_tar(dir / "train.tar", {{"cat/a.jpg", picture(10)}, {"dog/b.jpg", picture(20)}});
+  append_header(dir / "train.tar", "dog/c.jpg", '1', "cat/a.jpg");
+  append_header(dir / "train.tar", "dog/d.jpg", '2', "b.jpg");
+  const auto set = open_dataset("webdataset", dir.path(), "train");
+  ASSERT_EQ(set->size(), 3);
+  std::vector<std::uint8_t> first, linked;
+  set->fetch(0, first);
+  set->fetch(2, linked);
+  EXPECT_EQ(first, linked);
+  ASSERT_EQ(set->left_out().files(), 1);
+  EXPECT_NE(set->left_out().lines()[0].find("a symbolic link: train.tar/dog/d.jpg"),
+            std::string::npos);
+  append_header(dir / "train.tar", "dog/e.jpg", '1', "cat/none.jpg");
+  expect_error([&] { open_dataset("webdataset", dir.path(), "train"); },
+               {"dog/e.jpg", "cat/none.jpg", "not in the file"});
+  write_tar(dir / "train.tar", {{"cat/a.jpg", picture(10)}});
+  append_header(dir / "train.tar", "cat/s.jpg", 'S', "");
+  expect_error([&] { open_dataset("webdataset", dir.path(), "train"); }, {"cat/s.jpg", "sparse"});
+}
+
+TEST(WebDataset, has_more_shards_than_a_process_may_have_files) {
+  const TempDir dir;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 256;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (int i = 0; i < 300; ++i)
+    write_tar(dir / ("train-" + std::to_string(1000 + i) + ".tar"),
+              {{std::to_string(i) + ".jpg", picture(10)},
+               {std::to_string(i) + ".cls", text(std::to_string(i % 2))}});
+  const auto set = open_dataset("webdataset", dir.path(), "train");
+  EXPECT_EQ(set->size(), 300);
+  std::vector<std::uint8_t> bytes;
+  for (int round = 0; round < 2; ++round)
+    for (std::int64_t i = 0; i < set->size(); ++i) EXPECT_TRUE(set->fetch(i, bytes));
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 }  // namespace
