@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,12 @@ int main(int argc, char** argv) {
     const std::string what =
         wants_command ? "no command " + unknown + meant_by(*at, unknown) : error.what();
     return complain(what + "; see " + command + " --help", exit_usage);
+  } catch (const std::bad_alloc&) {
+    return complain(
+        "out of memory: the system has no more; try a smaller batch, fewer threads or data "
+        "workers, "
+        "or a higher limit (ulimit -v)",
+        exit_error);
   } catch (const std::exception& error) {
     return with_output_checked(complain(error.what(), exit_error));
   }

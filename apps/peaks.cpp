@@ -32,7 +32,7 @@ double convolution_gflops(DType type) {
   const Tensor x = Tensor::randn({4 * num_threads(), 14, 14, channels}, rng).to(type);
   const Tensor w = Tensor::randn({channels, channels, 1, 1}, rng);
   ops::PackedWeights packed;
-  const ops::Conv2d conv{.packed = &packed, .version = 1};
+  const ops::Conv2d conv{.packed = packed.state(), .version = 1};
   std::int64_t multiply_adds = 0;
   const double seconds = fastest_seconds(20, [&] {
     ops::Conv2d::Saved saved;
@@ -49,7 +49,7 @@ CopyRate copy_rate(const char* where, std::int64_t bytes) {
   auto* target = to.data<std::uint8_t>();
   const std::int64_t rounds = std::max<std::int64_t>(1, (std::int64_t{64} << 20) / bytes);
   const double seconds = fastest_seconds(3, [&] {
-    parallel([&](int t, int n) {
+    parallel(num_threads(), [&](int t, int n) {
       const Piece p = piece_of(half, t, n);
       for (std::int64_t i = 0; i < rounds; ++i) {
         std::memcpy(target + p.begin, source + p.begin, static_cast<std::size_t>(p.end - p.begin));

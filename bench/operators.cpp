@@ -265,7 +265,7 @@ void report(benchmark::State& state, double items, double bytes, double flops) {
 template <class Op>
 Op with_cache(Op op, [[maybe_unused]] PackedWeights& packed) {
   if constexpr (std::is_same_v<Op, Conv2d>) {
-    op.packed = &packed;
+    op.packed = packed.state();
     op.version = 1;
   }
   return op;

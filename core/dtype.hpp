@@ -84,8 +84,12 @@ constexpr bool is_floating(DType type) {
 template <class T>
 using Acc = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-/// The type of parameters, statistics and gates beside activations of type `type`.
-constexpr DType acc_type(DType type) { return type == DType::f64 ? DType::f64 : DType::f32; }
+/// The type of parameters, statistics and gates beside activations of type `type`. Errors: a type
+/// that is not floating, for which there is none.
+constexpr DType acc_type(DType type) {
+  if (!is_floating(type)) fail("dtype: expected f32, bf16 or f64, got ", name_of(type));
+  return type == DType::f64 ? DType::f64 : DType::f32;
+}
 
 /// Calls f(T{}) for the floating type T named by `type`; `who` opens the error for other types.
 template <class F>
@@ -98,7 +102,7 @@ decltype(auto) dispatch_float(DType type, std::string_view who, F&& f) {
     case DType::f64:
       return std::forward<F>(f)(double{});
     default:
-      fail(who, ": wants a floating tensor (f32, bf16 or f64), got ", type);
+      fail(who, ": expected a floating tensor (f32, bf16 or f64), got ", type);
   }
 }
 

@@ -1,16 +1,17 @@
 #include "core/memory.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "core/error.hpp"
 
@@ -55,9 +56,13 @@ class LargeBlocks {
     for (auto at = free_.begin(); at != free_.end(); ++at)
       if (at->second >= size && (best == free_.end() || at->second < best->second)) best = at;
     if (best == free_.end()) return {};
-    const auto [block, free] = *best;
-    free_.erase(best);
-    if (free > size) free_[block + size] = free - size;
+    std::byte* const block = best->first;
+    auto rest = free_.extract(best);
+    if (rest.mapped() > size) {
+      rest.key() = block + size;
+      rest.mapped() -= size;
+      free_.insert(std::move(rest));
+    }
     auto& [begin, segment] = *std::prev(segments_.upper_bound(block));
     const auto end = static_cast<std::size_t>(block + size - begin);
     const std::size_t touched = end > segment.touched ? end - segment.touched : 0;
@@ -65,26 +70,40 @@ class LargeBlocks {
     return {block, touched};
   }
 
+  /// Either done or, when there is no memory for the record, not begun.
   void give_back(std::byte* block, std::size_t size) {
-    const auto next = free_.find(block + size);
-    if (next != free_.end() && !segments_.count(block + size)) {
-      size += next->second;
-      free_.erase(next);
-    }
+    auto next = free_.find(block + size);
+    if (next != free_.end() && segments_.count(block + size)) next = free_.end();
     const auto after = free_.lower_bound(block);
     if (after != free_.begin() && !segments_.count(block)) {
       const auto before = std::prev(after);
       if (before->first + before->second == block) {
         before->second += size;
+        if (next == free_.end()) return;
+        before->second += next->second;
+        free_.erase(next);
         return;
       }
     }
-    free_[block] = size;
+    if (next == free_.end()) {
+      free_[block] = size;
+      return;
+    }
+    auto joined = free_.extract(next);
+    joined.key() = block;
+    joined.mapped() += size;
+    free_.insert(std::move(joined));
   }
 
+  /// Either done or, when there is no memory for the record, not begun.
   void add_segment(std::byte* block, std::size_t size) {
-    segments_[block] = {.size = size};
     free_[block] = size;
+    try {
+      segments_[block] = {.size = size};
+    } catch (...) {
+      free_.erase(block);
+      throw;
+    }
   }
 
   /// Frees the segments that nobody uses; returns the bytes touched of them.
@@ -120,12 +139,10 @@ class Pool {
     const std::lock_guard lock(mutex_);
     std::byte* block = nullptr;
     // The block of this size that came back last is likely to be in cache.
-    if (auto& free = cached_[size]; !free.empty()) {
-      block = free.back();
-      free.pop_back();
-    } else {
+    if (Stack& free = cached_[size]; !free.empty())
+      block = free.pop();
+    else
       block = size >= large ? take_large(size) : take_small(size);
-    }
     ++stats_.requests;
     stats_.bytes_cached -= size;
     stats_.bytes_in_use += size;
@@ -133,9 +150,9 @@ class Pool {
     return block;
   }
 
-  void give_back(void* block, std::size_t size) {
+  void give_back(void* block, std::size_t size) noexcept {
     const std::lock_guard lock(mutex_);
-    cached_[size].push_back(static_cast<std::byte*>(block));
+    cached_.find(size)->second.push(static_cast<std::byte*>(block));  // take() made its place
     stats_.bytes_cached += size;
     stats_.bytes_in_use -= size;
   }
@@ -154,7 +171,30 @@ class Pool {
     stats_.peak_bytes_in_use = stats_.bytes_in_use;
   }
 
+  /// Around a fork: the child must not find the mutex locked by a thread that it has not.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
  private:
+  /// Free blocks of one size. The place of the next is written into the block itself, so that
+  /// giving one back needs no memory and cannot fail.
+  class Stack {
+   public:
+    bool empty() const { return top_ == nullptr; }
+    void push(std::byte* block) {
+      std::memcpy(block, &top_, sizeof top_);
+      top_ = block;
+    }
+    std::byte* pop() {
+      std::byte* const block = top_;
+      std::memcpy(&top_, block, sizeof top_);
+      return block;
+    }
+
+   private:
+    std::byte* top_ = nullptr;
+  };
+
   std::byte* take_small(std::size_t size) {
     std::byte* block = from_system(size);
     if (!block) {
@@ -170,28 +210,51 @@ class Pool {
     merge_large();
     auto taken = large_.take(size);
     if (!taken.block) {
-      constexpr std::size_t most = std::size_t{4} << 30;
-      std::size_t segment = std::max(size, most);
-      std::byte* block = from_system(segment);
-      if (!block) {
-        release_locked();
-        block = from_system(segment = size);
-      }
-      check_given(block, size);
-      large_.add_segment(block, segment);
+      add_segment(size);
       taken = large_.take(size);
     }
     if (taken.touched > 0) count_taken(taken.touched);
     return taken.block;
   }
 
+  /// A segment for a block of `size` at least. Where address space is limited (ulimit -v), smaller
+  /// ones must do, which leave some for stacks and everything else.
+  void add_segment(std::size_t size) {
+    std::size_t segment = 0;
+    std::byte* block = nullptr;
+    for (const std::size_t most :
+         {std::size_t{4} << 30, std::size_t{256} << 20, std::size_t{32} << 20, std::size_t{0}}) {
+      segment = std::max(size, most);
+      block = from_system(segment);
+      if (block) break;
+    }
+    if (!block) {
+      release_locked();
+      block = from_system(segment = size);
+    }
+    check_given(block, size);
+    try {
+      large_.add_segment(block, segment);
+    } catch (...) {
+      std::free(block);
+      throw;
+    }
+  }
+
   /// Makes what is cached of large blocks one with its neighbours.
   void merge_large() {
-    for (auto& [size, blocks] : cached_) {
-      if (size < large) continue;
-      for (std::byte* block : blocks) large_.give_back(block, size);
-      blocks.clear();
-    }
+    for (auto& [size, blocks] : cached_)
+      while (size >= large && !blocks.empty()) {
+        // Taken from the stack first, for what it holds may be written over; it goes back if there
+        // is no memory for the record.
+        std::byte* const block = blocks.pop();
+        try {
+          large_.give_back(block, size);
+        } catch (...) {
+          blocks.push(block);
+          throw;
+        }
+      }
   }
 
   void count_taken(std::size_t size) {
@@ -200,22 +263,22 @@ class Pool {
   }
 
   static void check_given(const std::byte* block, std::size_t size) {
-    check(block != nullptr, "memory: the system has no ", size >> 20,
-          " MiB more; try a smaller batch");
+    check(block != nullptr, "out of memory: the system has no ", (size + (1 << 20) - 1) >> 20,
+          " MiB more; try a smaller batch, fewer threads, or a higher limit (ulimit -v)");
   }
 
   void release_locked() {
     merge_large();
-    for (auto& [size, blocks] : cached_) {
-      for (std::byte* block : blocks) std::free(block);
-      stats_.bytes_cached -= size * blocks.size();
-      blocks.clear();
-    }
+    for (auto& [size, blocks] : cached_)
+      while (!blocks.empty()) {
+        std::free(blocks.pop());
+        stats_.bytes_cached -= size;
+      }
     stats_.bytes_cached -= large_.release();
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<std::byte*>> cached_;  ///< by size
+  std::unordered_map<std::size_t, Stack> cached_;  ///< by size
   LargeBlocks large_;
   MemoryStats stats_;
 };
@@ -223,7 +286,13 @@ class Pool {
 /// Lives until the process ends, so that tensors in static storage may outlive everything else.
 Pool& pool() {
   alignas(Pool) static std::byte storage[sizeof(Pool)];
-  static Pool* const instance = std::construct_at(reinterpret_cast<Pool*>(storage));
+  static Pool* const instance = [] {
+    Pool* const made = std::construct_at(reinterpret_cast<Pool*>(storage));
+    check(pthread_atfork([] { pool().lock(); }, [] { pool().unlock(); }, [] { pool().unlock(); }) ==
+              0,
+          "out of memory: the system cannot keep a fork handler");
+    return made;
+  }();
   return *instance;
 }
 

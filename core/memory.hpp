@@ -1,8 +1,8 @@
 /// The caching memory pool behind every tensor. A training step asks for the same sizes again and
 /// again; after the first steps the pool serves all of them without a call into the system. Blocks
-/// are kept by size. From 256 KiB up they are cut from segments of address space (4 GiB), and split
-/// and merged where no block of the size is free, so that the process grows little beyond the most
-/// it uses at once.
+/// are kept by size. From 256 KiB up they are cut from segments of address space (4 GiB; less
+/// where a limit grants less), and split and merged where no block of the size is free, so that the
+/// process grows little beyond the most it uses at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +45,7 @@ class ScopedMemorySource {
 class Buffer {
  public:
   Buffer() = default;
-  /// Errors: Error "memory: ..." when the system has no more; that of a MemoryLimit.
+  /// Errors: Error "out of memory: ..." when the system has no more; that of a MemoryLimit.
   explicit Buffer(std::size_t bytes);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "core/anchored.hpp"
 #include "core/tensor.hpp"
+#include "core/thread_claim.hpp"
 
 namespace exciton {
 
@@ -20,7 +22,9 @@ inline std::uint64_t next_version() {
 }
 }  // namespace detail
 
-class Parameter {
+/// A tape that has recorded a parameter follows it when it is moved. Until the tape's backward() or
+/// end no other thread's tape may record it.
+class Parameter : public Anchored<Parameter> {
  public:
   Parameter() = default;
   explicit Parameter(Tensor value) : value_(std::move(value)) {}
@@ -51,6 +55,8 @@ class Parameter {
   Role role = Role::weight;
 
  private:
+  friend class Tape;
+  ThreadClaim recording_;  // by tapes of one thread
   Tensor value_;
   std::uint64_t version_ = detail::next_version();
 };

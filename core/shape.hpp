@@ -27,10 +27,12 @@ class Shape {
     check(k >= 0 && k < rank_, "shape: axis ", i, " of ", *this);
     return dims_[static_cast<std::size_t>(k)];
   }
-  /// Product of all extents; 1 for rank 0.
+  /// Product of all extents; 1 for rank 0. Errors: it is above 2^63 - 1.
   std::int64_t numel() const {
     std::int64_t n = 1;
-    for (int i = 0; i < rank_; ++i) n *= dims_[static_cast<std::size_t>(i)];
+    for (int i = 0; i < rank_; ++i)
+      check(!__builtin_mul_overflow(n, dims_[static_cast<std::size_t>(i)], &n), "shape: ", *this,
+            " has too many elements to count");
     return n;
   }
   void push_back(std::int64_t d) {

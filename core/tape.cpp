@@ -1,21 +1,35 @@
 #include "core/tape.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace exciton {
 namespace {
 thread_local Tape* active_tape = nullptr;  // the one piece of global state a tape needs
+
+std::uint64_t next_recording() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
 }
+}  // namespace
 
 Tape::Tape() : Tape(Options{}) {}
 
-Tape::Tape(Options options) : options_(options) {
+Tape::Tape(Options options) : options_(options), recording_(next_recording()) {
   check(active_tape == nullptr, "tape: another tape is already recording on this thread");
   active_tape = this;
 }
 
 Tape::~Tape() {
   if (active_tape == this) active_tape = nullptr;
+  give_back_leaves();
+}
+
+void Tape::give_back_leaves() {
+  for (const Parameter::Ref& leaf : claimed_)
+    if (Parameter* const parameter = leaf.get()) parameter->recording_.give_back();
+  claimed_.clear();
+  leaves_.clear();
 }
 
 Tape* Tape::active() { return active_tape; }
@@ -31,21 +45,38 @@ Tape::Scope::~Scope() {
 }
 
 Var::Var(Parameter& parameter) : value_(parameter.value()) {
-  if (active_tape && parameter.trainable && !parameter.empty())
+  if (active_tape && parameter.trainable && !parameter.empty()) {
     id_ = active_tape->leaf_of(parameter);
+    recording_ = active_tape->recording_;
+  }
 }
 
 int Tape::leaf_of(Parameter& parameter) {
-  const auto [found, fresh] = leaves_.try_emplace(&parameter, static_cast<int>(entries_.size()));
-  if (fresh) {
-    Entry e;
-    e.op = "parameter";
-    e.shape = parameter.shape();
-    e.dtype = parameter.value().dtype();
-    e.parameter = &parameter;
-    entries_.push_back(std::move(e));
-  }
-  return found->second;
+  // Where one parameter was, another may be by now.
+  const auto found = leaves_.find(&parameter);
+  if (found != leaves_.end() && found->second.parameter.get() == &parameter)
+    return found->second.id;
+  Entry e;
+  e.op = "parameter";
+  e.shape = parameter.shape();
+  e.dtype = parameter.value().dtype();
+  e.leaf = true;
+  check(parameter.recording_.take(), "tape", ThreadClaim::in_use);
+  e.parameter = parameter.ref();
+  claimed_.push_back(e.parameter);
+  const int id = static_cast<int>(entries_.size());
+  leaves_.insert_or_assign(&parameter, Leaf{id, e.parameter});
+  entries_.push_back(std::move(e));
+  return id;
+}
+
+int Tape::place_of(const Var& input, std::string_view op) const {
+  check(input.id_ < 0 ||
+            (input.recording_ == recording_ && input.id_ < static_cast<int>(entries_.size())),
+        op,
+        ": an input was recorded on another tape, or before a backward() of this one; compute it "
+        "again, or take its value() as a constant");
+  return input.id_;
 }
 
 Var Tape::watch(const Tensor& value) {
@@ -55,12 +86,12 @@ Var Tape::watch(const Tensor& value) {
   e.dtype = value.dtype();
   e.watched = true;
   entries_.push_back(std::move(e));
-  return Var(value, static_cast<int>(entries_.size()) - 1);
+  return Var(value, static_cast<int>(entries_.size()) - 1, recording_);
 }
 
 const Tensor& Tape::gradient(const Var& watched) const {
   static const Tensor none;
-  const auto found = watched_.find(watched.id());
+  const auto found = watched_.find({watched.recording_, watched.id_});
   return found == watched_.end() ? none : found->second;
 }
 
@@ -80,7 +111,7 @@ Var Tape::record(std::string_view op, std::unique_ptr<Node> node, std::span<cons
   e.inputs.assign(inputs.begin(), inputs.end());
   if (options_.describe) e.info = last_info_;
   entries_.push_back(std::move(e));
-  return Var(std::move(output), static_cast<int>(entries_.size()) - 1);
+  return Var(std::move(output), static_cast<int>(entries_.size()) - 1, recording_);
 }
 
 void Tape::add_gradient(int id, Tensor g, std::string_view from) {
@@ -103,7 +134,10 @@ void Tape::backward(const Var& loss) {
 }
 
 void Tape::backward(const Var& output, Tensor gradient) {
-  check(output.id() >= 0 && output.id() < static_cast<int>(entries_.size()),
+  check(!gradient.empty(), "backward: expected a gradient ", output.shape(),
+        ", got an empty tensor");
+  check(output.id() >= 0 && output.recording_ == recording_ &&
+            output.id() < static_cast<int>(entries_.size()),
         "backward: the value was not recorded on this tape (was there a tape in scope, and a "
         "parameter or a watched input before it?)");
   const Pause pause;
@@ -112,8 +146,12 @@ void Tape::backward(const Var& output, Tensor gradient) {
     Entry entry = std::move(entries_[static_cast<std::size_t>(id)]);  // saved tensors die here
     entries_.pop_back();
     if (entry.grad.empty()) continue;
-    if (entry.parameter) {
-      Tensor& sum = entry.parameter->grad;
+    if (entry.leaf) {
+      Parameter* const parameter = entry.parameter.get();
+      check(parameter != nullptr, "backward: a parameter ", entry.shape,
+            " on the tape was destroyed or replaced before its gradient came; it must outlive "
+            "backward()");
+      Tensor& sum = parameter->grad;
       if (sum.empty())
         sum = entry.grad.shared() ? entry.grad.clone() : std::move(entry.grad);
       else
@@ -121,7 +159,7 @@ void Tape::backward(const Var& output, Tensor gradient) {
       continue;
     }
     if (entry.watched) {
-      watched_[id] = std::move(entry.grad);
+      watched_[{recording_, id}] = std::move(entry.grad);
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
@@ -141,7 +179,8 @@ void Tape::backward(const Var& output, Tensor gradient) {
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
   }
-  leaves_.clear();
+  give_back_leaves();
+  recording_ = next_recording();
 }
 
 }  // namespace exciton

@@ -8,6 +8,7 @@
 #pragma once
 #include <array>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <tuple>
@@ -38,17 +39,19 @@ class Var {
 
  private:
   friend class Tape;
-  Var(Tensor value, int id) : value_(std::move(value)), id_(id) {}
+  Var(Tensor value, int id, std::uint64_t recording)
+      : value_(std::move(value)), id_(id), recording_(recording) {}
   Tensor value_;
   int id_ = -1;
+  std::uint64_t recording_ = 0;  // which one the id belongs to
 };
 
-/// What the tape remembers of one operation, for people: printing, counting and profiling.
+/// What the tape keeps of one operation, for people: printing, counting and profiling.
 struct EntryInfo {
   std::string_view op;
   const void* scope = nullptr;  ///< the module that was running (see Tape::Scope)
   std::vector<Shape> inputs;
-  std::vector<const Parameter*> parameters;  ///< those among the inputs
+  std::vector<const Parameter*> parameters;  ///< those among the inputs, where they were then
   Shape output;
   DType dtype = DType::f32;
   std::int64_t multiply_adds = 0;
@@ -57,6 +60,10 @@ struct EntryInfo {
   double forward_seconds = 0, backward_seconds = 0;
 };
 
+/// A recording belongs to the thread that made the tape: it alone may use the tape, and the
+/// parameters recorded on it are claimed for that thread until backward() is done or the tape ends.
+/// Another thread that records them gets an Error. Parameters must be there still when backward()
+/// arrives at them; they may have been moved.
 class Tape {
  public:
   struct Options {
@@ -75,7 +82,8 @@ class Tape {
 
   /// Runs the chain rule from `loss` back to the leaves, adding into Parameter::grad. Entries and
   /// their saved tensors are released as they are passed; the tape is empty afterwards.
-  /// Errors: loss is not one element, or was not recorded on this tape.
+  /// Errors: loss is not one element, or was not recorded on this tape; a parameter on the way was
+  /// destroyed or replaced meanwhile.
   void backward(const Var& loss);
   /// The same from any output with its gradient given (same shape).
   void backward(const Var& output, Tensor gradient);
@@ -130,29 +138,41 @@ class Tape {
   int leaf_of(Parameter& parameter);
   /// The parameter whose leaf is at `id`, or nullptr.
   const Parameter* parameter_at(int id) const {
-    return id < 0 ? nullptr : entries_[static_cast<std::size_t>(id)].parameter;
+    return id < 0 ? nullptr : entries_[static_cast<std::size_t>(id)].parameter.get();
   }
+  /// The place of an input of `op` in this recording, -1 for constants. Errors: it was recorded on
+  /// another tape, or before a backward() of this one.
+  int place_of(const Var& input, std::string_view op) const;
 
  private:
+  friend class Var;
   struct Entry {
     std::string_view op;
     Shape shape;
     DType dtype = DType::f32;
-    std::unique_ptr<Node> node;      // none for leaves
-    Parameter* parameter = nullptr;  // leaves only
-    bool watched = false;
+    std::unique_ptr<Node> node;  // none for leaves
+    Parameter::Ref parameter;
+    bool leaf = false, watched = false;
     std::vector<int> inputs;
     int info = -1;
     Tensor grad, pending;  // the gradient is grad + pending
   };
   void add_gradient(int id, Tensor g, std::string_view from);
+  void give_back_leaves();
+
+  struct Leaf {
+    int id;
+    Parameter::Ref parameter;
+  };
 
   Options options_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::vector<Entry> entries_;
   std::vector<EntryInfo> description_;
-  std::unordered_map<const Parameter*, int> leaves_;
-  std::unordered_map<int, Tensor> watched_;
+  std::uint64_t recording_;  // of what is on the tape now; never the same twice
+  std::unordered_map<const Parameter*, Leaf> leaves_;
+  std::vector<Parameter::Ref> claimed_;
+  std::map<std::pair<std::uint64_t, int>, Tensor> watched_;  // by recording and id
   const void* scope_ = nullptr;
   int last_info_ = -1;
 };
@@ -170,6 +190,8 @@ struct OpNode final : Tape::Node {
                 std::span<Tensor> grads) override {
     if constexpr (n == any_number) {
       auto g = op.backward(saved, std::move(dy), needs);
+      check(g.size() == grads.size(), Op::name, ": backward gave ", g.size(), " gradients for ",
+            grads.size(), " inputs");
       for (std::size_t i = 0; i < grads.size(); ++i) grads[i] = std::move(g[i]);
     } else {
       Needs<n> wanted{};
@@ -209,6 +231,7 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
     EntryInfo info;
     info.op = Op::name;
     for (const Var* v : inputs) {
+      tape->place_of(*v, Op::name);
       if (!v->empty()) info.inputs.push_back(v->shape());
       info.input_bytes += static_cast<std::int64_t>(v->value().bytes());
       if (const Parameter* p = tape->parameter_at(v->id())) info.parameters.push_back(p);
@@ -230,7 +253,7 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
   std::vector<int> ids;
   ids.reserve(inputs.size());
   for (const Var* v : inputs) {
-    ids.push_back(v->id());
+    ids.push_back(tape->place_of(*v, Op::name));
     wanted = wanted || v->id() >= 0;
   }
   if (!wanted) return Var(std::move(y));
@@ -242,14 +265,18 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
 /// Computes op.forward on the inputs and, when a tape is active and an input leads to a leaf,
 /// records the operation. The one way by which anything gets onto a tape.
 template <Operator Op, class... V>
-requires(sizeof...(V) > 0 && (std::convertible_to<const V&, Var> && ...)) Var
-    apply(Op op, const V&... x) {
+requires(sizeof...(V) > 0 && (std::convertible_to<V&&, Var> && ...)) Var apply(Op op, V&&... x) {
   static_assert(arity_of<Op> == static_cast<int>(sizeof...(V)),
                 "apply: number of inputs differs from the operator's backward");
-  const std::array<const Var*, sizeof...(V)> inputs{&static_cast<const Var&>(x)...};
-  return detail::apply_on(std::move(op), inputs, [&](auto& node) {
-    return node.op.forward(node.saved, static_cast<const Var&>(x).value()...);
-  });
+  // Tensors and parameters become Vars here, and live as long as their addresses are used.
+  const std::array<Var, sizeof...(V)> vars{Var(std::forward<V>(x))...};
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    const std::array<const Var*, sizeof...(V)> inputs{&vars[I]...};
+    return detail::apply_on(std::move(op), inputs, [&](auto& node) {
+      return node.op.forward(node.saved, vars[I].value()...);
+    });
+  }
+  (std::make_index_sequence<sizeof...(V)>{});
 }
 
 /// apply for operators with any number of inputs.

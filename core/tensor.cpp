@@ -35,6 +35,13 @@ To convert(From v) {
     return convert<To>(static_cast<float>(v));
   } else if constexpr (std::is_same_v<To, bf16>) {
     return bf16(static_cast<float>(v));
+  } else if constexpr (std::is_same_v<To, std::uint8_t>) {
+    // Outside of the range the language leaves the result open; here and below NaN fails, too.
+    check(v > From{-1} && v < From{256}, "tensor: ", v, " does not fit into u8");
+    return static_cast<To>(v);
+  } else if constexpr (std::is_same_v<To, std::int64_t> && std::is_floating_point_v<From>) {
+    check(v >= From{-0x1p63} && v < From{0x1p63}, "tensor: ", v, " does not fit into i64");
+    return static_cast<To>(v);
   } else {
     return static_cast<To>(v);
   }
@@ -54,10 +61,12 @@ std::string Shape::str() const {
   return out.str();
 }
 
-Tensor::Tensor(const Shape& shape, DType type)
-    : storage_(std::make_shared<Buffer>(static_cast<std::size_t>(shape.numel()) * size_of(type))),
-      shape_(shape),
-      dtype_(type) {}
+Tensor::Tensor(const Shape& shape, DType type) : shape_(shape), dtype_(type) {
+  std::int64_t bytes = 0;
+  check(!__builtin_mul_overflow(shape.numel(), static_cast<std::int64_t>(size_of(type)), &bytes),
+        "tensor: ", shape, " ", type, " has more bytes than there are addresses");
+  storage_ = std::make_shared<Buffer>(static_cast<std::size_t>(bytes));
+}
 
 Tensor Tensor::zeros(const Shape& shape, DType type) {
   Tensor t(shape, type);
@@ -76,8 +85,8 @@ Tensor Tensor::full(const Shape& shape, double value, DType type) {
 }
 
 Tensor Tensor::from(const Shape& shape, const std::vector<double>& values, DType type) {
-  check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor: shape ", shape,
-        " wants ", shape.numel(), " values, got ", values.size());
+  check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor: expected ",
+        shape.numel(), " values for shape ", shape, ", got ", values.size());
   Tensor t(shape, type);
   for (std::size_t i = 0; i < values.size(); ++i) t.set(static_cast<std::int64_t>(i), values[i]);
   return t;
@@ -108,8 +117,9 @@ Tensor Tensor::clone() const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
+  check(!empty(), "reshape: the tensor is empty, it cannot become ", shape);
   check(shape.numel() == shape_.numel(), "reshape: ", shape_, " has ", shape_.numel(),
-        " elements, ", shape, " wants ", shape.numel());
+        " elements, ", shape, " has ", shape.numel());
   Tensor t = *this;
   t.shape_ = shape;
   return t;
@@ -146,7 +156,7 @@ void Tensor::set(std::int64_t index, double value) {
 }
 
 double Tensor::item() const {
-  check(numel() == 1, "tensor: item() wants one element, shape is ", shape_);
+  check(numel() == 1, "tensor: item() expected one element, got ", numel(), ", shape ", shape_);
   return at(0);
 }
 
@@ -159,8 +169,9 @@ void Tensor::fill(double value) {
 }
 
 void Tensor::copy_from(const Tensor& source) {
-  check(source.shape_ == shape_ && source.dtype_ == dtype_, "tensor: copy of ", source.shape_, " ",
-        source.dtype_, " into ", shape_, " ", dtype_);
+  check(source.shape_ == shape_ && source.dtype_ == dtype_ && source.empty() == empty(),
+        "tensor: copy of ", source.shape_, " ", source.dtype_, source.empty() ? " (empty)" : "",
+        " into ", shape_, " ", dtype_, empty() ? " (empty)" : "");
   if (bytes() > 0) std::memcpy(raw(), source.raw(), bytes());
 }
 
@@ -180,7 +191,10 @@ Tensor& Tensor::operator+=(const Tensor& other) {
 }
 
 double dot(const Tensor& a, const Tensor& b) {
-  check(a.shape() == b.shape(), "dot: shapes ", a.shape(), " and ", b.shape(), " differ");
+  check(a.shape() == b.shape() && a.empty() == b.empty(),
+        "dot: expected two tensors of one shape, "
+        "got ",
+        a.shape(), a.empty() ? " (empty)" : "", " and ", b.shape(), b.empty() ? " (empty)" : "");
   double sum = 0;
   for (std::int64_t i = 0; i < a.numel(); ++i) sum += a.at(i) * b.at(i);
   return sum;

@@ -18,12 +18,14 @@ namespace exciton {
 class Tensor {
  public:
   Tensor() = default;
-  /// Uninitialised storage for `shape`.
+  /// Uninitialised storage for `shape`. Errors: more bytes than there are addresses, or than the
+  /// system has.
   explicit Tensor(const Shape& shape, DType type = DType::f32);
 
   static Tensor zeros(const Shape& shape, DType type = DType::f32);
   static Tensor full(const Shape& shape, double value, DType type = DType::f32);
-  /// Values in row-major order, converted to `type`. Errors: count differs from the shape.
+  /// Values in row-major order, converted to `type`. Errors: count differs from the shape, or as
+  /// to().
   static Tensor from(const Shape& shape, const std::vector<double>& values,
                      DType type = DType::f32);
   /// Independent standard normal values.
@@ -67,9 +69,11 @@ class Tensor {
   const void* raw() const { return storage_ ? storage_->data() : nullptr; }
 
   Tensor clone() const;
-  /// The same storage under another shape. Errors: element counts differ.
+  /// The same storage under another shape. Errors: element counts differ, or there is no storage.
   Tensor reshape(const Shape& shape) const;
-  /// Converted copy (the tensor itself, sharing storage, when the type already fits).
+  /// Converted copy (the tensor itself, sharing storage, when the type already fits). Integers are
+  /// rounded towards zero. Errors: a value outside of an integer type's range, or NaN, becomes i64
+  /// or u8.
   Tensor to(DType type) const;
   /// One element as double (row-major index); for tests, logs and scalars, not for loops.
   double at(std::int64_t index) const;

@@ -23,7 +23,7 @@ struct NamedAttention {
 std::vector<NamedAttention> attention_units(Module& net);
 
 /// Puts a tap behind those that are there already, while in scope. Scopes end in the opposite
-/// order.
+/// order, and before the network does, which must not be moved meanwhile.
 class TapScope {
  public:
   TapScope(Tap& place, Tap tap);
@@ -41,6 +41,8 @@ class TapScope {
 class GateRecorder {
  public:
   explicit GateRecorder(Module& net);
+  GateRecorder(const GateRecorder&) = delete;  // the taps know where it is
+  GateRecorder& operator=(const GateRecorder&) = delete;
   const std::vector<NamedAttention>& units() const { return units_; }
   /// Of unit i, f32 [N, C]; where every pixel has gates of its own, their mean over the pixels.
   /// Errors: the unit has not run yet.

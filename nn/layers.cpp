@@ -12,10 +12,17 @@
 namespace exciton::nn {
 namespace {
 
+/// Of one parameter: a gigabyte in f32, twice what the largest network here has in one. What a
+/// recipe or a slip asks beyond that is refused before memory is taken.
+constexpr std::int64_t most_elements = std::int64_t{1} << 28;
+
 /// Fills `t` with draw(generator), in parallel: every element takes the same number of counters,
 /// so element i starts at a known one and the values do not depend on the thread count.
 template <class Draw>
 Parameter filled(const Shape& shape, Generator& init, Draw&& draw) {
+  check(shape.numel() <= most_elements, "a parameter ", shape, " has ", shape.numel(),
+        " elements, more than ", most_elements,
+        "; try smaller widths, fewer classes or a smaller image_size");
   Tensor t(shape);
   Generator probe(init.state());
   draw(probe);
@@ -49,9 +56,11 @@ Parameter uniform(const Shape& shape, double bound, Generator& init) {
 Conv2d::Conv2d(std::int64_t in, std::int64_t out, KernelSize kernel, const ops::ConvSpec& s,
                Generator& init, bool with_bias)
     : spec(s) {
-  check(in >= 1 && out >= 1 && kernel.h >= 1 && kernel.w >= 1,
-        "Conv2d: in, out and kernel must be at least 1, got ", in, ", ", out, " and ", kernel.h,
-        "x", kernel.w);
+  const auto in_range = [](std::int64_t size) { return size >= 1 && size <= most_elements; };
+  check(in_range(in) && in_range(out) && in_range(kernel.h) && in_range(kernel.w) &&
+            in_range(kernel.h * kernel.w),
+        "Conv2d: in, out and kernel must be at least 1 and at most ", most_elements, ", got ", in,
+        ", ", out, " and ", kernel.h, "x", kernel.w);
   check(s.groups >= 1 && in % s.groups == 0 && out % s.groups == 0, "Conv2d: groups ", s.groups,
         " must divide in ", in, " and out ", out);
   weight = kaiming_normal({out, in / s.groups, kernel.h, kernel.w},
@@ -66,11 +75,15 @@ void Conv2d::visit(Visitor& v) {
 
 Var Conv2d::forward(const Var& x) { return ops::conv2d(x, weight, bias, spec, packed, !training); }
 
-BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o)
-    : weight(Tensor::full({channels}, 1)),
-      bias(Tensor::zeros({channels})),
-      running{Tensor::zeros({channels}), Tensor::full({channels}, 1)},
-      options(o) {}
+BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o) : options(o) {
+  check(channels >= 1 && channels <= most_elements,
+        "BatchNorm: channels must be at least 1 and at "
+        "most ",
+        most_elements, ", got ", channels);
+  weight = Parameter(Tensor::full({channels}, 1));
+  bias = Parameter(Tensor::zeros({channels}));
+  running = {Tensor::zeros({channels}), Tensor::full({channels}, 1)};
+}
 
 void BatchNorm::visit(Visitor& v) {
   v("weight", weight, Role::norm);
@@ -100,7 +113,8 @@ void freeze_norms(Module& module, bool frozen) {
 }
 
 Linear::Linear(std::int64_t in, std::int64_t out, Generator& init, bool with_bias) {
-  check(in >= 1 && out >= 1, "Linear: in and out must be at least 1, got ", in, " and ", out);
+  check(in >= 1 && out >= 1 && in <= most_elements && out <= most_elements,
+        "Linear: in and out must be at least 1, got ", in, " and ", out);
   const double bound = 1 / std::sqrt(static_cast<double>(in));
   weight = uniform({out, in}, bound, init);
   if (with_bias) bias = uniform({out}, bound, init);

@@ -11,6 +11,13 @@ Var Module::operator()(const Var& x) {
   return again && x.id() >= 0 ? recomputed(*this, x) : run(x);
 }
 
+Var Module::run(const Var& x) {
+  const Tape::Scope scope(this);
+  if (!training) return forward(x);
+  const ThreadClaim::Scope claim(in_training_, kind());
+  return forward(x);
+}
+
 std::string Visitor::joined(std::string_view name) const {
   return prefix_.empty() ? std::string(name) : prefix_ + '.' + std::string(name);
 }

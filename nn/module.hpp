@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/anchored.hpp"
 #include "core/tape.hpp"
+#include "core/thread_claim.hpp"
 
 namespace exciton::nn {
 
@@ -16,7 +18,12 @@ class Visitor;
 enum class Recompute { none, tail, block };
 
 /// Something with parameters that maps a Var to a Var.
-class Module {
+///
+/// Threads. In evaluation several threads may call one module at once: what its layers cache is
+/// used in turns. In training a module belongs to one thread: running statistics, random streams
+/// and gradients change, and a second thread that calls it gets an Error. Modes, parameters and
+/// taps are to be changed while nobody calls the module.
+class Module : public Anchored<Module> {
  public:
   Module() = default;
   virtual ~Module() = default;
@@ -29,11 +36,8 @@ class Module {
   virtual std::string_view kind() const = 0;
   /// Runs forward, naming this module on the active tape's description.
   Var operator()(const Var& x);
-  /// The same, whatever `recompute` says.
-  Var run(const Var& x) {
-    const Tape::Scope scope(this);
-    return forward(x);
-  }
+  /// The same, whatever `recompute` says. Errors: see above.
+  Var run(const Var& x);
   /// Names every parameter, buffer and child once, in a stable order, and says of parameters what
   /// they are, unless they are weights:
   ///   void visit(Visitor& v) override { v("conv1", conv1); v("bias", bias, Role::bias); }
@@ -50,6 +54,9 @@ class Module {
 
  protected:
   virtual Var forward(const Var& x) = 0;
+
+ private:
+  ThreadClaim in_training_;
 };
 
 /// Walks a module tree. Names arrive joined with dots: "stage2.0.se.reduce.weight".

@@ -18,25 +18,28 @@ void put_back(const std::vector<NamedBuffer>& buffers, const std::vector<Tensor>
 /// has a tape of its own, which adds to their gradients.
 struct RecomputedBlock {
   static constexpr std::string_view name = "recomputed_block";
-  Module* block;
+  Module::Ref block;  // it may be moved before backward comes
   struct Saved {
     Tensor x;
     std::vector<Tensor> buffers;
   };
 
   Tensor forward(Saved& saved, const Tensor& x) const {
-    saved = {x, copies(buffers(*block))};
-    return block->run(x).value();
+    Module& module = *block.get();
+    saved = {x, copies(buffers(module))};
+    return module.run(x).value();
   }
 
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1>) const {
-    const auto places = buffers(*block);
+    Module* const module = block.get();
+    check(module != nullptr, name, ": the block was destroyed before backward came to it");
+    const auto places = buffers(*module);
     const std::vector<Tensor> now = copies(places);
     put_back(places, saved.buffers);
     Tape tape;
     const Var x = tape.watch(saved.x);
     saved = {};
-    const Var y = block->run(x);
+    const Var y = module->run(x);
     put_back(places, now);
     tape.backward(y, std::move(dy));
     return {tape.gradient(x)};
@@ -62,6 +65,6 @@ void set_recompute(Module& module, Recompute recompute) {
   RecomputeVisitor(recompute).walk(module);
 }
 
-Var recomputed(Module& block, const Var& x) { return apply(RecomputedBlock{&block}, x); }
+Var recomputed(Module& block, const Var& x) { return apply(RecomputedBlock{block.ref()}, x); }
 
 }  // namespace exciton::nn

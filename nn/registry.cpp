@@ -40,26 +40,31 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
     fail("model: unknown name \"", name, "\"; ",
          near.empty() ? "known are " + listed(known) : "nearest are " + listed(near));
   }
-  check(options.classes >= 0 && options.image_channels >= 1, name,
-        ": classes and image_channels must be positive, got ", options.classes, " and ",
-        options.image_channels);
+  const auto in_range = [&](std::string_view option, std::int64_t value, std::int64_t least,
+                            std::int64_t most) {
+    check(value >= least && value <= most, name, ": ", option, " must be ", least, " to ", most,
+          ", got ", value);
+  };
+  in_range("classes", options.classes, 0, 1'000'000);
+  in_range("image_channels", options.image_channels, 1, 3);
   check(options.dropout < 1, name, ": dropout must be below 1, got ", options.dropout);
   check(entry->se || !options.se.enabled, name, ": has no SE blocks; try se_", name);
   check(options.blocks.empty() || entry->stages > 0, name,
         ": has no residual stages, so no blocks to set; leave blocks out");
   check(options.blocks.empty() || static_cast<std::int64_t>(options.blocks.size()) == entry->stages,
-        name, ": blocks wants one number a stage, ", entry->stages, ", got ",
+        name, ": blocks expects one number a stage, ", entry->stages, ", got ",
         options.blocks.size());
-  for (const std::int64_t count : options.blocks)
-    check(count >= 1, name, ": every stage wants a block, got ", count);
+  for (const std::int64_t count : options.blocks) in_range("blocks", count, 1, 1'000);
   options.se.enabled = entry->se;
   check(options.widths.empty() ||
             (entry->widths && static_cast<std::int64_t>(options.widths.size()) == entry->stages),
-        name, ": ", entry->widths ? "widths wants one value a stage, " : "takes no widths, it has ",
+        name, ": ",
+        entry->widths ? "widths expects one value a stage, " : "takes no widths, it has ",
         entry->widths ? std::to_string(entry->stages) : std::string("its own"), ", got ",
         options.widths.size());
+  for (const std::int64_t width : options.widths) in_range("widths", width, 1, 8'192);
   if (options.classes == 0) options.classes = entry->classes;
-  check(options.image_size >= 0, name, ": image_size must be positive, got ", options.image_size);
+  in_range("image_size", options.image_size, 0, 65'536);
   if (options.image_size == 0) options.image_size = entry->image_size;
 
   Generator init(seed);

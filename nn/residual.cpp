@@ -125,7 +125,7 @@ Var norm_relu_conv(BatchNorm& bn, ChannelAttention* attention, const Var& y, Con
   const Excitation e(bn, se, true);
   const ops::NormReluConv op{.tail = e.op,
                              .conv = {.spec = conv.spec,
-                                      .packed = &conv.packed,
+                                      .packed = conv.packed.state(),
                                       .version = conv.weight.version(),
                                       .keep_packed = !conv.training}};
   return apply(op, y, Var(bn.weight), Var(bn.bias), e.w1, e.b1, e.w2, e.b2, Var(conv.weight));

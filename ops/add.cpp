@@ -4,13 +4,15 @@
 
 namespace exciton::ops {
 
-Tensor Add::forward(Saved&, const Tensor& a, const Tensor& b) const {
+Tensor Add::forward(Saved& saved, const Tensor& a, const Tensor& b) const {
   check_alike(name, a, b);
+  saved.form = Form::of(a);
   return map(
       name, [](auto u, auto v) { return u + v; }, a, b);
 }
 
-Grads<2> Add::backward(Saved&, Tensor dy, Needs<2> needs) const {
+Grads<2> Add::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
+  check_gradient(name, dy, saved.form);
   return {needs[0] ? dy : Tensor(), needs[1] ? dy : Tensor()};
 }
 

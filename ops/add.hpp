@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -12,7 +13,9 @@ namespace exciton::ops {
 /// Errors: shapes or types differ.
 struct Add {
   static constexpr std::string_view name = "add";
-  struct Saved {};
+  struct Saved {
+    Form form;
+  };
   Tensor forward(Saved& saved, const Tensor& a, const Tensor& b) const;
   Grads<2> backward(Saved& saved, Tensor dy, Needs<2> needs) const;
   static std::vector<Example<Add>> examples();

@@ -20,8 +20,9 @@ std::int64_t pixels_counted(const PoolWindows& p, std::int64_t i, std::int64_t e
 }  // namespace
 
 Tensor AvgPool::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
   const PoolWindows p(name, x.shape(), spec);
-  saved.shape = x.shape();
+  saved.x = Form::of(x);
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;
@@ -55,11 +56,12 @@ Tensor AvgPool::forward(Saved& saved, const Tensor& x) const {
 }
 
 Grads<1> AvgPool::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  const PoolWindows p(name, saved.shape, spec);
+  const PoolWindows p(name, saved.x.shape, spec);
+  check_gradient(name, dy, {p.result(), saved.x.dtype});
   return dispatch_float(dy.dtype(), name, [&](auto tag) -> Grads<1> {
     using T = decltype(tag);
     using A = Acc<T>;
-    Tensor dx(saved.shape, dy.dtype());
+    Tensor dx(saved.x.shape, dy.dtype());
     const T* dyp = dy.data<T>();
     T* dxp = dx.data<T>();
     parallel_for(p.n * p.h, p.grain(p.w * p.c * 4), [&](std::int64_t r0, std::int64_t r1) {

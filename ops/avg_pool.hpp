@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 #include "ops/pool_spec.hpp"
 
 namespace exciton::ops {
@@ -16,7 +17,7 @@ struct AvgPool {
   static constexpr std::string_view name = "avg_pool";
   PoolSpec spec;
   struct Saved {
-    Shape shape;
+    Form x;
   };
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "ops/arguments.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
@@ -12,8 +13,10 @@ NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMomen
   constexpr std::string_view name = BatchNorm::name;
   RunningStats* running = spec.running;
   if (running)
-    check(running->mean.numel() == channels && running->var.numel() == channels, name,
-          ": running statistics of ", running->mean.numel(), " channels for ", channels);
+    for (const Tensor* t : {&running->mean, &running->var})
+      check(t->shape() == Shape{channels} && (t->dtype() == DType::f32 || t->dtype() == DType::f64),
+            name, ": running statistics are ", Form::of(*t), t->empty() ? " (empty)" : "",
+            ", expected [", channels, "] f32 or f64");
   NormStatistics out{Tensor({channels}, type), Tensor({channels}, DType::f64),
                      Tensor({channels}, type)};
   const auto store = [&](std::int64_t k, double mean, double var) {
@@ -56,11 +59,14 @@ NormAffine::NormAffine(const NormStatistics& stats, const Tensor& gamma, const T
 
 Tensor BatchNorm::forward(Saved& saved, const Tensor& x, const Tensor& gamma,
                           const Tensor& beta) const {
+  check_input(name, "x", x);
   check(x.rank() == 4 || x.rank() == 2, name, ": x must be [N, H, W, C] or [N, C], got ",
         x.shape());
   const std::int64_t c = x.dim(-1);
   check(gamma.shape() == Shape{c} && beta.shape() == Shape{c}, name, ": x ", x.shape(), " has ", c,
         " channels, gamma is ", gamma.shape(), ", beta ", beta.shape());
+  check_form(name, "gamma", gamma, {{c}, acc_type(x.dtype())});
+  check_form(name, "beta", beta, {{c}, acc_type(x.dtype())});
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;
@@ -84,6 +90,7 @@ Tensor BatchNorm::forward(Saved& saved, const Tensor& x, const Tensor& gamma,
 }
 
 Grads<3> BatchNorm::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
+  check_gradient(name, dy, Form::of(saved.x));
   const std::int64_t c = dy.dim(-1);
   return dispatch_float(dy.dtype(), name, [&](auto tag) {
     using T = decltype(tag);

@@ -3,13 +3,16 @@
 namespace exciton::ops {
 
 Tensor Cast::forward(Saved& saved, const Tensor& x) const {
-  check(is_floating(x.dtype()) && is_floating(to), name, ": wants floating types, got ", x.dtype(),
-        " to ", to);
-  saved.from = x.dtype();
+  check_input(name, "x", x);
+  check(is_floating(to), name, ": expected to go to f32, bf16 or f64, got ", to);
+  saved.x = Form::of(x);
   return x.to(to);
 }
 
-Grads<1> Cast::backward(Saved& saved, Tensor dy, Needs<1>) const { return {dy.to(saved.from)}; }
+Grads<1> Cast::backward(Saved& saved, Tensor dy, Needs<1>) const {
+  check_gradient(name, dy, {saved.x.shape, to});
+  return {dy.to(saved.x.dtype)};
+}
 
 std::vector<Example<Cast>> Cast::examples() {
   // To f64 only: a rounding cast has no slope that a central difference could see.

@@ -26,13 +26,16 @@ Tensor shuffled(const Tensor& x, std::int64_t groups) {
 
 }  // namespace
 
-Tensor ChannelShuffle::forward(Saved&, const Tensor& x) const {
+Tensor ChannelShuffle::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
   check(x.rank() >= 1 && groups >= 1 && x.dim(-1) % groups == 0, name, ": ", groups,
         " groups do not divide the channels of x ", x.shape());
+  saved.form = Form::of(x);
   return shuffled(x, groups);
 }
 
-Grads<1> ChannelShuffle::backward(Saved&, Tensor dy, Needs<1>) const {
+Grads<1> ChannelShuffle::backward(Saved& saved, Tensor dy, Needs<1>) const {
+  check_gradient(name, dy, saved.form);
   return {shuffled(dy, dy.dim(-1) / groups)};
 }
 

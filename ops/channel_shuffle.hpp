@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -13,7 +14,9 @@ namespace exciton::ops {
 struct ChannelShuffle {
   static constexpr std::string_view name = "channel_shuffle";
   std::int64_t groups = 2;
-  struct Saved {};
+  struct Saved {
+    Form form;
+  };
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;
   static std::vector<Example<ChannelShuffle>> examples();

@@ -6,6 +6,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -15,6 +16,7 @@ struct Concat {
   static constexpr std::string_view name = "concat";
   struct Saved {
     std::vector<Shape> shapes;
+    Form y;
   };
   Tensor forward(Saved& saved, std::span<const Tensor> x) const;
   std::vector<Tensor> backward(Saved& saved, Tensor dy, std::span<const bool> needs) const;

@@ -1,30 +1,33 @@
 #include "ops/conv2d.hpp"
 
+#include <mutex>
+
 #include "core/threads.hpp"
+#include "ops/arguments.hpp"
 #include "ops/convolution/kernels.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
 
 struct PackedWeights::State {
+  std::mutex mutex;  // oneDNN's jobs and what is packed are changed by every call
   ConvKernels kernels;
 };
-PackedWeights::PackedWeights() : state_(std::make_unique<State>()) {}
-PackedWeights::~PackedWeights() = default;
-PackedWeights::PackedWeights(PackedWeights&&) noexcept = default;
-PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
+PackedWeights::PackedWeights() : state_(std::make_shared<State>()) {}
 
 Shape conv2d_shape(const Shape& x, const Shape& w, const ConvSpec& s) {
   constexpr std::string_view name = Conv2d::name;
   check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x);
   check(w.rank() == 4, name, ": weight must be [O, C/groups, kH, kW], got ", w);
-  check(s.stride >= 1 && s.dilation >= 1 && s.groups >= 1 && s.padding >= 0, name, ": stride ",
-        s.stride, ", padding ", s.padding, ", dilation ", s.dilation, ", groups ", s.groups,
-        " are not all in range");
+  constexpr std::int64_t most = 1 << 20;  // sums and products of a few of them cannot overflow
+  check(s.stride >= 1 && s.dilation >= 1 && s.groups >= 1 && s.padding >= 0 && s.stride <= most &&
+            s.dilation <= most && s.padding <= most && s.row_padding() <= most,
+        name, ": stride ", s.stride, ", padding ", s.padding, " and ", s.row_padding(),
+        ", dilation ", s.dilation, ", groups ", s.groups, " are not all in range");
   check(x[3] % s.groups == 0 && w[0] % s.groups == 0, name, ": ", s.groups, " groups divide ",
         "neither or only one of ", x[3], " input and ", w[0], " output channels");
   check(x[3] == w[1] * s.groups, name, ": x ", x, " has ", x[3], " channels, weight ", w, " with ",
-        s.groups, " groups wants ", w[1] * s.groups);
+        s.groups, " groups expects ", w[1] * s.groups);
   const auto extent = [&](std::int64_t in, std::int64_t k, std::int64_t padding) {
     const std::int64_t span = s.dilation * (k - 1) + 1;
     check(in + 2 * padding >= span, name, ": a ", span, "-pixel window does not fit into ", in,
@@ -131,11 +134,12 @@ bool runs_plain(const Conv2d& op, const Tensor& x) { return op.plain || x.dtype(
 }  // namespace
 
 Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& bias) const {
+  check_input(name, "x", x);
+  check_input(name, "weight", w);
   const Shape out = conv2d_shape(x.shape(), w.shape(), spec);
   check(w.dtype() == acc_type(x.dtype()), name, ": weight of type ", w.dtype(), " beside ",
-        x.dtype(), " images, wants ", acc_type(x.dtype()));
-  check(bias.empty() || bias.shape() == Shape{out[3]}, name, ": bias is ", bias.shape(),
-        ", wants [", out[3], "]");
+        x.dtype(), " images, expected ", acc_type(x.dtype()));
+  check_optional(name, "bias", bias, {{out[3]}, w.dtype()});
   saved.x = x;
   saved.w = w;
   if (runs_plain(*this, x)) {
@@ -144,8 +148,9 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
       return plain_forward<decltype(tag)>(p, x, w, bias, out);
     });
   }
-  PackedWeights own;
-  ConvKernels& kernels = (packed ? packed : &own)->state().kernels;
+  const auto cache = packed ? packed : PackedWeights().state();
+  const std::lock_guard lock(cache->mutex);
+  ConvKernels& kernels = cache->kernels;
   const Tensor y = kernels.forward(x, w, version, spec, {.bias = bias});
   if (!keep_packed) kernels.drop_weights();
   return y;
@@ -153,6 +158,7 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
 
 Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
   const Tensor &x = saved.x, &w = saved.w;
+  check_gradient(name, dy, {conv2d_shape(x.shape(), w.shape(), spec), x.dtype()});
   Grads<3> grads;
   if (needs[2]) {
     dispatch_float(dy.dtype(), name, [&](auto tag) {
@@ -176,8 +182,9 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     });
     return grads;
   }
-  PackedWeights own;
-  ConvKernels& kernels = (packed ? packed : &own)->state().kernels;
+  const auto cache = packed ? packed : PackedWeights().state();
+  const std::lock_guard lock(cache->mutex);
+  ConvKernels& kernels = cache->kernels;
   if (needs[0]) grads[0] = kernels.backward_data(dy, w, version, x.shape(), spec);
   kernels.drop_weights();
   if (needs[1]) grads[1] = kernels.backward_weights(x, dy, w.shape(), spec);

@@ -19,18 +19,16 @@ struct ConvSpec {
 };
 
 /// Weights in the layouts and type the primitives prefer, packed once per parameter version.
-/// A layer owns one; without one the weights are packed on every call.
+/// A layer has one; without one the weights are packed on every call. Operators on a tape hold it,
+/// too, so that it may outlive the layer. Calls of several threads take turns.
 class PackedWeights {
  public:
   PackedWeights();
-  ~PackedWeights();
-  PackedWeights(PackedWeights&&) noexcept;
-  PackedWeights& operator=(PackedWeights&&) noexcept;
   struct State;
-  State& state() { return *state_; }
+  const std::shared_ptr<State>& state() const { return state_; }
 
  private:
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 /// x [N, H, W, C], w [O, C/groups, kH, kW], bias [O] or absent  ->  y [N, H', W', O] with
@@ -47,7 +45,7 @@ class PackedWeights {
 struct Conv2d {
   static constexpr std::string_view name = "conv2d";
   ConvSpec spec;
-  PackedWeights* packed = nullptr;  ///< cache of the layer; valid with `version`
+  std::shared_ptr<PackedWeights::State> packed = nullptr;  ///< of the layer; valid with `version`
   std::uint64_t version = 0;
   /// Whether `packed` keeps the weights of a forward pass; in training the next finds others.
   /// Backward never leaves any.
@@ -73,9 +71,11 @@ inline Var conv2d(const Var& x, const Var& w, const Var& bias = {}, const ConvSp
 /// The same for a layer's parameter with its packed copy, which stays if `keep_packed`.
 inline Var conv2d(const Var& x, Parameter& w, Parameter& bias, const ConvSpec& spec,
                   PackedWeights& packed, bool keep_packed) {
-  return apply(
-      Conv2d{.spec = spec, .packed = &packed, .version = w.version(), .keep_packed = keep_packed},
-      x, Var(w), Var(bias));
+  return apply(Conv2d{.spec = spec,
+                      .packed = packed.state(),
+                      .version = w.version(),
+                      .keep_packed = keep_packed},
+               x, Var(w), Var(bias));
 }
 
 }  // namespace exciton::ops

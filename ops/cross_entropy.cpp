@@ -4,23 +4,25 @@
 #include <cmath>
 
 #include "core/threads.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
 Tensor softmax(const Tensor& logits) {
   // The loss operator makes exactly these probabilities; any valid labels will do.
   CrossEntropy::Saved saved;
+  check_input("softmax", "logits", logits);
   check(logits.rank() == 2, "softmax: logits must be [N, K], got ", logits.shape());
   CrossEntropy{Tensor::zeros({logits.dim(0)}, DType::i64)}.forward(saved, logits);
   return saved.p;
 }
 
 Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
-  check(logits.rank() == 2 && logits.numel() > 0, name, ": logits must be [N, K], got ",
-        logits.shape());
+  check_input(name, "logits", logits);
+  check(logits.rank() == 2, name, ": logits must be [N, K], got ", logits.shape());
   const std::int64_t n = logits.dim(0), k = logits.dim(1);
   check(labels.shape() == Shape{n} && labels.dtype() == DType::i64, name, ": logits ",
-        logits.shape(), " want labels [", n, "] i64, got ", labels.shape(), ' ', labels.dtype());
+        logits.shape(), " expect labels [", n, "] i64, got ", labels.shape(), ' ', labels.dtype());
   check(smoothing >= 0 && smoothing <= 1, name, ": smoothing must be in [0, 1], got ", smoothing);
   const std::int64_t* label = labels.data<std::int64_t>();
   for (std::int64_t i = 0; i < n; ++i)
@@ -62,6 +64,8 @@ Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
 }
 
 Grads<1> CrossEntropy::backward(Saved& saved, Tensor dloss, Needs<1>) const {
+  check_input(name, "the saved state", saved.p);
+  check_gradient(name, dloss, {{1}, saved.p.dtype()});
   const std::int64_t n = saved.p.dim(0), k = saved.p.dim(1);
   const std::int64_t* label = labels.data<std::int64_t>();
   const double each = dloss.item() / static_cast<double>(n);

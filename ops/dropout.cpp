@@ -25,14 +25,17 @@ void mask_into(const Dropout& op, const Tensor& x, Tensor& y) {
 
 }  // namespace
 
-Tensor Dropout::forward(Saved&, const Tensor& x) const {
+Tensor Dropout::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
   check(p >= 0 && p < 1, name, ": p must be in [0, 1), got ", p);
+  saved.form = Form::of(x);
   Tensor y(x.shape(), x.dtype());
   mask_into(*this, x, y);
   return y;
 }
 
-Grads<1> Dropout::backward(Saved&, Tensor dy, Needs<1>) const {
+Grads<1> Dropout::backward(Saved& saved, Tensor dy, Needs<1>) const {
+  check_gradient(name, dy, saved.form);
   Tensor dx = dy.shared() ? Tensor(dy.shape(), dy.dtype()) : dy;
   mask_into(*this, dy, dx);
   return {dx};

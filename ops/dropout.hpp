@@ -6,6 +6,7 @@
 #include "core/operator.hpp"
 #include "core/random.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -18,7 +19,9 @@ struct Dropout {
   double p = 0.5;
   Generator::State start;
 
-  struct Saved {};
+  struct Saved {
+    Form form;
+  };
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;
   static std::vector<Example<Dropout>> examples();

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <vector>
 
+#include "ops/arguments.hpp"
 #include "ops/convolution/kernels.hpp"
 #include "ops/se/squeeze.hpp"
 #include "ops/simd/passes.hpp"
@@ -42,6 +44,7 @@ void finish(Tensor& y, const Tensor& s, const Tensor& shortcut, bool relu) {
 }  // namespace
 
 struct FoldedConv::State {
+  std::mutex mutex;
   // What was folded last.
   std::uint64_t version = 0;
   Tensor own_bias, gamma, beta, mean, var;
@@ -105,8 +108,21 @@ FoldedConv& FoldedConv::operator=(FoldedConv&&) noexcept = default;
 
 void FoldedConv::fold(const Layers& l) {
   State& s = *state_;
+  const std::lock_guard lock(s.mutex);
   if (s.holds(l)) return;
+  constexpr std::string_view name = "folded conv2d";
+  for (const Tensor* t : {&l.weight, &l.gamma, &l.beta, &l.running.mean, &l.running.var})
+    check_form(name, "a layer's tensor", *t, {t->shape(), DType::f32});
+  for (const Tensor* t : {&l.bias, &l.reduce, &l.reduce_bias})
+    check_optional(name, "a layer's tensor", *t, {t->shape(), DType::f32});
+  check(l.weight.rank() == 4 && l.weight.numel() > 0, name,
+        ": weight must be [O, C/groups, kH, kW], got ", l.weight.shape());
   const std::int64_t out = l.weight.dim(0), each = l.weight.numel() / out;
+  check_optional(name, "bias", l.bias, {{out}, DType::f32});
+  check(l.reduce.empty() || l.reduce.rank() == 2, name, ": SE's first weight must be [R, O], got ",
+        l.reduce.shape());
+  if (!l.reduce.empty())
+    check_optional(name, "SE's first bias", l.reduce_bias, {{l.reduce.dim(0)}, DType::f32});
   check(l.gamma.shape() == Shape{out} && l.beta.shape() == Shape{out} &&
             l.running.mean.shape() == Shape{out} && l.running.var.shape() == Shape{out},
         "folded conv2d: a convolution with ", out, " outputs before a batch norm of ",
@@ -142,7 +158,11 @@ void FoldedConv::fold(const Layers& l) {
 Tensor FoldedConv::operator()(const Tensor& x, const Gate& gate, const Tensor& shortcut,
                               bool relu) {
   State& s = *state_;
+  const std::lock_guard lock(s.mutex);
   check(s.folds > 0, "folded conv2d: nothing was folded yet");
+  check(x.dtype() == DType::f32 || x.dtype() == DType::bf16, "conv2d: x must be f32 or bf16, got ",
+        Form::of(x));
+  check_input("conv2d", "x", x);
   const Shape out = conv2d_shape(x.shape(), s.weight.shape(), s.spec);
   check(shortcut.empty() || (shortcut.shape() == out && shortcut.dtype() == x.dtype()),
         "folded conv2d: shortcut is ", shortcut.shape(), " ", shortcut.dtype(), ", the branch ",
@@ -150,14 +170,17 @@ Tensor FoldedConv::operator()(const Tensor& x, const Gate& gate, const Tensor& s
   if (!gate) return s.convolve(x, {}, shortcut, relu);
   check(!s.reduce.empty(), "folded conv2d: gates without a first layer");
   Tensor gates;
+  const Form expected{{out[0], out[3]}, DType::f32};
   if (s.pointwise()) {
     gates = gate(pixel_mean(x), s.through, s.through_bias);
+    check_form("folded conv2d", "gate", gates, expected);
     // Gates of its own make each image a product of its own, which reads the weights again.
     const bool light = x.dim(3) <= 2 * x.dim(1) * x.dim(2);
     if (light || x.dim(0) == 1) return s.convolve(x, gates, shortcut, relu);
   }
   Tensor y = s.convolve(x, {}, {}, false);
   if (gates.empty()) gates = gate(pixel_mean(y), s.reduce, s.reduce_bias);
+  check_form("folded conv2d", "gate", gates, expected);
   finish(y, gates, shortcut, relu);
   return y;
 }

@@ -23,7 +23,8 @@ namespace exciton::ops {
 /// pass finishes them. Other convolutions write conv(x, w') + b' first, then take its mean and
 /// finish it.
 ///
-/// A cache of a layer: weights are folded when the parameters or statistics have changed.
+/// A cache of a layer: weights are folded when the parameters or statistics have changed. Calls of
+/// several threads take turns.
 class FoldedConv {
  public:
   FoldedConv();

@@ -1,16 +1,20 @@
 #include "ops/linear.hpp"
 
+#include "ops/arguments.hpp"
 #include "ops/matrix_product.hpp"
 
 namespace exciton::ops {
+
 Tensor Linear::forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& b) const {
+  check_input(name, "x", x);
+  check_input(name, "weight", w);
   check(x.rank() == 2, name, ": x must be [N, I], got ", x.shape());
-  check(w.rank() == 2 && w.dim(1) == x.dim(1), name, ": x ", x.shape(), " wants a weight [O, ",
+  check(w.rank() == 2 && w.dim(1) == x.dim(1), name, ": x ", x.shape(), " expects a weight [O, ",
         x.dim(1), "], got ", w.shape());
   const std::int64_t n = x.dim(0), in = x.dim(1), out = w.dim(0);
-  check(b.empty() || b.shape() == Shape{out}, name, ": bias is ", b.shape(), ", wants [", out, "]");
-  check(is_floating(x.dtype()) && w.dtype() == acc_type(x.dtype()), name, ": weight of type ",
-        w.dtype(), " beside x of type ", x.dtype(), ", wants ", acc_type(x.dtype()));
+  check(w.dtype() == acc_type(x.dtype()), name, ": weight of type ", w.dtype(),
+        " beside x of type ", x.dtype(), ", expected ", acc_type(x.dtype()));
+  check_optional(name, "bias", b, {{out}, w.dtype()});
   saved = {x.to(w.dtype()), w, x.dtype()};
   return dispatch_float(w.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
@@ -27,7 +31,9 @@ Tensor Linear::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
 }
 
 Grads<3> Linear::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
+  check_input(name, "the saved state", saved.x);
   const std::int64_t n = saved.x.dim(0), in = saved.x.dim(1), out = saved.w.dim(0);
+  check_gradient(name, dy, {{n, out}, saved.w.dtype()});
   return dispatch_float(saved.w.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
     const A *xp = saved.x.data<A>(), *wp = saved.w.data<A>(), *dp = dy.data<A>();

@@ -11,7 +11,8 @@ namespace exciton::ops {
 /// x [N, I], w [O, I], b [O] or absent -> y [N, O] with y[n,o] = b[o] + sum over i of x[n,i] w[o,i]
 /// y is f32 for f32 and bf16 x (weights f32), f64 for f64.
 /// Backward: dx = dy w, dw = dy' x, db = sum over n of dy.
-/// f32 runs in OpenBLAS, f64 in the plain twin. Errors: ranks, sizes or types that do not fit.
+/// f32 runs on the products of ops/matrix_product.hpp, f64 on the plain twin. Errors: ranks, sizes
+/// or types that do not fit.
 struct Linear {
   static constexpr std::string_view name = "linear";
   bool plain = false;  ///< run the plain twin in any type

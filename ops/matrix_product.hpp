@@ -1,4 +1,4 @@
-/// Products of small matrices on all threads, by OpenBLAS in f32.
+/// Products of small matrices on all threads.
 #pragma once
 #include <cstdint>
 
@@ -13,9 +13,11 @@ struct Matrix {
 };
 
 /// c [m, n] = a [m, k] b [k, n], for A float or double. Every thread makes one contiguous piece of
-/// the longer side of c; no sum is cut, so the result does not depend on timing. One row times a
-/// transposed matrix (the layer of one image) reads that matrix once, on the vector kernels.
-/// `plain` takes the formula's three loops for f32 too, as f64 always does.
+/// the longer side of c, in f32 by the vector kernels (ops/simd/matrix_kernels.hpp), or by OpenBLAS
+/// where the build option EXCITON_OPENBLAS says so. Our kernels add the products of an element in
+/// the order of k, whatever the cut, so bits do not depend on threads. One row times a transposed
+/// matrix (the layer of one image) reads that matrix once. `plain` takes the formula's three loops
+/// for f32 too, as f64 always does.
 template <class A>
 void multiply(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t m, std::int64_t n,
               std::int64_t k, bool plain = false);

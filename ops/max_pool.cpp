@@ -9,10 +9,11 @@ constexpr std::int64_t most = 16;  // kernel, whose taps are numbered in a byte
 }
 
 Tensor MaxPool::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
   const PoolWindows p(name, x.shape(), spec);
   const std::int64_t k = spec.kernel;
   check(k <= most, name, ": kernel ", k, " is above ", most, "; for whole maps try a max squeeze");
-  saved.shape = x.shape();
+  saved.x = Form::of(x);
   saved.where = Tensor(p.result(), DType::u8);
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
@@ -46,11 +47,12 @@ Tensor MaxPool::forward(Saved& saved, const Tensor& x) const {
 }
 
 Grads<1> MaxPool::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  const PoolWindows p(name, saved.shape, spec);
+  const PoolWindows p(name, saved.x.shape, spec);
+  check_gradient(name, dy, {p.result(), saved.x.dtype});
   return dispatch_float(dy.dtype(), name, [&](auto tag) -> Grads<1> {
     using T = decltype(tag);
     const auto& kernels = simd::channel_kernels<T>();
-    Tensor dx(saved.shape, dy.dtype());
+    Tensor dx(saved.x.shape, dy.dtype());
     const T* dyp = dy.data<T>();
     T* dxp = dx.data<T>();
     const std::uint8_t* where = saved.where.data<std::uint8_t>();

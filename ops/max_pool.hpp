@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 #include "ops/pool_spec.hpp"
 
 namespace exciton::ops {
@@ -16,7 +17,7 @@ struct MaxPool {
   static constexpr std::string_view name = "max_pool";
   PoolSpec spec;
   struct Saved {
-    Shape shape;
+    Form x;
     Tensor where;  ///< u8, like y: position of the maximum in its window
   };
   Tensor forward(Saved& saved, const Tensor& x) const;

@@ -14,6 +14,7 @@ Tensor Mul::forward(Saved& saved, const Tensor& a, const Tensor& b) const {
 }
 
 Grads<2> Mul::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
+  check_gradient(name, dy, Form::of(saved.a));
   Grads<2> grads;
   if (needs[1]) grads[1] = map(name, product, dy, saved.a);
   if (needs[0]) grads[0] = map_gradient(name, product, dy, saved.b);  // last: writes over dy

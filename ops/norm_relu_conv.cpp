@@ -46,7 +46,10 @@ std::vector<Example<NormReluConv>> NormReluConv::examples() {
       in[5] = {c, hidden};
       in[6] = {c};
     }
-    out.push_back({{.tail = {.squeeze = squeeze}, .conv = {.spec = spec}}, in});
+    NormReluConv op;
+    op.tail.squeeze = squeeze;
+    op.conv.spec = spec;
+    out.push_back({op, in});
   };
   add({2, 3, 4, 5}, {3, 5, 1, 1}, {}, 0);
   add({3, 4, 3, 7}, {5, 7, 3, 3}, {.stride = 2, .padding = 1}, 0);

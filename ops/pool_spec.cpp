@@ -6,8 +6,10 @@ namespace exciton::ops {
 
 PoolWindows::PoolWindows(std::string_view name, const Shape& x, const PoolSpec& pool) : spec(pool) {
   check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x);
-  check(spec.kernel >= 1 && spec.stride >= 1, name, ": kernel and stride must be at least 1, got ",
-        spec.kernel, " and ", spec.stride);
+  constexpr std::int64_t most = 1 << 20;  // sums of a few of them cannot overflow
+  check(spec.kernel >= 1 && spec.stride >= 1 && spec.kernel <= most && spec.stride <= most, name,
+        ": kernel and stride must be at least 1 and at most ", most, ", got ", spec.kernel, " and ",
+        spec.stride);
   check(spec.padding >= 0 && spec.padding <= spec.kernel / 2, name,
         ": padding must be between 0 and half the kernel (", spec.kernel / 2, "), got ",
         spec.padding);

@@ -3,12 +3,14 @@
 namespace exciton::ops {
 
 Tensor Reshape::forward(Saved& saved, const Tensor& x) const {
-  saved.from = x.shape();
+  check_input(name, "x", x);
+  saved.x = Form::of(x);
   return x.reshape(to);
 }
 
 Grads<1> Reshape::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  return {dy.reshape(saved.from)};
+  check_gradient(name, dy, {to, saved.x.dtype});
+  return {dy.reshape(saved.x.shape)};
 }
 
 std::vector<Example<Reshape>> Reshape::examples() {

@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -14,7 +15,7 @@ struct Reshape {
   static constexpr std::string_view name = "reshape";
   Shape to;
   struct Saved {
-    Shape from;
+    Form x;
   };
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;

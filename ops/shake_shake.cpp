@@ -61,10 +61,11 @@ std::vector<double> ShakeShake::betas(std::int64_t images) const {
   return {};
 }
 
-Tensor ShakeShake::forward(Saved&, const Tensor& a, const Tensor& b) const {
+Tensor ShakeShake::forward(Saved& saved, const Tensor& a, const Tensor& b) const {
   check_alike(name, a, b);
-  check(a.rank() >= 1, name, ": wants images [N, ...], got ", a.shape());
+  check(a.rank() >= 1, name, ": expected images [N, ...], got ", a.shape());
   check(forward_kind != ShakeKind::keep, name, ": forward has nothing to keep; try shake or even");
+  saved.form = Form::of(a);
   Tensor y(a.shape(), a.dtype());
   const std::vector<double> alpha = alphas(a.dim(0));
   void* const to = y.raw();
@@ -80,7 +81,9 @@ Tensor ShakeShake::forward(Saved&, const Tensor& a, const Tensor& b) const {
   return y;
 }
 
-Grads<2> ShakeShake::backward(Saved&, Tensor dy, Needs<2> needs) const {
+Grads<2> ShakeShake::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
+  // The rule alone, as its tests ask for it, needs no forward.
+  if (saved.form.shape.rank() > 0) check_gradient(name, dy, saved.form);
   std::vector<double> beta = betas(dy.dim(0));
   Grads<2> grads;
   if (needs[0]) grads[0] = scaled(dy, beta);

@@ -7,6 +7,7 @@
 #include "core/operator.hpp"
 #include "core/random.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -26,7 +27,9 @@ struct ShakeShake {
   ShakeKind forward_kind = ShakeKind::shake, backward_kind = ShakeKind::shake;
   Generator::State start;
 
-  struct Saved {};
+  struct Saved {
+    Form form;
+  };
   Tensor forward(Saved& saved, const Tensor& a, const Tensor& b) const;
   Grads<2> backward(Saved& saved, Tensor dy, Needs<2> needs) const;
   /// Examples differentiate (keep, or even twice); tests of the other rules are their own.

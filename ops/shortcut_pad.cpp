@@ -7,14 +7,17 @@
 namespace exciton::ops {
 
 Tensor ShortcutPad::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
   check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x.shape());
-  check(stride >= 1 && shift >= 0, name, ": stride must be at least 1 and shift 0, got ", stride,
-        " and ", shift);
+  constexpr std::int64_t most = 1 << 20;  // sums of a few of them cannot overflow
+  check(stride >= 1 && shift >= 0 && stride <= most && shift <= most, name,
+        ": stride must be at least 1 and shift 0, both at most ", most, ", got ", stride, " and ",
+        shift);
   const std::int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.dim(3);
   check(channels >= c, name, ": x ", x.shape(), " has ", c, " channels, cannot become ", channels);
   const std::int64_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
   const std::int64_t front = (channels - c) / 2;
-  saved.shape = x.shape();
+  saved.x = Form::of(x);
   Tensor y({n, oh, ow, channels}, x.dtype());
   dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
@@ -41,14 +44,16 @@ Tensor ShortcutPad::forward(Saved& saved, const Tensor& x) const {
 }
 
 Grads<1> ShortcutPad::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  const std::int64_t h = saved.shape[1], w = saved.shape[2], c = saved.shape[3];
-  const std::int64_t oh = dy.dim(1), ow = dy.dim(2), front = (channels - c) / 2;
-  Tensor dx(saved.shape, dy.dtype());
+  const Shape& shape = saved.x.shape;
+  const std::int64_t h = shape[1], w = shape[2], c = shape[3], front = (channels - c) / 2;
+  const std::int64_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
+  check_gradient(name, dy, {{shape[0], oh, ow, channels}, saved.x.dtype});
+  Tensor dx(shape, dy.dtype());
   dispatch_float(dy.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     const T* dyp = dy.data<T>();
     T* dxp = dx.data<T>();
-    parallel_for(saved.shape[0] * h, std::max<std::int64_t>(1, (1 << 14) / (w * c + 1)),
+    parallel_for(shape[0] * h, std::max<std::int64_t>(1, (1 << 14) / (w * c + 1)),
                  [&](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t row = begin; row < end; ++row) {
                      const std::int64_t n = row / h, r = row % h;

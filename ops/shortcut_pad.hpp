@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -18,7 +19,7 @@ struct ShortcutPad {
   static constexpr std::string_view name = "shortcut_pad";
   std::int64_t channels = 0, stride = 1, shift = 0;
   struct Saved {
-    Shape shape;
+    Form x;
   };
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;

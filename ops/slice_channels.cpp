@@ -7,19 +7,22 @@
 namespace exciton::ops {
 
 Tensor SliceChannels::forward(Saved& saved, const Tensor& x) const {
-  check(x.rank() >= 1 && begin >= 0 && count >= 0 && begin + count <= x.dim(-1), name,
-        ": channels ", begin, " to ", begin + count, " are not all in x ", x.shape());
-  saved.shape = x.shape();
+  check_input(name, "x", x);
+  check(
+      x.rank() >= 1 && begin >= 0 && count >= 1 && begin <= x.dim(-1) && count <= x.dim(-1) - begin,
+      name, ": ", count, " channels from ", begin, " on are not all in x ", x.shape());
   Shape shape;
   for (int i = 0; i < x.rank() - 1; ++i) shape.push_back(x.dim(i));
   shape.push_back(count);
   Tensor y(shape, x.dtype());
   copy_channels(x, begin, y, 0, count);
+  saved = {Form::of(x), Form::of(y)};
   return y;
 }
 
 Grads<1> SliceChannels::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  Tensor dx = Tensor::zeros(saved.shape, dy.dtype());
+  check_gradient(name, dy, saved.y);
+  Tensor dx = Tensor::zeros(saved.x.shape, dy.dtype());
   copy_channels(dy, 0, dx, begin, count);
   return {dx};
 }

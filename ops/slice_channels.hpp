@@ -5,16 +5,18 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
 /// x [..., C] -> y [..., count] = x[..., begin : begin + count].
-/// Backward: dx is dy there and 0 in the other channels. Errors: a range outside of C.
+/// Backward: dx is dy there and 0 in the other channels. Errors: a range outside of C,
+/// or without channels.
 struct SliceChannels {
   static constexpr std::string_view name = "slice_channels";
   std::int64_t begin = 0, count = 0;
   struct Saved {
-    Shape shape;
+    Form x, y;
   };
   Tensor forward(Saved& saved, const Tensor& x) const;
   Grads<1> backward(Saved& saved, Tensor dy, Needs<1> needs) const;

@@ -131,7 +131,7 @@ void for_products(std::int64_t o, const F& f) {
   constexpr std::int64_t group = 64;  // whole panels
   const std::int64_t groups = (o + group - 1) / group, items = weight_matrices * groups;
   std::atomic<std::int64_t> next{0};
-  parallel([&](int, int) {
+  parallel(num_threads(), [&](int, int) {
     for (std::int64_t i = next++; i < items; i = next++) {
       const std::int64_t first = i % groups * group;
       f(weight_matrices - 1 - i / groups, first, std::min(group, o - first));
@@ -171,7 +171,7 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
   const std::int64_t most = std::min(tiles, block_tiles(k, c, o)), threads = num_threads();
   if (alone(c, o) && tiles >= most * threads) {
     Scratch scratch(threads, {k, most, c}, {k, most, o});
-    parallel([&](int thread, int of) {
+    parallel(static_cast<int>(threads), [&](int thread, int of) {
       const Piece p = piece_of(tiles, thread, of);
       const Block v = scratch.first(thread), m = scratch.second(thread);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
@@ -225,7 +225,7 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
     // One set of sums a thread, added at the end.
     Scratch scratch(threads, {k, most, c}, {k, most, o});
     total = Tensor::zeros({threads, sums});
-    parallel([&](int thread, int of) {
+    parallel(static_cast<int>(threads), [&](int thread, int of) {
       const Piece p = piece_of(tiles, thread, of);
       const Block v = scratch.first(thread), d = scratch.second(thread);
       float* sum = total.data<float>() + thread * sums;

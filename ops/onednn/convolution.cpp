@@ -1,7 +1,5 @@
 #include "ops/onednn/convolution.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -26,31 +24,7 @@ namespace exciton::ops::onednn {
 namespace {
 
 /// oneDNN sizes its work for OpenMP's thread count at creation and at execution; both must agree.
-class OmpThreads {
- public:
-  explicit OmpThreads(int wanted) : before_(omp_get_max_threads()) {
-    const int n = granted(wanted);
-    if (n != before_) omp_set_num_threads(n);
-  }
-  ~OmpThreads() {
-    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
-  }
-  OmpThreads(const OmpThreads&) = delete;
-  OmpThreads& operator=(const OmpThreads&) = delete;
-
- private:
-  /// A build without OpenMP threads of ours wants none of oneDNN's: ThreadSanitizer cannot see
-  /// their barriers.
-  static int granted(int wanted) {
-#ifdef EXCITON_STD_THREADS
-    static_cast<void>(wanted);
-    return 1;
-#else
-    return wanted;
-#endif
-  }
-  int before_;
-};
+using OmpThreads = exciton::detail::OpenMpThreads;
 
 dnnl::memory::data_type type_of(DType t) {
   return t == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
@@ -389,8 +363,8 @@ Cut cut_of(std::int64_t images, std::int64_t most) {
     if (std::find(cut.counts.begin(), cut.counts.end(), count) == cut.counts.end())
       cut.counts.push_back(count);
   };
-  if (threads > 1 && images < threads) {
-    cut.threads = threads;
+  if (threads > 1 && images < threads && threads_here() > 1) {
+    cut.threads = threads_here();
     for (std::int64_t n = 0; n < images; n += most) add(std::min(most, images - n));
   } else {
     each_job(images, most, 0, 1, [&](auto, std::int64_t count, auto) { add(count); });
@@ -509,7 +483,7 @@ bool takes(Convolution& conv, Direction direction, const ConvGeometry& g, std::i
   if (!trusted) return false;
   Cut cut;
   if (direction == Direction::backward_weights && !splits_weight_gradient(g, images))
-    cut = {{images}, num_threads()};
+    cut = {{images}, threads_here()};
   else
     cut = cut_of(images, direction == Direction::forward ? images_at_once(g) : all);
   return std::all_of(cut.counts.begin(), cut.counts.end(), [&](std::int64_t count) {
@@ -563,7 +537,7 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
                         const Shape& weight_shape, const void* x, const void* dy) {
   const int threads = num_threads();
   if (!splits_weight_gradient(g, images)) {
-    const Job& job = conv.prepare(Direction::backward_weights, g, images, threads, {}, 0);
+    const Job& job = conv.prepare(Direction::backward_weights, g, images, threads_here(), {}, 0);
     Tensor packed({Convolution::weight_elements(job)});
     Convolution::run(job, 0, x, dy, packed.data<float>());
     conv.drop_scratchpads();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/arguments.hpp"
+
 namespace exciton::ops {
 namespace {
 
@@ -18,8 +20,12 @@ struct Overlap {
 // N C k multiply-adds beside a map of N H W C: one thread does them before others would wake up.
 
 Tensor ChannelConv::forward(Saved& saved, const Tensor& z, const Tensor& w) const {
+  check_input(name, "z", z);
+  check_input(name, "w", w);
   check(z.rank() == 2, name, ": z must be [N, C], got ", z.shape());
   check(w.rank() == 1 && w.dim(0) % 2 == 1, name, ": w must be [k] with an odd k, got ", w.shape());
+  check(w.dtype() == acc_type(z.dtype()), name, ": w of type ", w.dtype(), " beside ", z.dtype(),
+        " z, expected ", acc_type(z.dtype()));
   saved = {z, w};
   const std::int64_t n = z.dim(0), c = z.dim(1), k = w.dim(0);
   Tensor y(z.shape(), z.dtype());
@@ -47,6 +53,7 @@ Tensor ChannelConv::forward(Saved& saved, const Tensor& z, const Tensor& w) cons
 
 Grads<2> ChannelConv::backward(Saved& saved, Tensor dy, Needs<2>) const {
   const Tensor &z = saved.z, &w = saved.w;
+  check_gradient(name, dy, Form::of(z));
   const std::int64_t n = z.dim(0), c = z.dim(1), k = w.dim(0);
   Tensor dz(z.shape(), z.dtype()), dw(w.shape(), w.dtype());
   dispatch_float(z.dtype(), name, [&](auto tag) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/threads.hpp"
+#include "ops/arguments.hpp"
 #include "ops/matrix_product.hpp"
 
 namespace exciton::ops {
@@ -96,16 +97,19 @@ Tensor sum_of_rows(const Tensor& x) {
 
 Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Tensor& b1,
                        const Tensor& w2, const Tensor& b2) const {
-  check(z.rank() == 2, name, ": z must be [N, C], got ", z.shape());
+  check_input(name, "z", z);
+  check(z.rank() == 2 && z.dtype() != DType::bf16, name, ": z must be [N, C] f32 or f64, got ",
+        Form::of(z));
+  check_input(name, "the first weight", w1);
+  check_input(name, "the second weight", w2);
   check(w1.rank() == 2 && w2.rank() == 2, name, ": weights must be [R, K] and [C, R], got ",
         w1.shape(), " and ", w2.shape());
   const std::int64_t in = z.dim(1), r = w1.dim(0), c = w2.dim(0);
-  check(w1.dim(1) == in && w2.dim(1) == r, name, ": z ", z.shape(), " wants weights [R, ", in,
-        "] and [C, R], got ", w1.shape(), " and ", w2.shape());
-  check(b1.empty() || b1.shape() == Shape{r}, name, ": first bias is ", b1.shape(), ", wants [", r,
-        "]");
-  check(b2.empty() || b2.shape() == Shape{c}, name, ": second bias is ", b2.shape(), ", wants [", c,
-        "]");
+  check(w1.dim(1) == in && w2.dim(1) == r && w1.dtype() == z.dtype() && w2.dtype() == z.dtype(),
+        name, ": z ", Form::of(z), " expects weights [R, ", in, "] and [C, R] of its type, got ",
+        Form::of(w1), " and ", Form::of(w2));
+  check_optional(name, "first bias", b1, {{r}, z.dtype()});
+  check_optional(name, "second bias", b2, {{c}, z.dtype()});
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
     const Tensor h = layer<A>(z, w1, b1, [](A u) { return std::max(u, A{0}); });
@@ -117,6 +121,7 @@ Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Te
 
 Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
   const Tensor &z = saved.z, &w1 = saved.w1, &w2 = saved.w2, &h = saved.h, &s = saved.s;
+  check_gradient(name, ds, Form::of(s));
   const std::int64_t n = z.dim(0), in = z.dim(1), r = w1.dim(0), c = w2.dim(0);
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ops/add.hpp"
+#include "ops/arguments.hpp"
 #include "ops/relu.hpp"
 #include "ops/se/scale.hpp"
 #include "ops/simd/passes.hpp"
@@ -91,14 +92,20 @@ void extremes_of(const T* y, const simd::MapCut& cut, const Acc<T>* a, const Acc
 Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma, const Tensor& beta,
                              const Tensor& shortcut, const Tensor& w1, const Tensor& b1,
                              const Tensor& w2, const Tensor& b2) const {
+  check_input(name, "y", y);
   check(y.rank() == 4, name, ": y must be [N, H, W, C], got ", y.shape());
   const std::int64_t n = y.dim(0), c = y.dim(3), pixels = y.dim(1) * y.dim(2);
   check(gamma.shape() == Shape{c} && beta.shape() == Shape{c}, name, ": y ", y.shape(), " has ", c,
         " channels, gamma is ", gamma.shape(), ", beta ", beta.shape());
+  check_form(name, "gamma", gamma, {{c}, acc_type(y.dtype())});
+  check_form(name, "beta", beta, {{c}, acc_type(y.dtype())});
   check(shortcut.empty() || (shortcut.shape() == y.shape() && shortcut.dtype() == y.dtype()), name,
         ": shortcut is ", shortcut.shape(), " ", shortcut.dtype(), ", the branch ", y.shape(), " ",
         y.dtype());
-  check(w1.empty() == w2.empty(), name, ": SE wants both excitation weights or none");
+  check(w1.empty() == w2.empty(), name, ": SE expects both excitation weights or none");
+  check(w2.empty() || (w2.rank() == 2 && w2.dim(0) == c), name, ": y ", y.shape(),
+        " expects a second excitation weight [", c, ", R], got ", w2.shape());
+  check(!w1.empty() || (b1.empty() && b2.empty()), name, ": excitation biases without weights");
   const bool se = !w1.empty();
   return dispatch_float(y.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
@@ -167,6 +174,8 @@ Tensor ResidualTail::again(const Saved& saved) const {
 }
 
 Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Needs<8> needs) const {
+  check_gradient(name, dout, Form::of(saved.y));
+  check_optional(name, "the second gradient", dout2, Form::of(saved.y));
   return dispatch_float(dout.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;

@@ -1,13 +1,16 @@
 #include "ops/se/scale.hpp"
 
+#include "ops/arguments.hpp"
 #include "ops/simd/passes.hpp"
 
 namespace exciton::ops {
 
 Tensor Scale::forward(Saved& saved, const Tensor& x, const Tensor& gate) const {
+  check_input(name, "x", x);
   check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x.shape());
-  check(gate.shape() == Shape{x.dim(0), x.dim(3)}, name, ": x ", x.shape(), " wants a gate [",
+  check(gate.shape() == Shape{x.dim(0), x.dim(3)}, name, ": x ", x.shape(), " expects a gate [",
         x.dim(0), ", ", x.dim(3), "], got ", gate.shape());
+  check_form(name, "gate", gate, {gate.shape(), acc_type(x.dtype())});
   saved = {x, gate};
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
@@ -25,6 +28,7 @@ Tensor Scale::forward(Saved& saved, const Tensor& x, const Tensor& gate) const {
 }
 
 Grads<2> Scale::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
+  check_gradient(name, dy, Form::of(saved.x));
   return dispatch_float(dy.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;

@@ -5,10 +5,10 @@
 namespace exciton::ops {
 
 Tensor Squeeze::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
   check(x.rank() == 4, name, ": x must be [N, H, W, C], got ", x.shape());
-  check(x.dim(1) * x.dim(2) > 0, name, ": x ", x.shape(), " has no pixels");
-  saved.shape = x.shape();
-  saved.dtype = x.dtype();
+  saved.x = Form::of(x);
+  saved.z = {{x.dim(0), x.dim(3)}, acc_type(x.dtype())};
   const std::int64_t n = x.dim(0), c = x.dim(3), pixels = x.dim(1) * x.dim(2);
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
@@ -40,13 +40,14 @@ Tensor Squeeze::forward(Saved& saved, const Tensor& x) const {
 }
 
 Grads<1> Squeeze::backward(Saved& saved, Tensor dz, Needs<1>) const {
-  const Shape& s = saved.shape;
+  check_gradient(name, dz, saved.z);
+  const Shape& s = saved.x.shape;
   const std::int64_t n = s[0], c = s[3], pixels = s[1] * s[2];
-  return dispatch_float(saved.dtype, name, [&](auto tag) -> Grads<1> {
+  return dispatch_float(saved.x.dtype, name, [&](auto tag) -> Grads<1> {
     using T = decltype(tag);
     using A = Acc<T>;
     const A* dzp = dz.data<A>();
-    Tensor dx(s, saved.dtype);
+    Tensor dx(s, saved.x.dtype);
     T* dxp = dx.data<T>();
     parallel_for(n, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)

@@ -5,6 +5,7 @@
 
 #include "core/operator.hpp"
 #include "core/tape.hpp"
+#include "ops/arguments.hpp"
 
 namespace exciton::ops {
 
@@ -17,8 +18,7 @@ struct Squeeze {
   static constexpr std::string_view name = "squeeze";
   SqueezeKind kind = SqueezeKind::avg;
   struct Saved {
-    Shape shape;
-    DType dtype = DType::f32;
+    Form x, z;
     Tensor where;  ///< max: position of the maximum, [N, C] i64
   };
   Tensor forward(Saved& saved, const Tensor& x) const;

@@ -3,6 +3,7 @@
 #include "ops/processor.hpp"
 #include "ops/simd/channel_kernels.hpp"
 #include "ops/simd/direct_kernels.hpp"
+#include "ops/simd/matrix_kernels.hpp"
 #include "ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops::simd {
@@ -38,6 +39,7 @@ Isa isa() {
   const DirectKernels<T>& direct_kernels();                 \
   template <class T>                                        \
   const WinogradKernels<T>& winograd_kernels(WinogradForm); \
+  const MatrixKernels& matrix_kernels();                    \
   }
 EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
@@ -92,6 +94,18 @@ template const WinogradKernels<float>& winograd_kernels<float>(WinogradForm, std
                                                                std::int64_t);
 template const WinogradKernels<bf16>& winograd_kernels<bf16>(WinogradForm, std::int64_t,
                                                              std::int64_t);
+
+const MatrixKernels& matrix_kernels() {
+  switch (isa()) {
+    case Isa::avx512:
+      return avx512::matrix_kernels();
+    case Isa::avx2:
+      return avx2::matrix_kernels();
+    case Isa::baseline:
+      break;
+  }
+  return baseline::matrix_kernels();
+}
 
 std::string_view instruction_set() {
   switch (isa()) {

@@ -59,7 +59,7 @@ TEST(DType, DispatchNamesWhoAsked) {
     dispatch_float(DType::u8, "my_op", [](auto) {});
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "my_op: wants a floating tensor (f32, bf16 or f64), got u8");
+    EXPECT_STREQ(error.what(), "my_op: expected a floating tensor (f32, bf16 or f64), got u8");
   }
 }
 

@@ -85,7 +85,7 @@ TEST(Tensor, ReshapeKeepsElements) {
   EXPECT_TRUE(a.same_storage(b));
   EXPECT_EQ(b.at(5), 5);
   EXPECT_EQ(a.shape(), (Shape{2, 3}));
-  EXPECT_EQ(error_of([&] { a.reshape({4, 2}); }), "reshape: [2, 3] has 6 elements, [4, 2] wants 8");
+  EXPECT_EQ(error_of([&] { a.reshape({4, 2}); }), "reshape: [2, 3] has 6 elements, [4, 2] has 8");
 }
 
 TEST(Tensor, AccessIsChecked) {
@@ -94,8 +94,12 @@ TEST(Tensor, AccessIsChecked) {
             "tensor: asked for f64 data, tensor [2, 3] holds f32");
   EXPECT_EQ(error_of([&] { a.at(6); }), "tensor: element 6 of [2, 3]");
   EXPECT_EQ(error_of([&] { a.at(-1); }), "tensor: element -1 of [2, 3]");
-  EXPECT_EQ(error_of([&] { a.item(); }), "tensor: item() wants one element, shape is [2, 3]");
-  EXPECT_EQ(error_of([] { Tensor::from({3}, {1, 2}); }), "tensor: shape [3] wants 3 values, got 2");
+  EXPECT_EQ(error_of([&] { a.item(); }),
+            "tensor: item() expected one element, got 6, shape [2, 3]");
+  EXPECT_EQ(error_of([] {
+              Tensor::from({3}, {1, 2});
+            }),
+            "tensor: expected 3 values for shape [3], got 2");
   Tensor b = Tensor::zeros({2, 3});
   EXPECT_EQ(error_of([&] {
               b += Tensor::zeros({3, 2});

@@ -2,10 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <bit>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/tensor.hpp"
 
 namespace exciton {
 namespace {
@@ -58,27 +67,30 @@ TEST_F(Threads, GrainKeepsSmallLoopsOnTheCaller) {
   EXPECT_EQ(pieces, 2);
 }
 
-TEST_F(Threads, ParallelRunsEveryThreadOnceAndNestedCallsSerially) {
+TEST_F(Threads, ParallelRunsEveryPieceOnceAndNestedPiecesOneAfterAnother) {
   set_num_threads(3);
   std::vector<std::atomic<int>> ran(3);
   std::atomic<int> nested{0};
-  parallel([&](int thread, int threads) {
-    EXPECT_EQ(threads, 3);
-    ++ran[static_cast<std::size_t>(thread)];
-    parallel([&](int t, int n) {
-      EXPECT_EQ(t, 0);
-      EXPECT_EQ(n, 1);
+  parallel(3, [&](int piece, int pieces) {
+    EXPECT_EQ(pieces, 3);
+    EXPECT_EQ(threads_here(), 1);
+    ++ran[static_cast<std::size_t>(piece)];
+    int expected = 0;
+    parallel(3, [&](int t, int n) {
+      EXPECT_EQ(t, expected++);
+      EXPECT_EQ(n, 3);
       ++nested;
     });
   });
   for (const auto& r : ran) EXPECT_EQ(r, 1);
-  EXPECT_EQ(nested, 3);
+  EXPECT_EQ(nested, 9);
+  EXPECT_EQ(threads_here(), 3);
 }
 
 TEST_F(Threads, SumsDependOnTheCountAlone) {
   const auto sum = [] {
     std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
-    parallel([&](int t, int n) {
+    parallel(num_threads(), [&](int t, int n) {
       const Piece p = piece_of(100000, t, n);
       for (std::int64_t i = p.begin; i < p.end; ++i)
         parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
@@ -93,7 +105,114 @@ TEST_F(Threads, SumsDependOnTheCountAlone) {
   EXPECT_NEAR(first, 12.09f, 0.01f);
 }
 
-TEST_F(Threads, CountMustBePositive) { EXPECT_THROW(set_num_threads(0), Error); }
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(Threads, CountHasLimits) {
+  EXPECT_EQ(error_of([] { set_num_threads(0); }), "threads: expected 1 to 4096, got 0");
+  EXPECT_EQ(error_of([] { set_num_threads(4200); }), "threads: expected 1 to 4096, got 4200");
+}
+
+TEST_F(Threads, EveryThreadSeesOneCount) {
+  set_num_threads(3);
+  int there = 0;
+  std::thread([&] {
+    there = num_threads();
+    set_num_threads(2);
+  }).join();
+  EXPECT_EQ(there, 3);
+  EXPECT_EQ(num_threads(), 2);
+}
+
+TEST_F(Threads, TheExceptionOfTheLowestPieceArrives) {
+  for (int threads : {1, 2, 4}) {
+    set_num_threads(threads);
+    std::atomic<int> ran{0};
+    const auto one = [&](int t, int) {
+      ++ran;
+      check(t < 1, "piece ", t);
+    };
+    EXPECT_EQ(error_of([&] { parallel(4, one); }), "piece 1") << threads << " threads";
+    EXPECT_GE(ran, 2);
+    // The crew goes on working afterwards.
+    std::atomic<std::int64_t> sum{0};
+    parallel_for(100, 1, [&](std::int64_t begin, std::int64_t end) { sum += end - begin; });
+    EXPECT_EQ(sum, 100);
+    EXPECT_EQ(error_of([] {
+                parallel_for(100, 1, [](std::int64_t, std::int64_t) { throw std::bad_alloc(); });
+              }),
+              std::bad_alloc().what());
+  }
+}
+
+/// The sum of SumsDependOnTheCountAlone as bits that a child can return.
+int checksum() {
+  std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
+  parallel(num_threads(), [&](int t, int n) {
+    const Piece p = piece_of(100000, t, n);
+    for (std::int64_t i = p.begin; i < p.end; ++i)
+      parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
+  });
+  float total = 0;
+  for (float p : parts) total += p;
+  return static_cast<int>(std::bit_cast<std::uint32_t>(total) % 251);
+}
+
+TEST_F(Threads, TheChildOfAForkWorksOnItsOwnThread) {
+  set_num_threads(3);
+  const int here = checksum();  // starts the crew
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(20);  // the child must not hang
+    const bool alone = threads_here() == 1 && num_threads() == 3;
+    const Tensor cached = Tensor::zeros({1 << 20});  // the pool's lock is free, too
+    _exit(alone && cached.at(5) == 0 ? checksum() : 255);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), here) << "same pieces, same bits";
+  EXPECT_EQ(checksum(), here) << "the parent is as it was";
+}
+
+#ifndef EXCITON_STD_THREADS
+// The environment is read when the process starts: each case is a process of its own, which prints
+// the thread count and the checksum.
+std::string in_environment(const std::string& variables) {
+  const std::string command = variables + " '" + EXCITON_THREADS_PROBE + "' 2>&1";
+  FILE* const pipe = popen(command.c_str(), "r");
+  std::string out;
+  char line[512];
+  while (pipe && std::fgets(line, sizeof line, pipe)) out += line;
+  if (pipe) pclose(pipe);
+  return out;
+}
+
+TEST_F(Threads, BitsFollowTheCountWhateverTheEnvironmentGrants) {
+  const std::string three = in_environment("OMP_NUM_THREADS=3");
+  EXPECT_TRUE(three.starts_with("3 threads, ")) << three;
+  EXPECT_EQ(in_environment("OMP_NUM_THREADS=3 OMP_DYNAMIC=true"), three);
+  EXPECT_EQ(in_environment("OMP_NUM_THREADS=3 OMP_MAX_ACTIVE_LEVELS=0"), three);
+  EXPECT_EQ(in_environment("OMP_NUM_THREADS=3 OMP_NESTED=true"), three);
+  EXPECT_EQ(in_environment("OMP_NUM_THREADS=3 OMP_THREAD_LIMIT=2"),
+            in_environment("OMP_NUM_THREADS=2"))
+      << "the count is what is granted";
+  EXPECT_EQ(in_environment("OMP_NUM_THREADS=4200"),
+            "OMP_NUM_THREADS: expected at most 4096 threads, got 4200; unset it, or set a smaller "
+            "number\n");
+  EXPECT_EQ(in_environment("PROBE=3 OMP_THREAD_LIMIT=2"),
+            "threads: 3 are more than the 2 that OMP_THREAD_LIMIT allows; unset it, or ask for no "
+            "more\n");
+}
+#endif
 
 }  // namespace
 }  // namespace exciton

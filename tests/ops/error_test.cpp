@@ -25,7 +25,7 @@ void complains(std::string_view name, const std::vector<std::string>& words, F f
 }
 
 TEST(Errors, Conv2d) {
-  complains("conv2d", {"[1, 4, 4, 3]", "[8, 4, 3, 3]", "3 channels", "wants 4"}, [] {
+  complains("conv2d", {"[1, 4, 4, 3]", "[8, 4, 3, 3]", "3 channels", "expects 4"}, [] {
     conv2d(f32({1, 4, 4, 3}), f32({8, 4, 3, 3}));
   });
   complains("conv2d", {"[N, H, W, C]", "[4, 3]"}, [] { conv2d(f32({4, 3}), f32({8, 3, 3, 3})); });
@@ -142,13 +142,15 @@ TEST(Errors, Channels) {
     concat({f32({2, 3, 4}), f32({2, 4, 3})});
   });
   complains("concat", {"at least one"}, [] { concat({}); });
-  complains("slice_channels", {"3 to 6", "[2, 5]"}, [] { slice_channels(f32({2, 5}), 3, 3); });
+  complains("slice_channels", {"3 channels from 3", "[2, 5]"}, [] {
+    slice_channels(f32({2, 5}), 3, 3);
+  });
   complains("split", {"4 channels", "[2, 5]"}, [] { split(f32({2, 5}), {2, 2}); });
   complains("channel_shuffle", {"2 groups", "[2, 5]"}, [] { channel_shuffle(f32({2, 5}), 2); });
   complains("shortcut_pad", {"5 channels", "4"}, [] { shortcut_pad(f32({1, 2, 2, 5}), 4, 2); });
   complains("shortcut_pad", {"stride", "0"}, [] { shortcut_pad(f32({1, 2, 2, 5}), 8, 0); });
   complains("reshape", {"[2, 6]", "12", "[5, 2]"}, [] { reshape(f32({2, 6}), {5, 2}); });
-  complains("cast", {"floating", "i64"}, [] { cast(f32({2}), DType::i64); });
+  complains("cast", {"f32, bf16 or f64", "i64"}, [] { cast(f32({2}), DType::i64); });
 }
 
 }  // namespace

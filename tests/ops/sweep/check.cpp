@@ -279,7 +279,8 @@ class Check {
   void conv2d() {
     const Layer l = layer();
     ops::PackedWeights packed;
-    const ops::Conv2d op{.spec = f_.spec, .packed = &packed, .version = 1, .keep_packed = false};
+    const ops::Conv2d op{
+        .spec = f_.spec, .packed = packed.state(), .version = 1, .keep_packed = false};
     const Expected y = finished(forward_sums(l), l.bias, {}, {}, false);
     ops::Conv2d::Saved saved;
     compare("y", op.forward(saved, l.tx, l.tw, l.tbias), f_.y(), f_.type, y);
