@@ -23,8 +23,10 @@ struct TransferEnd {
   std::string reason{};  ///< when not complete
 };
 
-/// One attempt, beginning at the end of `part` (from the start when the server cannot do that).
-/// A `part` with which nobody can continue is deleted. Errors: `part` cannot be written, the server
+/// One attempt, beginning at the end of `part`; from the start, into `part`.new, where the server
+/// cannot do that. What `part` has goes only for more of the same file: never for a page that asks
+/// to log in, a shorter range or an attempt that ends before it. Below 1,000 bytes a second for
+/// stall_seconds the connection counts as lost. Errors: `part` cannot be written, the server
 /// sends more than `bytes`, and what `progress` throws.
 TransferEnd transfer(const Transfer& what);
 

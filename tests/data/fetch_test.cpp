@@ -360,6 +360,31 @@ TEST(Fetch, a_longer_file_in_its_place) {
                {"more than the 350000 bytes"});
 }
 
+TEST(Fetch, a_part_outlives_what_is_not_its_file) {
+  const Bytes begun(contents.begin(), contents.begin() + 12345);
+  for (const bool length : {true, false}) {
+    SCOPED_TRACE(length);
+    Server server({{"noise.bin", Bytes(500)}});  // a page that asks to log in
+    server.behave({.ranges = false, .length = length});
+    const TempDir dir;
+    write_file(dir / "noise.bin.part", begun);
+    FetchOptions options = plain_options(server);
+    options.attempts = 1;
+    EXPECT_THROW(fetch_dataset("noise", dir.path(), options), Error);
+    EXPECT_EQ(read_file(dir / "noise.bin.part"), begun);
+    EXPECT_FALSE(fs::exists(dir / "noise.bin.part.new"));
+  }
+  // A server without ranges that breaks off earlier than the part goes.
+  Server server({{"noise.bin", contents}});
+  server.behave({.ranges = false, .cut = 5000});
+  const TempDir dir;
+  write_file(dir / "noise.bin.part", begun);
+  FetchOptions options = plain_options(server);
+  options.attempts = 1;
+  EXPECT_THROW(fetch_dataset("noise", dir.path(), options), Error);
+  EXPECT_EQ(read_file(dir / "noise.bin.part"), begun);
+}
+
 TEST(Fetch, unknown_name) {
   const TempDir dir;
   expect_error([&] { fetch_dataset("cifar11", dir.path()); },
