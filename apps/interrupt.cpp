@@ -15,7 +15,7 @@ void note(int) { noted = 1; }
 Interrupt::Interrupt() {
   noted = 0;
   for (std::size_t i = 0; i < signals.size(); ++i) {
-    struct ::sigaction action {};
+    struct ::sigaction action = {};
     action.sa_handler = note;
     sigemptyset(&action.sa_mask);
     const bool twice_ends = signals[i] == SIGINT || signals[i] == SIGTERM;

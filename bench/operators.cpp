@@ -79,9 +79,8 @@ std::vector<Example<Conv2d>> cases() {
 
 template <>
 std::vector<Example<BatchNorm>> cases() {
-  return on_maps(BatchNorm{}, [](const Shape& map) {
-    return std::vector<Shape>{map, {map[3]}, {map[3]}};
-  });
+  const auto inputs = [](const Shape& map) { return std::vector<Shape>{map, {map[3]}, {map[3]}}; };
+  return on_maps(BatchNorm{}, inputs);
 }
 
 std::vector<Shape> tail_inputs(const Shape& map, bool se) {
@@ -116,9 +115,8 @@ std::vector<Example<Excite>> cases() {
 }
 template <>
 std::vector<Example<Scale>> cases() {
-  return on_maps(Scale{}, [](const Shape& map) {
-    return std::vector<Shape>{map, {map[0], map[3]}};
-  });
+  const auto inputs = [](const Shape& map) { return std::vector<Shape>{map, {map[0], map[3]}}; };
+  return on_maps(Scale{}, inputs);
 }
 template <>
 std::vector<Example<Linear>> cases() {
@@ -246,11 +244,12 @@ template <class Op>
 double flops_of(const Op& op, const Tensor& y, const std::vector<Tensor>& x) {
   if constexpr (arity_of<Op> == any_number)
     return 0;
-  else
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+  else {
+    const auto count = [&]<std::size_t... I>(std::index_sequence<I...>) {
       return 2 * static_cast<double>(detail::multiply_adds_of(op, y, x[I]...));
-    }
-  (std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+    };
+    return count(std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+  }
 }
 
 void report(benchmark::State& state, double items, double bytes, double flops) {

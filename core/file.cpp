@@ -61,7 +61,7 @@ File::File(fs::path path, Mode mode, std::string who, std::string advice)
   const bool other = opened.error() == ENXIO;  // a pipe without a reader, a socket
   check(opened.ok() || other, who_, ": cannot ", mode == Mode::read ? "open " : "write ",
         path_.string(), ": ", opened.reason(), mode == Mode::read ? "" : advice_);
-  struct ::stat status {};
+  struct ::stat status = {};
   if (opened.ok() && ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) return;
   if (opened.ok()) ::close(descriptor_);
   fail(who_, ": ", path_.string(), " is ", kind_of_file(path_), ", expected a file");
@@ -78,7 +78,7 @@ File::File(File&& other) noexcept
       descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 std::uint64_t File::bytes() const {
-  struct ::stat status {};
+  struct ::stat status = {};
   SystemCall(::fstat(descriptor_, &status) == 0).check(who_, ": cannot read ", path_.string());
   return static_cast<std::uint64_t>(status.st_size);
 }

@@ -32,11 +32,14 @@ namespace detail {
 
 template <class Op>
 auto call_forward(const Op& op, typename Op::Saved& saved, const std::vector<Tensor>& x) {
-  if constexpr (arity_of<Op> == any_number)
+  if constexpr (arity_of<Op> == any_number) {
     return op.forward(saved, std::span<const Tensor>(x));
-  else
-    return [&]<std::size_t... I>(std::index_sequence<I...>) { return op.forward(saved, x[I]...); }
-  (std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+  } else {
+    const auto run = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return op.forward(saved, x[I]...);
+    };
+    return run(std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+  }
 }
 
 /// backward with every present input wanting its gradient.

@@ -80,8 +80,6 @@ concept Operator = requires(const Op op, typename Op::Saved saved) {
 };
 
 template <class Op>
-concept ReadsPendingSum = requires {
-  &Op::backward_sum;
-};
+concept ReadsPendingSum = std::is_member_function_pointer_v<decltype(&Op::backward_sum)>;
 
 }  // namespace exciton

@@ -242,11 +242,13 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
     info.forward_start = std::chrono::duration<double>(start - tape->began()).count();
     info.forward_seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if constexpr (arity_of<Op> != any_number)
-      info.multiply_adds = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    if constexpr (arity_of<Op> != any_number) {
+      const auto count = [&]<std::size_t... I>(std::index_sequence<I...>) {
         return multiply_adds_of(node->op, y, inputs[I]->value()...);
-      }
-    (std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+      };
+      info.multiply_adds =
+          count(std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+    }
     tape->describe(std::move(info));
   }
   bool wanted = false;
@@ -262,26 +264,31 @@ Var apply_on(Op op, std::span<const Var* const> inputs, Forward&& forward) {
 
 }  // namespace detail
 
+template <class V>
+concept ToVar = std::convertible_to<V&&, Var>;
+template <class Op>
+concept OperatorOfAny = Operator<Op> &&(arity_of<Op> == any_number);
+
 /// Computes op.forward on the inputs and, when a tape is active and an input leads to a leaf,
 /// records the operation. The one way by which anything gets onto a tape.
-template <Operator Op, class... V>
-requires(sizeof...(V) > 0 && (std::convertible_to<V&&, Var> && ...)) Var apply(Op op, V&&... x) {
+template <Operator Op, ToVar... V>
+Var apply(Op op, V&&... x) {
   static_assert(arity_of<Op> == static_cast<int>(sizeof...(V)),
                 "apply: number of inputs differs from the operator's backward");
   // Tensors and parameters become Vars here, and live as long as their addresses are used.
   const std::array<Var, sizeof...(V)> vars{Var(std::forward<V>(x))...};
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+  const auto run = [&]<std::size_t... I>(std::index_sequence<I...>) {
     const std::array<const Var*, sizeof...(V)> inputs{&vars[I]...};
     return detail::apply_on(std::move(op), inputs, [&](auto& node) {
       return node.op.forward(node.saved, vars[I].value()...);
     });
-  }
-  (std::make_index_sequence<sizeof...(V)>{});
+  };
+  return run(std::make_index_sequence<sizeof...(V)>{});
 }
 
 /// apply for operators with any number of inputs.
-template <Operator Op>
-requires(arity_of<Op> == any_number) Var apply(Op op, const std::vector<Var>& x) {
+template <OperatorOfAny Op>
+Var apply(Op op, const std::vector<Var>& x) {
   std::vector<const Var*> inputs;
   std::vector<Tensor> values;
   for (const Var& v : x) {

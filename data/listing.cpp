@@ -37,7 +37,7 @@ bool has(const std::array<std::string_view, n>& endings, std::string_view ending
 /// What tells one folder of the system from another, by whatever path it was reached.
 using FolderId = std::pair<dev_t, ino_t>;
 FolderId id_of(const fs::path& dir) {
-  struct stat status {};
+  struct stat status = {};
   const bool known = ::stat(dir.c_str(), &status) == 0;
   return known ? FolderId{status.st_dev, status.st_ino} : FolderId{0, 0};
 }

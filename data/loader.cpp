@@ -91,9 +91,9 @@ struct Loader::State {
   /// False: the image cannot be read, and was left out.
   bool read(std::int64_t index, Generator& rng, Image& image, Batch& out) const {
     try {
+      const auto frame = [&](Size size) { return augmenter.frame(size, rng); };
       if (augmenter.resizes())
-        dataset->read_view(
-            index, [&](Size size) { return augmenter.frame(size, rng); }, image);
+        dataset->read_view(index, frame, image);
       else
         dataset->read(index, image);
       return true;

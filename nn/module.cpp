@@ -60,10 +60,11 @@ struct BufferVisitor final : Visitor {
   void buffer(const std::string& name, Tensor& t) override { found.push_back({name, &t}); }
 };
 
+using Flag = bool Module::*;
 struct FlagVisitor final : Visitor {
-  bool Module::*flag;
+  Flag flag;
   bool value;
-  FlagVisitor(bool Module::*f, bool v) : flag(f), value(v) {}
+  FlagVisitor(Flag f, bool v) : flag(f), value(v) {}
   void enter(const std::string&, Module& m) override { m.*flag = value; }
 };
 

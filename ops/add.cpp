@@ -7,8 +7,8 @@ namespace exciton::ops {
 Tensor Add::forward(Saved& saved, const Tensor& a, const Tensor& b) const {
   check_alike(name, a, b);
   saved.form = Form::of(a);
-  return map(
-      name, [](auto u, auto v) { return u + v; }, a, b);
+  const auto sum = [](auto u, auto v) { return u + v; };
+  return map(name, sum, a, b);
 }
 
 Grads<2> Add::backward(Saved& saved, Tensor dy, Needs<2> needs) const {

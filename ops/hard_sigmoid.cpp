@@ -7,8 +7,8 @@
 namespace exciton::ops {
 
 Tensor HardSigmoid::forward(Saved& saved, const Tensor& x) const {
-  saved.y = map(
-      name, [](auto v) { return std::clamp(v + 3, decltype(v){0}, decltype(v){6}) / 6; }, x);
+  const auto f = [](auto v) { return std::clamp(v + 3, decltype(v){0}, decltype(v){6}) / 6; };
+  saved.y = map(name, f, x);
   return saved.y;
 }
 

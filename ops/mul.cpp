@@ -4,8 +4,10 @@
 
 namespace exciton::ops {
 namespace {
+
 constexpr auto product = [](auto u, auto v) { return u * v; };
-}
+
+}  // namespace
 
 Tensor Mul::forward(Saved& saved, const Tensor& a, const Tensor& b) const {
   check_alike(name, a, b);

@@ -5,14 +5,14 @@
 namespace exciton::ops {
 
 Tensor Relu::forward(Saved& saved, const Tensor& x) const {
-  saved.y = map(
-      name, [](auto v) { return v < 0 ? decltype(v){0} : v; }, x);
+  const auto f = [](auto v) { return v < 0 ? decltype(v){0} : v; };
+  saved.y = map(name, f, x);
   return saved.y;
 }
 
 Grads<1> Relu::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  return {map_gradient(
-      name, [](auto d, auto y) { return y <= 0 ? decltype(y){0} : d; }, dy, saved.y)};
+  const auto slope = [](auto d, auto y) { return y <= 0 ? decltype(y){0} : d; };
+  return {map_gradient(name, slope, dy, saved.y)};
 }
 
 std::vector<Example<Relu>> Relu::examples() {

@@ -7,14 +7,14 @@
 namespace exciton::ops {
 
 Tensor Sigmoid::forward(Saved& saved, const Tensor& x) const {
-  saved.y = map(
-      name, [](auto v) { return 1 / (1 + std::exp(-v)); }, x);
+  const auto f = [](auto v) { return 1 / (1 + std::exp(-v)); };
+  saved.y = map(name, f, x);
   return saved.y;
 }
 
 Grads<1> Sigmoid::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  return {map_gradient(
-      name, [](auto d, auto y) { return d * y * (1 - y); }, dy, saved.y)};
+  const auto slope = [](auto d, auto y) { return d * y * (1 - y); };
+  return {map_gradient(name, slope, dy, saved.y)};
 }
 
 std::vector<Example<Sigmoid>> Sigmoid::examples() {

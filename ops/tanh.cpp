@@ -7,14 +7,14 @@
 namespace exciton::ops {
 
 Tensor Tanh::forward(Saved& saved, const Tensor& x) const {
-  saved.y = map(
-      name, [](auto v) { return std::tanh(v); }, x);
+  const auto f = [](auto v) { return std::tanh(v); };
+  saved.y = map(name, f, x);
   return saved.y;
 }
 
 Grads<1> Tanh::backward(Saved& saved, Tensor dy, Needs<1>) const {
-  return {map_gradient(
-      name, [](auto d, auto y) { return d * (1 - y * y); }, dy, saved.y)};
+  const auto slope = [](auto d, auto y) { return d * (1 - y * y); };
+  return {map_gradient(name, slope, dy, saved.y)};
 }
 
 std::vector<Example<Tanh>> Tanh::examples() {

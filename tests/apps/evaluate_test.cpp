@@ -61,14 +61,10 @@ TEST(Evaluate, large_logits_do_not_overflow) {
 
 TEST(Evaluate, refuses_other_classes) {
   Evaluation result(3);
-  EXPECT_NE(error_of([&] {
-              result.add(Tensor::zeros({1, 2}), labels({0}));
-            }).find("2 classes"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] {
-              result.add(Tensor::zeros({1, 3}), labels({3}));
-            }).find("label 3"),
-            std::string::npos);
+  const auto few = [&] { result.add(Tensor::zeros({1, 2}), labels({0})); };
+  const auto beyond = [&] { result.add(Tensor::zeros({1, 3}), labels({3})); };
+  EXPECT_NE(error_of(few).find("2 classes"), std::string::npos);
+  EXPECT_NE(error_of(beyond).find("label 3"), std::string::npos);
 }
 
 TEST(Resize, keeps_a_plain_colour_at_any_size) {

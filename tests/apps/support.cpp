@@ -115,7 +115,7 @@ Process::Process(const std::vector<std::string>& arguments, std::uint64_t file_s
     ::dup2(o, STDOUT_FILENO);
     ::dup2(e, STDERR_FILENO);
     if (file_size_limit > 0) {
-      const struct ::rlimit limit { file_size_limit, file_size_limit };
+      const struct ::rlimit limit = {file_size_limit, file_size_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
     }
     ::execv(argv[0], argv.data());

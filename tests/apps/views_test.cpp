@@ -86,10 +86,8 @@ TEST(Views, WhatDoesNotFitIsAnError) {
   const data::Image image = noise(7, 10, 3, rng);
   EXPECT_NE(error_of([&] { views(image, {.crop = 8}); }).find("8 x 8 from an image of 7 x 10"),
             std::string::npos);
-  EXPECT_NE(error_of([&] {
-              views(image, {.scales = {14, 5}, .crop = 6});
-            }).find("--resize"),
-            std::string::npos);
+  const ViewSpec mixed{.scales = {14, 5}, .crop = 6};
+  EXPECT_NE(error_of([&] { views(image, mixed); }).find("--resize"), std::string::npos);
 }
 
 TEST(Views, EnsembleIsTheMeanOfAllProbabilities) {

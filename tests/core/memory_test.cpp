@@ -47,7 +47,7 @@ TEST(Memory, PeakIsTheMostInUseAtOnce) {
   const std::size_t mib = std::size_t{1} << 20;
   {
     const Buffer a(mib);
-    { const Buffer b(4 * mib); }
+    Buffer(4 * mib);
     const Buffer c(mib);
     EXPECT_EQ(memory_stats().bytes_in_use, start + 2 * mib);
   }
@@ -59,12 +59,12 @@ TEST(Memory, PeakIsTheMostInUseAtOnce) {
 }
 
 TEST(Memory, ReleaseEmptiesTheCache) {
-  { const Buffer b(12345); }
+  Buffer(12345);
   EXPECT_GT(memory_stats().bytes_cached, 0u);
   release_cached_memory();
   EXPECT_EQ(memory_stats().bytes_cached, 0u);
   const auto before = memory_stats().system_allocations;
-  { const Buffer b(12345); }
+  Buffer(12345);
   EXPECT_EQ(memory_stats().system_allocations, before + 1);
 }
 

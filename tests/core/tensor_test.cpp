@@ -96,19 +96,13 @@ TEST(Tensor, AccessIsChecked) {
   EXPECT_EQ(error_of([&] { a.at(-1); }), "tensor: element -1 of [2, 3]");
   EXPECT_EQ(error_of([&] { a.item(); }),
             "tensor: item() expected one element, got 6, shape [2, 3]");
-  EXPECT_EQ(error_of([] {
-              Tensor::from({3}, {1, 2});
-            }),
-            "tensor: expected 3 values for shape [3], got 2");
+  const auto few = [] { Tensor::from({3}, {1, 2}); };
+  EXPECT_EQ(error_of(few), "tensor: expected 3 values for shape [3], got 2");
   Tensor b = Tensor::zeros({2, 3});
-  EXPECT_EQ(error_of([&] {
-              b += Tensor::zeros({3, 2});
-            }),
-            "tensor: += of [3, 2] f32 to [2, 3] f32");
-  EXPECT_EQ(error_of([&] {
-              b.copy_from(Tensor::zeros({2, 3}, DType::f64));
-            }),
-            "tensor: copy of [2, 3] f64 into [2, 3] f32");
+  const auto sum = [&] { b += Tensor::zeros({3, 2}); };
+  const auto copy = [&] { b.copy_from(Tensor::zeros({2, 3}, DType::f64)); };
+  EXPECT_EQ(error_of(sum), "tensor: += of [3, 2] f32 to [2, 3] f32");
+  EXPECT_EQ(error_of(copy), "tensor: copy of [2, 3] f64 into [2, 3] f32");
 }
 
 TEST(Tensor, AddsInPlace) {

@@ -47,8 +47,8 @@ TEST(Jpeg, a_view_of_a_turned_image_is_that_of_the_upright_one) {
     const Image upright = golden_image(name + ".png");
     const View view{{2.5, 1, 8, 6.25}, {5, 7}};
     Image got;
-    decode_view(
-        golden_bytes(name + ".jpg"), name, 3, [&](Size) { return view; }, got);
+    const auto frame = [&](Size) { return view; };
+    decode_view(golden_bytes(name + ".jpg"), name, 3, frame, got);
     expect_near(got, resize(upright, view.box, 5, 7), 2, name);
   }
 }
@@ -80,12 +80,9 @@ TEST(Jpeg, shrinking_while_decoding_changes_little) {
   for (const std::int64_t side : {110, 60, 20}) {  // by 2, 4 and 8 in one of them
     const Box box{70, 11, 440, 450};
     Image got;
-    decode_view(
-        bytes, "large", 3,
-        [&](Size) {
-          return View{box, {side, side}, false};
-        },
-        got);
+    const View view{box, {side, side}, false};
+    const auto frame = [&](Size) { return view; };
+    decode_view(bytes, "large", 3, frame, got);
     EXPECT_LT(mean_difference(got, resize(full, box, side, side)), 1.0) << side;
   }
 }
@@ -93,19 +90,13 @@ TEST(Jpeg, shrinking_while_decoding_changes_little) {
 TEST(Jpeg, grey_view) {
   Image got;
   const Bytes bytes = golden_bytes("grey.jpg");
-  decode_view(
-      bytes, "grey", 1,
-      [](Size size) {
-        return View{whole(size), {10, 10}};
-      },
-      got);
+  const auto all = [](Size size) {
+    const View view{whole(size), {10, 10}};
+    return view;
+  };
+  decode_view(bytes, "grey", 1, all, got);
   EXPECT_EQ(got.channels, 1);
-  decode_view(
-      bytes, "grey", 3,
-      [](Size size) {
-        return View{whole(size), {10, 10}};
-      },
-      got);
+  decode_view(bytes, "grey", 3, all, got);
   EXPECT_EQ(got.pixels.size(), 300u);
 }
 
@@ -120,39 +111,23 @@ TEST(Jpeg, header) {
 
 TEST(Jpeg, view_outside_of_the_image) {
   Image got;
-  expect_error(
-      [&] {
-        decode_view(
-            golden_bytes("baseline.jpg"), "b.jpg", 3,
-            [](Size) {
-              return View{{50, 0, 20, 20}, {4, 4}};
-            },
-            got);
-      },
-      {"b.jpg", "outside", "47 x 61"});
+  const View outside{{50, 0, 20, 20}, {4, 4}};
+  const auto frame = [&](Size) { return outside; };
+  const auto decode = [&] { decode_view(golden_bytes("baseline.jpg"), "b.jpg", 3, frame, got); };
+  expect_error(decode, {"b.jpg", "outside", "47 x 61"});
 }
 
 TEST(Jpeg, a_truncated_file_is_an_error_unless_the_part_is_whole) {
   Bytes bytes = large_jpeg();
   bytes.resize(bytes.size() / 2);
   Image got;
-  decode_view(
-      bytes, "half.jpg", 3,
-      [](Size) {
-        return View{{0, 0, 100, 100}, {10, 10}};
-      },
-      got);
+  View view{{0, 0, 100, 100}, {10, 10}};
+  const auto frame = [&](Size) { return view; };
+  decode_view(bytes, "half.jpg", 3, frame, got);
   EXPECT_EQ(got.pixels.size(), 300u);
-  expect_error(
-      [&] {
-        decode_view(
-            bytes, "half.jpg", 3,
-            [](Size) {
-              return View{{0, 0, 610, 470}, {10, 10}};
-            },
-            got);
-      },
-      {"half.jpg", "truncated JPEG"});
+  view = {{0, 0, 610, 470}, {10, 10}};
+  const auto decode = [&] { decode_view(bytes, "half.jpg", 3, frame, got); };
+  expect_error(decode, {"half.jpg", "truncated JPEG"});
 }
 
 TEST(Exif, what_makes_no_sense_is_upright) {

@@ -32,27 +32,27 @@ struct Case {
 // Pillow keeps hue, saturation and value in 8 bits each: that is most of the difference in hue.
 TEST(PixelOps, agree_with_pillow) {
   const Colour fill{10, 200, 90};
-  const std::vector<Case> cases{{"brightness", 1, [](Image& i) { change_brightness(i, 1.4); }},
-                                {"contrast", 1, [](Image& i) { change_contrast(i, 0.6); }},
-                                {"saturation", 1, [](Image& i) { change_saturation(i, 1.7); }},
-                                {"sharpness", 2, [](Image& i) { change_sharpness(i, 1.8); }},
-                                {"hue", 7, [](Image& i) { change_hue(i, 0.2); }},
-                                {"posterize", 0, [](Image& i) { posterize(i, 3); }},
-                                {"solarize", 0, [](Image& i) { solarize(i, 130); }},
-                                {"stretch", 2,
-                                 [](Image& i) {
-                                   change_contrast(i, 0.5);
-                                   stretch_contrast(i);
-                                 }},
-                                {"equalize", 0, [](Image& i) { equalize(i); }},
-                                {"rotate", 1, [&](Image& i) { rotate(i, 10, fill); }},
-                                {"shear", 1,
-                                 [&](Image& i) {
-                                   transform(i, {1, 0.3, 0, 0, 1, 0}, fill);
-                                 }},
-                                {"shift", 1, [&](Image& i) {
-                                   transform(i, {1, 0, 0, 0, 1, -7.25}, fill);
-                                 }}};
+  const auto stretch = [](Image& i) {
+    change_contrast(i, 0.5);
+    stretch_contrast(i);
+  };
+  const Affine sheared{1, 0.3, 0, 0, 1, 0}, shifted{1, 0, 0, 0, 1, -7.25};
+  std::vector<Case> cases;
+  const auto add = [&](const char* name, int most, std::function<void(Image&)> apply) {
+    cases.push_back({name, most, std::move(apply)});
+  };
+  add("brightness", 1, [](Image& i) { change_brightness(i, 1.4); });
+  add("contrast", 1, [](Image& i) { change_contrast(i, 0.6); });
+  add("saturation", 1, [](Image& i) { change_saturation(i, 1.7); });
+  add("sharpness", 2, [](Image& i) { change_sharpness(i, 1.8); });
+  add("hue", 7, [](Image& i) { change_hue(i, 0.2); });
+  add("posterize", 0, [](Image& i) { posterize(i, 3); });
+  add("solarize", 0, [](Image& i) { solarize(i, 130); });
+  add("stretch", 2, stretch);
+  add("equalize", 0, [](Image& i) { equalize(i); });
+  add("rotate", 1, [&](Image& i) { rotate(i, 10, fill); });
+  add("shear", 1, [&](Image& i) { transform(i, sheared, fill); });
+  add("shift", 1, [&](Image& i) { transform(i, shifted, fill); });
   for (const Case& c : cases) {
     Image image = picture();
     c.apply(image);

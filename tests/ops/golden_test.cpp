@@ -77,7 +77,8 @@ const std::map<std::string, std::function<Var(const Inputs&, const json&)>> call
      [](const Inputs& x, const json& a) { return shortcut_pad(x[0], a["channels"], a["stride"]); }},
     {"reshape",
      [](const Inputs& x, const json& a) {
-       return reshape(x[0], {a["to"][0], a["to"][1]});
+       const Shape to{a["to"][0], a["to"][1]};
+       return reshape(x[0], to);
      }},
     {"squeeze",
      [](const Inputs& x, const json& a) { return squeeze(x[0], squeeze_kind(a["kind"])); }},

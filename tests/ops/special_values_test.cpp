@@ -168,8 +168,8 @@ Outcome twin(const MaxPool& op, const std::vector<Tensor>& x, const Tensor& dy) 
 
 template <class Op>
 bool spreads() {
-  return (std::is_same_v<Op, Conv2d> || std::is_same_v<Op, NormReluConv>)&&conv_path() !=
-         ConvPath::own;
+  const bool convolves = std::is_same_v<Op, Conv2d> || std::is_same_v<Op, NormReluConv>;
+  return convolves && conv_path() != ConvPath::own;
 }
 
 /// Operators in one pass form other infinities between: gates of a mean of infinities, say.

@@ -65,7 +65,9 @@ class Faulty : public Subject {
   static constexpr int line = 16;  // floats: beyond the alignment of a buffer
 };
 
-MakeSubject with(bool Faulty::*fault) {
+using Fault = bool Faulty::*;
+
+MakeSubject with(Fault fault) {
   return [=] {
     auto subject = std::make_unique<Faulty>();
     (*subject).*fault = true;
@@ -76,7 +78,7 @@ MakeSubject with(bool Faulty::*fault) {
 TEST_F(Sweep, FindsWrongValues) {
   const Form form = parse_form(plain_form);
   EXPECT_EQ(check_form(form), "");
-  const auto found = [&](bool Faulty::*fault) { return check_form(form, with(fault)); };
+  const auto found = [&](Fault fault) { return check_form(form, with(fault)); };
   EXPECT_NE(found(&Faulty::one_off).find("1 of 200"), std::string::npos);
   EXPECT_NE(found(&Faulty::not_written).find("200 of 200"), std::string::npos);
   EXPECT_NE(found(&Faulty::lost_channel).find("dw"), std::string::npos);
