@@ -8,6 +8,8 @@ GradcheckResult compare_gradients(std::string_view name, const std::vector<Tenso
                                   const std::vector<Tensor>& analytic,
                                   double (*loss)(const void*, const std::vector<Tensor>&),
                                   const void* context, const GradcheckOptions& options) {
+  check(analytic.size() == x.size(), name, ": backward gave ", analytic.size(), " gradients for ",
+        x.size(), " inputs");
   GradcheckResult result;
   Generator rng(options.seed, 78);
   const auto judge = [&](double a, double n, const std::string& where) {

@@ -35,6 +35,9 @@ auto call_forward(const Op& op, typename Op::Saved& saved, const std::vector<Ten
   if constexpr (arity_of<Op> == any_number) {
     return op.forward(saved, std::span<const Tensor>(x));
   } else {
+    check(x.size() == static_cast<std::size_t>(arity_of<Op>), Op::name, ": takes ", arity_of<Op>,
+          " inputs, an example has ", x.size(),
+          "; optional ones are `absent` where they are not there");
     const auto run = [&]<std::size_t... I>(std::index_sequence<I...>) {
       return op.forward(saved, x[I]...);
     };
@@ -84,7 +87,8 @@ GradcheckResult compare_gradients(std::string_view name, const std::vector<Tenso
 
 }  // namespace detail
 
-/// Checks one example of Op.
+/// Checks one example of Op. Errors: it has another number of inputs than the operator; those of
+/// forward and backward.
 template <Operator Op>
 GradcheckResult gradcheck(const Example<Op>& example, const GradcheckOptions& options = {}) {
   Generator rng(options.seed, 77);

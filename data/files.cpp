@@ -43,19 +43,18 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
   return out;
 }
 
-std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size_t limit) {
+std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size_t most) {
   const OpenFile opened(path);
   const int own = ::dup(opened.descriptor());  // zlib closes what it is given
   SystemCall(own >= 0).check("data: cannot open ", path.string());
   const std::unique_ptr<gzFile_s, decltype(&gzclose)> file(gzdopen(own, "rb"), &gzclose);
   if (file == nullptr) ::close(own);
   check(file != nullptr, "data: cannot open ", path.string(), ": no memory to read it");
-  constexpr unsigned chunk = 1u << 20;
   gzbuffer(file.get(), 1u << 17);
   std::vector<std::uint8_t> out;
-  while (true) {
+  while (out.size() < most) {
     const std::size_t have = out.size();
-    check(have <= limit, "data: ", path.string(), " holds more than ", limit, " bytes");
+    const auto chunk = static_cast<unsigned>(std::min<std::size_t>(1u << 20, most - have));
     out.resize(have + chunk);
     const int got = gzread(file.get(), out.data() + have, chunk);
     out.resize(have + static_cast<std::size_t>(std::max(got, 0)));
@@ -64,8 +63,9 @@ std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size
     const char* what = gzerror(file.get(), &code);
     check(got >= 0 && code == Z_OK, "data: ", path.string(), ": damaged or truncated gzip (", what,
           "); fetch it again");
-    return out;
+    break;
   }
+  return out;
 }
 
 std::vector<std::string> read_lines(const std::filesystem::path& path) {

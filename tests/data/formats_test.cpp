@@ -1,5 +1,8 @@
 #include "data/formats.hpp"
 
+#include <sys/resource.h>
+#include <zlib.h>
+
 #include <cmath>
 #include <fstream>
 
@@ -261,6 +264,23 @@ TEST(Idx, truncated_header) {
   fs::resize_file(dir / "train-images-idx3-ubyte", 7);
   expect_error([&] { open_dataset("mnist", dir.path(), "train"); },
                {"train-images-idx3-ubyte", "7 bytes", "header of 16"});
+}
+
+TEST(Idx, unpacks_no_more_than_its_header_says) {
+  const TempDir dir;
+  write_idx(dir.path(), true, {1, 2, 3});
+  // Written in pieces, so that it is the reader that would need the memory.
+  const Bytes images = idx_images(3, 5, 5), zeros(1 << 20);
+  gzFile out = gzopen((dir / "train-images-idx3-ubyte.gz").c_str(), "wb1");
+  gzwrite(out, images.data(), static_cast<unsigned>(images.size()));
+  for (int mib = 0; mib < 200; ++mib) gzwrite(out, zeros.data(), 1u << 20);
+  gzclose(out);
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_SELF, &before);
+  expect_error([&] { open_dataset("mnist", dir.path(), "train"); },
+               {"train-images-idx3-ubyte.gz", "at least 92 bytes", "91"});
+  ::getrusage(RUSAGE_SELF, &after);
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 50 << 10) << "KB";
 }
 
 TEST(Idx, truncated_gzip) {

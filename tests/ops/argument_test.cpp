@@ -2,6 +2,7 @@
 // its own (buffers end at pages that nobody may touch).
 #include <string>
 
+#include "ops/elementwise.hpp"
 #include "support.hpp"
 #include "sweep/guarded_memory.hpp"
 
@@ -88,16 +89,37 @@ TYPED_TEST(Arguments, OfAWrongTypeRankOrSizeAreErrors) {
                                             2 * shape[axis], 7 * shape[axis] + 3})
             if (extent >= 0) tried(Tensor::zeros(with(shape, axis, extent), x[i].dtype()));
       }
-      // The gradient that comes back may be wrong, too.
-      typename TypeParam::Saved saved{};
-      const Tensor y = detail::call_forward(example.op, saved, x);
-      EXPECT_GT(y.numel(), 0);
+      // The gradient that comes back may be wrong, too: another type, and one element more.
+      const auto came_back = [&](const auto& form_of_dy) -> std::string {
+        typename TypeParam::Saved saved{};
+        const Tensor y = detail::call_forward(example.op, saved, x);
+        try {
+          detail::call_backward(example.op, saved, form_of_dy(y), x);
+          return "";
+        } catch (const Error& error) {
+          return error.what();
+        }
+      };
+      EXPECT_NE(came_back([](const Tensor& y) { return Tensor::zeros(y.shape(), DType::u8); }), "");
+      EXPECT_NE(came_back([](const Tensor&) { return Tensor(); }), "");
+      EXPECT_NE(came_back([](const Tensor& y) { return Tensor::zeros(and_one(y.shape())); }), "");
+      const auto longer = [](const Tensor& y) {
+        const Shape& shape = y.shape();
+        return Tensor::zeros(shape.rank() == 0 ? Shape{2} : with(shape, 0, shape[0] + 1));
+      };
+      EXPECT_NE(came_back(longer), "");
     }
   }
   EXPECT_EQ(memory.damage(), "");
 }
 
 TEST(Arguments, GradcheckAndMapRefuseUnequalSizes) {
+  const auto sum = [](auto u, auto v) { return u + v; };
+  EXPECT_THROW(map("test", sum, Tensor::zeros({3}), Tensor::zeros({4})), Error);
+  EXPECT_THROW(map("test", sum, Tensor::zeros({3}), Tensor::zeros({3}, DType::f64)), Error);
+  EXPECT_THROW(gradcheck(Example<Add>{{}, {{2, 3}}}), Error);
+  EXPECT_THROW(gradcheck(Example<Linear>{{}, {{4, 3}}}), Error);
+  EXPECT_THROW(gradcheck(Example<Add>{{}, {}}), Error);
   EXPECT_THROW(conv2d(Tensor::zeros({1, 4, 4, 3}, DType::u8), Tensor::zeros({8, 3, 3, 3})), Error);
   EXPECT_THROW(conv2d(Tensor::zeros({1, 4, 4, 3}, DType::i64), Tensor::zeros({8, 3, 3, 3})), Error);
   EXPECT_THROW(add(Tensor::zeros({3}), Tensor::zeros({4})), Error);
