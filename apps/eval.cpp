@@ -184,7 +184,7 @@ void add_eval(CLI::App& program, Action& action) {
   command->add_flag("--json", args->json, "print one JSON object");
   command->footer(
       "Example:\n  exciton eval runs/first\n"
-      "  exciton eval runs/first/checkpoints/best.ckpt --json\n"
+      "  exciton eval runs/first/checkpoints/epoch-0020.ckpt --json\n"
       "  exciton eval runs/a runs/b --resize 256 --crops 10");
   command->callback([args, &action] { action = [args] { return run(*args); }; });
 }

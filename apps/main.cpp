@@ -106,8 +106,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return complain(
         "out of memory: the system has no more; try a smaller batch, fewer threads or data "
-        "workers, "
-        "or a higher limit (ulimit -v)",
+        "workers, or a higher limit (ulimit -v)",
         exit_error);
   } catch (const std::exception& error) {
     return with_output_checked(complain(error.what(), exit_error));

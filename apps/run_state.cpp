@@ -144,7 +144,7 @@ void check_same_data(const DataFacts& stored, const DataFacts& now, const fs::pa
     what = "its images had side " + std::to_string(stored.image_size) + ", now " +
            std::to_string(now.image_size);
   if (what.empty()) what = difference(stored.train, now.train, "train");
-  if (what.empty()) what = difference(stored.test, now.test, "test");
+  if (what.empty()) what = difference(stored.test, now.test, "validation or test");
   check(what.empty(), "train: --resume: ", checkpoint.string(),
         " was trained on other data: ", what,
         "; give the folder of its own with --data, or start another run with another --out");

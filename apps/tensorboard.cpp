@@ -48,9 +48,9 @@ double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-/// "train_loss" as "loss/train", so that TensorBoard puts train and test side by side.
+/// "train_loss" as "loss/train", so that TensorBoard puts train, val and test side by side.
 std::string tag_of(const std::string& key) {
-  for (const char* split : {"train", "test"}) {
+  for (const char* split : {"train", "val", "test"}) {
     const std::string prefix = std::string(split) + '_';
     if (key.starts_with(prefix)) return key.substr(prefix.size()) + '/' + split;
   }

@@ -603,7 +603,7 @@ class Trainer {
   /// Once, behind all choices: the images that have chosen nothing, by the best epoch's weights.
   void report_test() const {
     if (!final_set_) return;
-    const bool best = keeps_best() && best_.epoch > 0;
+    const bool best = keeps_best() && best_.epoch > 0 && fs::exists(folder_.best());
     const fs::path path = best ? folder_.best() : folder_.checkpoint({recipe_.epochs, 0});
     TrainedModel chosen = load_trained(path);
     const auto& set = final_set_;
@@ -658,10 +658,6 @@ class Trainer {
   std::optional<EventFile> events_;
 };
 
-}  // namespace
-
-namespace {
-
 /// How `given` differs from `stored` in what must not change on a resume: the key, its stored and
 /// its given value. Nothing: it may go on.
 struct Difference {
@@ -704,7 +700,7 @@ Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
                         const std::optional<FoundCheckpoint>& start) {
   std::optional<Recipe> in_folder, trained;
   if (fs::exists(folder.recipe()))
-    in_folder = Recipe::from_json(read_json(folder.recipe()), Recipe::Source::stored);
+    in_folder = Recipe::read(folder.recipe(), Recipe::Source::stored);
   if (start) {
     const Json& meta = start->checkpoint.meta;
     check(meta.contains("recipe") && meta.contains("data"), "checkpoint: ", start->path.string(),

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "core/suggest.hpp"
 #include "data/files.hpp"
 #include "data/fingerprint.hpp"
 #include "data/folder_layout.hpp"
@@ -21,12 +22,6 @@ const std::vector<std::string>& dataset_kinds() {
 }
 
 namespace {
-
-std::string joined(const std::vector<std::string>& items) {
-  std::string out;
-  for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;
-  return out;
-}
 
 /// What people have that is not read, when a file in `dir` tells so; ends a message.
 std::string known_but_not_read(const fs::path& dir) {
@@ -108,7 +103,7 @@ bool DataLayout::has(const std::string& split) const {
 DataLayout find_layout(const std::string& kind, const fs::path& dir) {
   const auto& kinds = dataset_kinds();
   if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
-    fail("data: no data set kind \"", kind, "\"; there are ", joined(kinds));
+    fail("data: no data set kind \"", kind, "\"; there are ", listed(kinds));
   check(fs::is_directory(dir), "data: no folder \"", dir.string(), "\"");
 
   const auto asked = [&](std::string_view k) { return kind == "auto" || kind == k; };
@@ -146,13 +141,13 @@ DataLayout find_layout(const std::string& kind, const fs::path& dir) {
   }
   const bool fetched = kind.starts_with("cifar") || kind.ends_with("mnist");
   const std::string other = found.empty() ? known_but_not_read(dir) : "";
-  check(!found.empty(), "data: no data set in ", dir.string(), "; looked for ", joined(looked_for),
+  check(!found.empty(), "data: no data set in ", dir.string(), "; looked for ", listed(looked_for),
         !other.empty() ? other
                        : "; try: exciton data fetch " + (fetched ? kind : "cifar10") + " --dir " +
                              dir.string());
   std::vector<std::string> names;
   for (const DataLayout& layout : found) names.push_back(layout.kind);
-  check(found.size() == 1, "data: ", dir.string(), " holds several data sets (", joined(names),
+  check(found.size() == 1, "data: ", dir.string(), " holds several data sets (", listed(names),
         "); name the one you want");
   return std::move(found.front());
 }

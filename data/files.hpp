@@ -42,8 +42,9 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
 /// The same into `out`, reusing its storage.
 void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out);
 
-/// The first `most` bytes of a file, or all when it has fewer, decompressed when it is gzip; no more
-/// are unpacked, however many there are. Errors: a stream that is damaged or truncated up to there.
+/// The first `most` bytes of a file, or all when it has fewer, decompressed when it is gzip; no
+/// more are unpacked, however many there are. Errors: a stream that is damaged or truncated up to
+/// there.
 std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size_t most);
 
 /// The lines of a text file without line ends and without empty lines. Errors: as of read_file.

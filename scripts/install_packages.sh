@@ -2,13 +2,13 @@
 # Installs the Debian packages that Exciton is built from. Does nothing, and needs no root, when all
 # of them are there.
 #   scripts/install_packages.sh [--dev] [PACKAGE...]
-# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache).
+# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache), and
+# OpenBLAS for -DEXCITON_OPENBLAS=ON.
 set -euo pipefail
 
 packages=(
   cmake ninja-build g++ pkg-config
   libdnnl-dev ocl-icd-opencl-dev  # oneDNN, and what its CMake package asks for
-  libopenblas-dev
   nlohmann-json3-dev libcli11-dev libxxhash-dev
   libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
   zlib1g-dev libarchive-dev
@@ -18,7 +18,8 @@ packages=(
 )
 for argument in "$@"; do
   case $argument in
-    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev) ;;
+    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev
+                       libopenblas-dev) ;;
     -*) echo "install_packages.sh: unknown option $argument (there is --dev)" >&2; exit 2 ;;
     *) packages+=("$argument") ;;
   esac

@@ -20,18 +20,19 @@
   const controls = make("div", { class: "controls" }, make("fieldset", {}, make("legend", {}, "Runs"),
     ...runs.map((r, i) => tick(r.run, true, (on) => { if (on) shown.add(i); else shown.delete(i); redraw(); }, i))),
     tick("losses on a logarithmic scale", false, (on) => { state.log = on; redraw(); }));
+  const on = [...new Set(runs.map((r) => r.measured_on))].sort().join(" or ");
   const minutes = (s) => s < 5400 ? (s / 60).toFixed(1) + " min" : (s / 3600).toFixed(2) + " h";
   const best = runs.reduce((a, b) => b.best_top1 > a.best_top1 ? b : a);
   show("Training runs", runs.map((r) => r.run).join(", "),
-    [tile(String(runs.length), runs.length === 1 ? "run" : "runs"), tile(percent(best.best_top1, 2), "best test top-1, " + best.run),
+    [tile(String(runs.length), runs.length === 1 ? "run" : "runs"), tile(percent(best.best_top1, 2), "best " + on + " top-1, " + best.run),
       tile(minutes(runs.reduce((a, r) => a + r.seconds, 0)), "of training and testing")],
-    [section("curves", "Curves", "Solid: test. Dashed: train, with augmentation.", controls, make("div", { class: "grid wide" },
-      curve("Loss", [["test_loss", "test"], ["train_loss", "train", true]], "loss", { log: true }),
-      curve("Top-1 error (%)", [["test_top1", "test"], ["train_top1", "train", true]], "%", { error: true }),
+    [section("curves", "Curves", "Solid: " + on + ". Dashed: train, with augmentation.", controls, make("div", { class: "grid wide" },
+      curve("Loss", [["test_loss", on], ["train_loss", "train", true]], "loss", { log: true }),
+      curve("Top-1 error (%)", [["test_top1", on], ["train_top1", "train", true]], "%", { error: true }),
       curve("Learning rate of the last step", [["lr", ""]], "rate"),
       curve("Speed", [["images_per_second", ""]], "images/s"))),
-    section("table", "In numbers", "Test figures after the last epoch, and the best of all epochs.",
-      table("Runs", ["run", "model", "epochs", "seed", "train loss", "test loss", "test top-1", "best", "epoch of it", "images/s", "time"],
+    section("table", "In numbers", "Figures of " + on + " images after the last epoch, and the best of all epochs.",
+      table("Runs", ["run", "model", "epochs", "seed", "train loss", on + " loss", on + " top-1", "best", "epoch of it", "images/s", "time"],
         runs.map((r) => [r.run, r.model, r.epochs + " of " + r.of_epochs, String(r.seed), r.train_loss.toFixed(4), r.test_loss.toFixed(4), percent(r.test_top1, 2), percent(r.best_top1, 2),
           String(r.best_epoch), Math.round(r.images_per_second).toLocaleString("en-US"), minutes(r.seconds)]), [1]))], ["Curves", "Numbers"]);
 })();

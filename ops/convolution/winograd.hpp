@@ -35,8 +35,7 @@ class Winograd {
   static bool suits(const ConvGeometry& g, std::int64_t images, Direction direction);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
-  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version
-  /// and form.
+  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version, stride and type of maps.
   void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
                const EpilogueInputs& epilogue = {});

@@ -87,21 +87,23 @@ TEST_F(Threads, ParallelRunsEveryPieceOnceAndNestedPiecesOneAfterAnother) {
   EXPECT_EQ(threads_here(), 3);
 }
 
+/// A sum whose bits depend on the thread count.
+float harmonic_sum() {
+  std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
+  parallel(num_threads(), [&](int t, int n) {
+    const Piece p = piece_of(100000, t, n);
+    for (std::int64_t i = p.begin; i < p.end; ++i)
+      parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
+  });
+  float total = 0;
+  for (float p : parts) total += p;
+  return total;
+}
+
 TEST_F(Threads, SumsDependOnTheCountAlone) {
-  const auto sum = [] {
-    std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
-    parallel(num_threads(), [&](int t, int n) {
-      const Piece p = piece_of(100000, t, n);
-      for (std::int64_t i = p.begin; i < p.end; ++i)
-        parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
-    });
-    float total = 0;
-    for (float p : parts) total += p;
-    return total;
-  };
   set_num_threads(3);
-  const float first = sum();
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(sum(), first);
+  const float first = harmonic_sum();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(harmonic_sum(), first);
   EXPECT_NEAR(first, 12.09f, 0.01f);
 }
 
@@ -152,18 +154,8 @@ TEST_F(Threads, TheExceptionOfTheLowestPieceArrives) {
   }
 }
 
-/// The sum of SumsDependOnTheCountAlone as bits that a child can return.
-int checksum() {
-  std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
-  parallel(num_threads(), [&](int t, int n) {
-    const Piece p = piece_of(100000, t, n);
-    for (std::int64_t i = p.begin; i < p.end; ++i)
-      parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
-  });
-  float total = 0;
-  for (float p : parts) total += p;
-  return static_cast<int>(std::bit_cast<std::uint32_t>(total) % 251);
-}
+/// The sum as bits that a child can return.
+int checksum() { return static_cast<int>(std::bit_cast<std::uint32_t>(harmonic_sum()) % 251); }
 
 TEST_F(Threads, TheChildOfAForkWorksOnItsOwnThread) {
   set_num_threads(3);
