@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <unordered_map>
+#include <utility>
 
 #include "core/threads.hpp"
 #include "nn/layers.hpp"
+#include "ops/convolution/direct.hpp"
 #include "ops/onednn/convolution.hpp"
 
 namespace exciton::apps {
@@ -72,10 +75,29 @@ std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolut
   return shapes;
 }
 
+using Run = std::function<void()>;
+
+/// The ways of one direction of a convolution over a batch. oneDNN takes the first two only where
+/// it is trusted with the form (ops/onednn/kernel_table.hpp).
+struct Ways {
+  Run whole_batch, pieces, own;
+
+  /// As a step does: what oneDNN must not run counts with the own kernel's time, both ways.
+  Ways(onednn::Convolution& conv, ops::Direction direction, const ops::ConvGeometry& g,
+       std::int64_t images, Run whole, Run in_pieces, Run by_own)
+      : whole_batch(std::move(whole)), pieces(std::move(in_pieces)), own(std::move(by_own)) {
+    const bool trusted = onednn::doubts().empty();
+    const bool takes_pieces = trusted && onednn::takes(conv, direction, g, images);
+    if (!takes_pieces) pieces = own;
+    if (!trusted || !conv.why_not(direction, g, images, num_threads()).empty())
+      whole_batch = pieces;
+    if (!takes_pieces) pieces = whole_batch;
+  }
+};
+
 /// Median milliseconds of two ways to the same result, run in turn.
-template <class A, class B>
-std::pair<double, double> time_both(int warmup, int steps, A&& a, B&& b) {
-  const auto ms = [](auto&& f) {
+std::pair<double, double> time_both(int warmup, int steps, const Ways& ways) {
+  const auto ms = [](const Run& f) {
     const auto start = std::chrono::steady_clock::now();
     f();
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
@@ -83,7 +105,7 @@ std::pair<double, double> time_both(int warmup, int steps, A&& a, B&& b) {
   };
   std::vector<double> first, second;
   for (int i = 0; i < warmup + steps; ++i) {
-    const double x = ms(a), y = ms(b);
+    const double x = ms(ways.whole_batch), y = ms(ways.pieces);
     if (i < warmup) continue;
     first.push_back(x);
     second.push_back(y);
@@ -114,37 +136,51 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
   unbiased.bias = false;
 
   Convolution whole, pieces;
+  const auto prepared = [&](Direction direction, const ops::ConvGeometry& form) -> const auto& {
+    return whole.prepare(direction, form, images, threads, weights, version);
+  };
+  const auto timed = [&](Direction direction, const ops::ConvGeometry& form, Run whole_batch,
+                         Run in_pieces, Run own) {
+    return time_both(warmup, steps,
+                     Ways(pieces, direction, form, images, std::move(whole_batch),
+                          std::move(in_pieces), std::move(own)));
+  };
   // Gradients first: forward overwrites y, which stands for its own gradient here.
-  {
-    const auto& job =
-        whole.prepare(Direction::backward_weights, unbiased, images, threads, weights, version);
-    Tensor packed({Convolution::weight_elements(job)});
-    add(to.backward_weights, s.count,
-        time_both(
-            warmup, steps,
-            [&] { Convolution::run(job, 0, x.raw(), y.raw(), packed.data<float>()); },
-            [&] {
-              onednn::backward_weights(pieces, unbiased, images, s.weight, x.raw(), y.raw());
-            }));
-  }
+  Tensor packed;
+  add(to.backward_weights, s.count,
+      timed(
+          Direction::backward_weights, unbiased,
+          [&] {
+            const auto& job = prepared(Direction::backward_weights, unbiased);
+            if (packed.empty()) packed = Tensor({Convolution::weight_elements(job)});
+            Convolution::run(job, 0, x.raw(), y.raw(), packed.data<float>());
+          },
+          [&] { onednn::backward_weights(pieces, unbiased, images, s.weight, x.raw(), y.raw()); },
+          [&] { ops::direct::backward_weights(unbiased, images, s.weight, x.raw(), y.raw()); }));
   if (s.data_gradients > 0) {
     Tensor dx(x.shape(), x.dtype());
-    const auto& job =
-        whole.prepare(Direction::backward_data, unbiased, images, threads, weights, version);
     add(to.backward_data, s.data_gradients,
-        time_both(
-            warmup, steps, [&] { Convolution::run(job, 0, y.raw(), nullptr, dx.raw()); },
+        timed(
+            Direction::backward_data, unbiased,
+            [&] {
+              Convolution::run(prepared(Direction::backward_data, unbiased), 0, y.raw(), nullptr,
+                               dx.raw());
+            },
             [&] {
               onednn::backward_data(pieces, unbiased, images, weights, version, y.raw(), dx.raw());
-            }));
+            },
+            [&] { ops::direct::backward_data(unbiased, images, weights, y.raw(), dx.raw()); }));
   }
-  const auto& job = whole.prepare(Direction::forward, g, images, threads, weights, version);
   add(to.forward, s.count,
-      time_both(
-          warmup, steps, [&] { Convolution::run(job, 0, x.raw(), bias_data, y.raw()); },
+      timed(
+          Direction::forward, g,
+          [&] {
+            Convolution::run(prepared(Direction::forward, g), 0, x.raw(), bias_data, y.raw());
+          },
           [&] {
             onednn::forward(pieces, g, images, weights, version, x.raw(), bias_data, y.raw());
-          }));
+          },
+          [&] { ops::direct::forward(g, images, weights, x.raw(), bias_data, y.raw()); }));
 }
 
 }  // namespace

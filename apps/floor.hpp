@@ -24,6 +24,7 @@ struct ConvolutionFloor {
 /// Finds the convolutions by one described forward pass and times the primitives of every
 /// different shape alone, on random numbers and the same buffers each time: medians of `steps` runs
 /// after `warmup`. The first convolution, which reads the images, has no data gradient.
+/// Where oneDNN has no kernel that may run a form, the own direct convolution's time counts.
 /// Errors: a convolution that is no nn::Conv2d layer, unless 1x1 at every pixel.
 ConvolutionFloor convolution_floor(Workload& workload, int warmup, int steps);
 
