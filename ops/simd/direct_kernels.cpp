@@ -146,7 +146,7 @@ EXCITON_INLINE void multiply_block(const float* v, std::int64_t step, const floa
       for (int n = 0; n < N; ++n) b[n] = load(w + n * next);
       for (int r = 0; r < R; ++r) {
         const float a = v[r * L + l];
-        for (int n = 0; n < N; ++n) sum[r][n] += b[n] * a;
+        for (int n = 0; n < N; ++n) sum[r][n] = multiply_add(b[n], a, sum[r][n]);
       }
     }
   for (int r = 0; r < R; ++r)
@@ -187,7 +187,7 @@ EXCITON_INLINE void accumulate_block(const float* v, const RowPanels& d, float* 
     for (int n = 0; n < N; ++n) b[n] = load(d.data + n * d.step + t * L);
     for (int r = 0; r < R; ++r) {
       const float a = v[t * L + r];
-      for (int n = 0; n < N; ++n) s[r][n] += b[n] * a;
+      for (int n = 0; n < N; ++n) s[r][n] = multiply_add(b[n], a, s[r][n]);
     }
   }
   for (int r = 0; r < R; ++r)

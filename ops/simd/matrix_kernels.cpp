@@ -45,8 +45,8 @@ void tile(const float* a, const float* b, std::int64_t k, std::int64_t n, bool a
   for (std::int64_t l = 0; l < k; ++l, a += most_rows, b += width) {
     const V b0 = load(b), b1 = load(b + lanes);
     for (int i = 0; i < m; ++i) {
-      sum[i][0] += a[i] * b0;
-      sum[i][1] += a[i] * b1;
+      sum[i][0] = multiply_add(b0, a[i], sum[i][0]);
+      sum[i][1] = multiply_add(b1, a[i], sum[i][1]);
     }
   }
   if (n == width && column == 1) {

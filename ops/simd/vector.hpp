@@ -78,6 +78,29 @@ EXCITON_INLINE void store(bf16* p, V32 v) {
   std::memcpy(&p->bits, &half, sizeof half);
 }
 
+/// sum + a b, rounded once where the instruction set can. Said outright: where the compiler may
+/// choose between that and two roundings it chooses block by block (GCC 14 does for AVX2), and a
+/// result then depends on whether its row fell into a full block or the rest, so on the thread
+/// count.
+EXCITON_INLINE V32 multiply_add(V32 a, V32 b, V32 sum) {
+#if defined(__AVX512F__)
+  return V32(_mm512_fmadd_ps(a, b, sum));
+#elif defined(__AVX2__)
+  return V32(_mm256_fmadd_ps(a, b, sum));
+#else
+  return sum + a * b;
+#endif
+}
+EXCITON_INLINE V32 multiply_add(V32 a, float b, V32 sum) {
+#if defined(__AVX512F__)
+  return multiply_add(a, V32(_mm512_set1_ps(b)), sum);
+#elif defined(__AVX2__)
+  return multiply_add(a, V32(_mm256_set1_ps(b)), sum);
+#else
+  return sum + a * b;
+#endif
+}
+
 /// max(0, v); NaN stays NaN.
 template <class V>
 EXCITON_INLINE V relu(V v) {

@@ -345,7 +345,7 @@ EXCITON_INLINE void multiply_block(const float* v, std::int64_t step, const floa
       for (int n = 0; n < N; ++n) b[n] = load(u + n * L);
       for (int r = 0; r < R; ++r) {
         const float a = v[r * W + i];
-        for (int n = 0; n < N; ++n) sum[r][n] += b[n] * a;
+        for (int n = 0; n < N; ++n) sum[r][n] = multiply_add(b[n], a, sum[r][n]);
       }
     }
   for (int r = 0; r < R; ++r)
@@ -392,7 +392,7 @@ EXCITON_INLINE void accumulate_block(const float* v, const float* d, float* sum,
     for (int n = 0; n < N; ++n) b[n] = load(d + (t * N + n) * L);
     for (int r = 0; r < R; ++r) {
       const float a = v[t * W + r];
-      for (int n = 0; n < N; ++n) s[r][n] += b[n] * a;
+      for (int n = 0; n < N; ++n) s[r][n] = multiply_add(b[n], a, s[r][n]);
     }
   }
   for (int r = 0; r < R; ++r)
