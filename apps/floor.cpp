@@ -77,26 +77,9 @@ std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolut
 
 using Run = std::function<void()>;
 
-/// The ways of one direction of a convolution over a batch. oneDNN takes the first two only where
-/// it is trusted with the form (ops/onednn/kernel_table.hpp).
-struct Ways {
-  Run whole_batch, pieces, own;
-
-  /// As a step does: what oneDNN must not run counts with the own kernel's time, both ways.
-  Ways(onednn::Convolution& conv, ops::Direction direction, const ops::ConvGeometry& g,
-       std::int64_t images, Run whole, Run in_pieces, Run by_own)
-      : whole_batch(std::move(whole)), pieces(std::move(in_pieces)), own(std::move(by_own)) {
-    const bool trusted = onednn::doubts().empty();
-    const bool takes_pieces = trusted && onednn::takes(conv, direction, g, images);
-    if (!takes_pieces) pieces = own;
-    if (!trusted || !conv.why_not(direction, g, images, num_threads()).empty())
-      whole_batch = pieces;
-    if (!takes_pieces) pieces = whole_batch;
-  }
-};
-
 /// Median milliseconds of two ways to the same result, run in turn.
-std::pair<double, double> time_both(int warmup, int steps, const Ways& ways) {
+std::pair<double, double> time_both(int warmup, int steps, const Run& first_way,
+                                    const Run& second_way) {
   const auto ms = [](const Run& f) {
     const auto start = std::chrono::steady_clock::now();
     f();
@@ -105,7 +88,7 @@ std::pair<double, double> time_both(int warmup, int steps, const Ways& ways) {
   };
   std::vector<double> first, second;
   for (int i = 0; i < warmup + steps; ++i) {
-    const double x = ms(ways.whole_batch), y = ms(ways.pieces);
+    const double x = ms(first_way), y = ms(second_way);
     if (i < warmup) continue;
     first.push_back(x);
     second.push_back(y);
@@ -139,11 +122,16 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
   const auto prepared = [&](Direction direction, const ops::ConvGeometry& form) -> const auto& {
     return whole.prepare(direction, form, images, threads, weights, version);
   };
-  const auto timed = [&](Direction direction, const ops::ConvGeometry& form, Run whole_batch,
-                         Run in_pieces, Run own) {
-    return time_both(warmup, steps,
-                     Ways(pieces, direction, form, images, std::move(whole_batch),
-                          std::move(in_pieces), std::move(own)));
+  // Where oneDNN may not run a form one way (ops/onednn/kernel_table.hpp), the other counts for
+  // both; where it may in neither, our own kernel, as in a step.
+  const auto timed = [&](Direction direction, const ops::ConvGeometry& form, const Run& whole_batch,
+                         const Run& in_pieces, const Run& own) {
+    const bool takes_pieces = onednn::takes(pieces, direction, form, images);
+    const bool takes_whole =
+        onednn::doubts().empty() && whole.why_not(direction, form, images, threads).empty();
+    if (takes_whole) prepared(direction, form);  // outside what is timed
+    const Run& first = takes_whole ? whole_batch : takes_pieces ? in_pieces : own;
+    return time_both(warmup, steps, first, takes_pieces ? in_pieces : first);
   };
   // Gradients first: forward overwrites y, which stands for its own gradient here.
   Tensor packed;
