@@ -7,12 +7,12 @@
 
 #include "apps/command.hpp"
 #include "apps/floor.hpp"
-#include "apps/json.hpp"
 #include "apps/workload.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "nn/recompute.hpp"
 #include "ops/cross_entropy.hpp"
+#include "train/json.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -53,7 +53,7 @@ Timing measure(int warmup, int steps, Step&& step) {
 }
 
 /// The fields that every mode reports.
-Json description(const BenchArguments& args, const Workload& w) {
+train::Json description(const BenchArguments& args, const Workload& w) {
   return {{"model", w.model.name},
           {"mode", args.mode},
           {"batch", w.images.dim(0)},
@@ -79,7 +79,7 @@ int run_floor(const BenchArguments& args, Workload& w) {
   const double whole = f.whole_batch + d.whole_batch + g.whole_batch;
   const double pieces = f.pieces + d.pieces + g.pieces;
   if (args.json) {
-    Json json = description(args, w);
+    train::Json json = description(args, w);
     json["convolutions"] = floor.convolutions;
     json["multiply_adds"] = floor.multiply_adds;
     json["ms_forward"] = f.least;
@@ -88,7 +88,7 @@ int run_floor(const BenchArguments& args, Workload& w) {
     json["ms_total"] = floor.total();
     json["ms_total_whole_batch"] = whole;
     json["ms_total_pieces"] = pieces;
-    std::cout << to_text(json) << std::endl;
+    std::cout << train::to_text(json) << std::endl;
     return 0;
   }
   print_description(args, w);
@@ -134,7 +134,7 @@ int run(const BenchArguments& args) {
   const double rate = static_cast<double>(w.images.dim(0)) / timing.ms_per_step * 1e3;
   const double peak = static_cast<double>(peak_resident_bytes()) / (1 << 20);
   if (args.json) {
-    Json json = description(args, w);
+    train::Json json = description(args, w);
     json["images_per_second"] = rate;
     json["ms_per_step"] = timing.ms_per_step;
     json["recompute"] = args.recompute;
@@ -144,7 +144,7 @@ int run(const BenchArguments& args) {
       json["first_loss"] = losses->first;
       json["last_loss"] = losses->last;
     }
-    std::cout << to_text(json) << std::endl;
+    std::cout << train::to_text(json) << std::endl;
     return 0;
   }
   print_description(args, w);

@@ -7,12 +7,12 @@
 #include <memory>
 
 #include "apps/command.hpp"
-#include "apps/json.hpp"
-#include "apps/recipe.hpp"
 #include "core/error.hpp"
 #include "core/threads.hpp"
 #include "data/image.hpp"
 #include "data/loader.hpp"
+#include "train/json.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -47,7 +47,7 @@ data::Augment augment_of(const BenchDataArguments& args) {
   augment.random_resized_crop.scale_low = 0.08;
   augment.size = args.size;
   if (!args.recipe.empty()) {
-    const DataRecipe recipe = Recipe::from_json(read_json(args.recipe)).data;
+    const train::DataRecipe recipe = train::Recipe::from_json(train::read_json(args.recipe)).data;
     augment = recipe.augment;
     augment.size = recipe.image_size;
   }
@@ -98,7 +98,7 @@ struct Stages {
 Stages time_stages(const data::Dataset& set, const data::Augmenter& augmenter,
                    const BenchDataArguments& args) {
   Stages out;
-  const DType type = activation_dtype(args.dtype);
+  const DType type = train::activation_dtype(args.dtype);
   std::vector<std::uint8_t> bytes;
   data::Image image;
   Tensor batch;
@@ -138,7 +138,7 @@ double time_loader(std::shared_ptr<const data::Dataset> set, const data::Augment
   data::LoaderOptions options;
   options.batch = std::min(args.batch, set->size());
   options.workers = num_threads();
-  options.dtype = activation_dtype(args.dtype);
+  options.dtype = train::activation_dtype(args.dtype);
   data::Loader loader(std::move(set), augment, options);
   std::int64_t images = 0;
   const Clock::time_point start = Clock::now();
@@ -175,18 +175,18 @@ int run(const BenchDataArguments& args) {
                                                 {"collate", stages.collate},
                                                 {"all", stages.total()}};
   if (args.json) {
-    Json json = {{"data", set->description()},
-                 {"images", stages.images},
-                 {"batch", args.batch},
-                 {"size", augment.size},
-                 {"dtype", args.dtype},
-                 {"loader_workers", num_threads()},
-                 {"loader_images_per_second", loader}};
+    train::Json json = {{"data", set->description()},
+                        {"images", stages.images},
+                        {"batch", args.batch},
+                        {"size", augment.size},
+                        {"dtype", args.dtype},
+                        {"loader_workers", num_threads()},
+                        {"loader_images_per_second", loader}};
     for (const auto& [name, spent] : rows)
       json["stages"][name] = {{"ms_per_image", 1e3 * spent.seconds / n},
                               {"cpu_ms_per_image", 1e3 * spent.processor / n},
                               {"images_per_second_per_core", per_second(n, spent.seconds)}};
-    std::cout << to_text(json) << std::endl;
+    std::cout << train::to_text(json) << std::endl;
     return 0;
   }
   std::printf("%s\n%lld images to %lld x %lld, batch %lld, %s\n\n", set->description().c_str(),

@@ -8,13 +8,13 @@
 
 #include "apps/command.hpp"
 #include "apps/command_line.hpp"
-#include "apps/json.hpp"
 #include "apps/progress.hpp"
 #include "core/error.hpp"
 #include "data/dataset.hpp"
 #include "data/fetch.hpp"
 #include "data/splits.hpp"
 #include "data/survey.hpp"
+#include "train/json.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -173,31 +173,31 @@ void print(const SplitReport& report, bool classes) {
                 set.class_names()[c].c_str());
 }
 
-Json to_json(const data::LeftOut& left_out) {
-  Json out = Json::array();
+train::Json to_json(const data::LeftOut& left_out) {
+  train::Json out = train::Json::array();
   for (const data::LeftOut::Reason& r : left_out.reasons())
     out.push_back({{"reason", r.text}, {"files", r.files}, {"names", r.names}});
   return out;
 }
 
-Json to_json(const SplitReport& report) {
+train::Json to_json(const SplitReport& report) {
   const data::Survey& survey = report.survey;
-  Json classes = Json::array(), stored = Json::object();
+  train::Json classes = train::Json::array(), stored = train::Json::object();
   for (std::size_t c = 0; c < report.counts.size(); ++c)
     classes.push_back({{"class", report.set->class_names()[c]}, {"images", report.counts[c]}});
   for (const auto& [channels, count] : survey.channels) stored[std::to_string(channels)] = count;
-  Json out = {{"split", report.split},
-              {"description", report.set->description()},
-              {"images", report.set->size()},
-              {"channels", report.set->channels()},
-              {"stored_channels", stored},
-              {"smallest", {survey.smallest.height, survey.smallest.width}},
-              {"largest", {survey.largest.height, survey.largest.width}},
-              {"bytes", survey.bytes},
-              {"seconds_to_open", report.seconds_to_open},
-              {"unreadable", survey.unreadable},
-              {"left_out", to_json(report.set->left_out())},
-              {"classes", classes}};
+  train::Json out = {{"split", report.split},
+                     {"description", report.set->description()},
+                     {"images", report.set->size()},
+                     {"channels", report.set->channels()},
+                     {"stored_channels", stored},
+                     {"smallest", {survey.smallest.height, survey.smallest.width}},
+                     {"largest", {survey.largest.height, survey.largest.width}},
+                     {"bytes", survey.bytes},
+                     {"seconds_to_open", report.seconds_to_open},
+                     {"unreadable", survey.unreadable},
+                     {"left_out", to_json(report.set->left_out())},
+                     {"classes", classes}};
   if (report.stats) {
     const auto channels = static_cast<std::ptrdiff_t>(report.set->channels());
     const auto& [mean, std] = *report.stats;
@@ -210,13 +210,13 @@ Json to_json(const SplitReport& report) {
 int info(const InfoArguments& args) {
   const FolderReport report = report_on(args);
   if (args.json) {
-    Json splits = Json::array();
+    train::Json splits = train::Json::array();
     for (const SplitReport& split : report.splits) splits.push_back(to_json(split));
-    std::cout << to_text(Json{{"dir", args.dir},
-                              {"data_set", report.classes},
-                              {"splits", splits},
-                              {"notes", report.notes},
-                              {"errors", report.errors}})
+    std::cout << train::to_text(train::Json{{"dir", args.dir},
+                                            {"data_set", report.classes},
+                                            {"splits", splits},
+                                            {"notes", report.notes},
+                                            {"errors", report.errors}})
               << std::endl;
   } else {
     for (const SplitReport& split : report.splits) print(split, report.classes);

@@ -5,12 +5,12 @@
 #include <memory>
 
 #include "apps/command.hpp"
-#include "apps/evaluate.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
-#include "apps/views.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
+#include "train/evaluate.hpp"
+#include "train/views.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -26,54 +26,55 @@ struct EvalArguments {
   bool plain() const { return runs.size() == 1 && resize.empty() && crop == 0 && crops == 1; }
 };
 
-std::vector<TrainedModel> load_all(const std::vector<std::string>& runs) {
-  std::vector<TrainedModel> all;
-  for (const std::string& run : runs) all.push_back(load_trained(run));
+std::vector<train::TrainedModel> load_all(const std::vector<std::string>& runs) {
+  std::vector<train::TrainedModel> all;
+  for (const std::string& run : runs) all.push_back(train::load_trained(run));
   return all;
 }
 
-ViewSpec views_of(const TrainedModel& trained, const EvalArguments& args) {
+train::ViewSpec views_of(const train::TrainedModel& trained, const EvalArguments& args) {
   const std::int64_t own = trained.facts.shorter_side;
   return {.scales = args.resize.empty() && own > 0 ? std::vector{own} : args.resize,
           .crop = args.crop > 0 ? args.crop : trained.facts.image_size,
           .ten = args.crops == 10};
 }
 
-std::int64_t batch_of(const TrainedModel& trained, const EvalArguments& args) {
+std::int64_t batch_of(const train::TrainedModel& trained, const EvalArguments& args) {
   if (args.batch > 0) return args.batch;
   return std::min<std::int64_t>(trained.recipe.data.batch,
                                 128);  // those of 1024 want the memory of a cluster
 }
 
 /// As training tests after each epoch: the images as the loader makes them.
-Evaluation evaluate_plain(const TrainedModel& trained, std::shared_ptr<const data::Dataset> set,
-                          const EvalArguments& args,
-                          const std::function<void(std::int64_t)>& each) {
+train::Evaluation evaluate_plain(const train::TrainedModel& trained,
+                                 std::shared_ptr<const data::Dataset> set,
+                                 const EvalArguments& args,
+                                 const std::function<void(std::int64_t)>& each) {
   data::Loader loader(set, trained.facts.evaluation(),
-                      evaluation_loading(trained.recipe, *set, batch_of(trained, args)));
-  return evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
+                      train::evaluation_loading(trained.recipe, *set, batch_of(trained, args)));
+  return train::evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
     each(images);
     return true;
   });
 }
 
-Evaluation evaluate_ensemble(const std::vector<TrainedModel>& models, const data::Dataset& set,
-                             const EvalArguments& args,
-                             const std::function<void(std::int64_t)>& each) {
-  std::vector<Member> members;
+train::Evaluation evaluate_ensemble(const std::vector<train::TrainedModel>& models,
+                                    const data::Dataset& set, const EvalArguments& args,
+                                    const std::function<void(std::int64_t)>& each) {
+  std::vector<train::Member> members;
   std::int64_t batch = batch_of(models.front(), args);
   const bool skip_errors = models.front().recipe.data.skip_errors;
-  for (const TrainedModel& m : models) {
+  for (const train::TrainedModel& m : models) {
     members.push_back({.net = m.model.net.get(),
                        .views = views_of(m, args),
                        .normalization = m.facts.evaluation(),
-                       .dtype = activation_dtype(m.recipe.dtype)});
+                       .dtype = train::activation_dtype(m.recipe.dtype)});
     batch = std::min(batch, batch_of(m, args));
   }
-  return evaluate_views(members, set, {.batch = batch, .skip_errors = skip_errors}, each);
+  return train::evaluate_views(members, set, {.batch = batch, .skip_errors = skip_errors}, each);
 }
 
-std::string describe(const ViewSpec& views) {
+std::string describe(const train::ViewSpec& views) {
   std::string text = views.ten ? "ten crops" : "centre crop";
   text += " of " + std::to_string(views.crop) + " x " + std::to_string(views.crop);
   for (std::size_t i = 0; i < views.scales.size(); ++i)
@@ -81,9 +82,9 @@ std::string describe(const ViewSpec& views) {
   return text;
 }
 
-void print_table(const std::vector<TrainedModel>& models, const data::Dataset& set,
-                 const EvalArguments& args, const Evaluation& result) {
-  for (const TrainedModel& m : models) {
+void print_table(const std::vector<train::TrainedModel>& models, const data::Dataset& set,
+                 const EvalArguments& args, const train::Evaluation& result) {
+  for (const train::TrainedModel& m : models) {
     std::printf("%s after epoch %lld, %s\n", m.model.name.c_str(),
                 static_cast<long long>(m.position.epoch), m.checkpoint.c_str());
     if (!args.plain()) std::printf("  %s\n", describe(views_of(m, args)).c_str());
@@ -99,7 +100,7 @@ void print_table(const std::vector<TrainedModel>& models, const data::Dataset& s
   for (const std::string& name : set.class_names()) width = std::max(width, name.size());
   std::printf("%-*s  images  top-1 %%\n", static_cast<int>(width), "class");
   for (std::size_t c = 0; c < result.classes().size(); ++c) {
-    const Evaluation::Class& own = result.classes()[c];
+    const train::Evaluation::Class& own = result.classes()[c];
     std::printf("%-*s  %6lld  ", static_cast<int>(width), set.class_names()[c].c_str(),
                 static_cast<long long>(own.images));
     if (own.images > 0)
@@ -109,15 +110,15 @@ void print_table(const std::vector<TrainedModel>& models, const data::Dataset& s
   }
 }
 
-Json to_json(const std::vector<TrainedModel>& models, const data::Dataset& set,
-             const EvalArguments& args, const Evaluation& result) {
-  Json members = Json::array(), classes = Json::array();
-  for (const TrainedModel& m : models) {
-    Json member = {{"model", m.model.name},
-                   {"checkpoint", m.checkpoint.string()},
-                   {"epoch", m.position.epoch}};
+train::Json to_json(const std::vector<train::TrainedModel>& models, const data::Dataset& set,
+                    const EvalArguments& args, const train::Evaluation& result) {
+  train::Json members = train::Json::array(), classes = train::Json::array();
+  for (const train::TrainedModel& m : models) {
+    train::Json member = {{"model", m.model.name},
+                          {"checkpoint", m.checkpoint.string()},
+                          {"epoch", m.position.epoch}};
     if (!args.plain()) {
-      const ViewSpec views = views_of(m, args);
+      const train::ViewSpec views = views_of(m, args);
       member["views"] = {{"resize", views.scales}, {"crop", views.crop}, {"crops", args.crops}};
     }
     members.push_back(member);
@@ -126,7 +127,8 @@ Json to_json(const std::vector<TrainedModel>& models, const data::Dataset& set,
     classes.push_back(
         {{"class", set.class_names()[c]},
          {"images", result.classes()[c].images},
-         {"top1", result.classes()[c].images > 0 ? Json(result.classes()[c].top1()) : Json()}});
+         {"top1", result.classes()[c].images > 0 ? train::Json(result.classes()[c].top1())
+                                                 : train::Json()}});
   return {{"models", members},         {"data", set.description()},
           {"images", result.images()}, {"skipped_images", result.skipped()},
           {"top1", result.top1()},     {"top5", result.top5()},
@@ -135,18 +137,18 @@ Json to_json(const std::vector<TrainedModel>& models, const data::Dataset& set,
 
 int run(const EvalArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  const std::vector<TrainedModel> models = load_all(args.runs);
+  const std::vector<train::TrainedModel> models = load_all(args.runs);
   const auto set = open_data_of(models.front(), args.data);
-  for (const TrainedModel& m : models) check_fits(m, *set);
+  for (const train::TrainedModel& m : models) check_fits(m, *set);
   Progress progress(set->size());
   const auto each = [&](std::int64_t images) {
     if (progress.due()) progress.update(images, "eval", std::to_string(images) + " images");
   };
-  const Evaluation result = args.plain() ? evaluate_plain(models.front(), set, args, each)
-                                         : evaluate_ensemble(models, *set, args, each);
+  const train::Evaluation result = args.plain() ? evaluate_plain(models.front(), set, args, each)
+                                                : evaluate_ensemble(models, *set, args, each);
   progress.clear();
   if (args.json)
-    std::cout << to_text(to_json(models, *set, args, result)) << std::endl;
+    std::cout << train::to_text(to_json(models, *set, args, result)) << std::endl;
   else
     print_table(models, *set, args, result);
   return 0;

@@ -10,13 +10,13 @@
 #include <memory>
 
 #include "apps/command.hpp"
-#include "apps/inspection.hpp"
 #include "apps/page.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
 #include "core/suggest.hpp"
 #include "core/threads.hpp"
 #include "data/subset.hpp"
+#include "train/inspect/inspection.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -145,7 +145,7 @@ std::vector<std::int64_t> example_images(const data::Dataset& set, std::int64_t 
 }
 
 /// True for the last unit of its stage, the ones the paper's figure 6 shows.
-std::vector<bool> last_of_stages(const std::vector<UnitStats>& units) {
+std::vector<bool> last_of_stages(const std::vector<train::UnitStats>& units) {
   std::vector<bool> out(units.size(), true);
   const auto stage = [&](std::size_t i) {
     return units[i].name().substr(0, units[i].name().find('.'));
@@ -154,9 +154,9 @@ std::vector<bool> last_of_stages(const std::vector<UnitStats>& units) {
   return out;
 }
 
-Json to_json(const Worth& worth) {
-  Json by = Json::object();
-  for (const Replacement& r : worth.replacements)
+train::Json to_json(const train::Worth& worth) {
+  train::Json by = train::Json::object();
+  for (const train::Replacement& r : worth.replacements)
     by[r.by] = {{"top1", rounded(r.top1)},
                 {"difference", rounded(r.difference)},
                 {"error", rounded(r.error)}};
@@ -168,20 +168,21 @@ Json to_json(const Worth& worth) {
 }
 
 /// Figures 6 and 7 of one unit.
-Json figure(const UnitStats& unit, const std::vector<std::int64_t>& channels,
-            const std::vector<std::int64_t>& classes, const std::vector<std::string>& names) {
+train::Json figure(const train::UnitStats& unit, const std::vector<std::int64_t>& channels,
+                   const std::vector<std::int64_t>& classes,
+                   const std::vector<std::string>& names) {
   const auto series = [&](auto&& mean, auto&& deviation) {
     std::vector<double> m, d;
     for (const std::int64_t c : channels) {
       m.push_back(mean(c));
       d.push_back(deviation(c));
     }
-    return Json{{"mean", rounded_list(m)}, {"deviation", rounded_list(d)}};
+    return train::Json{{"mean", rounded_list(m)}, {"deviation", rounded_list(d)}};
   };
-  Json of_classes = Json::array();
+  train::Json of_classes = train::Json::array();
   for (const std::int64_t k : classes) {
-    Json one = series([&](std::int64_t c) { return unit.mean(k, c); },
-                      [&](std::int64_t c) { return unit.deviation(k, c); });
+    train::Json one = series([&](std::int64_t c) { return unit.mean(k, c); },
+                             [&](std::int64_t c) { return unit.deviation(k, c); });
     one["class"] = names[static_cast<std::size_t>(k)];
     one["images"] = unit.images(k);
     of_classes.push_back(one);
@@ -192,7 +193,8 @@ Json figure(const UnitStats& unit, const std::vector<std::int64_t>& channels,
           {"classes", of_classes}};
 }
 
-Json to_json(const UnitStats& unit, const Worth& worth, bool last, Json fig) {
+train::Json to_json(const train::UnitStats& unit, const train::Worth& worth, bool last,
+                    train::Json fig) {
   return {{"name", unit.name()},
           {"last_of_stage", last},
           {"mean", rounded(unit.overall_mean())},
@@ -206,12 +208,12 @@ Json to_json(const UnitStats& unit, const Worth& worth, bool last, Json fig) {
 }
 
 /// Pixels go along for the page: at most 96 a side, which is all a card shows.
-Json to_json(const CloseUp& look, bool pixels) {
-  Json top5 = Json::array(), gates = Json::array();
+train::Json to_json(const train::CloseUp& look, bool pixels) {
+  train::Json top5 = train::Json::array(), gates = train::Json::array();
   for (const auto& [name, probability] : look.top5)
     top5.push_back({{"class", name}, {"probability", rounded(probability)}});
   for (const auto& unit : look.gates) gates.push_back(rounded_list(unit, 3));
-  Json out{{"name", look.name}, {"label", look.label}, {"top5", top5}, {"gates", gates}};
+  train::Json out{{"name", look.name}, {"label", look.label}, {"top5", top5}, {"gates", gates}};
   if (!look.heat.empty())
     out["heat"] = {{"height", look.heat_height},
                    {"width", look.heat_width},
@@ -232,19 +234,20 @@ Json to_json(const CloseUp& look, bool pixels) {
   return out;
 }
 
-Json to_json(const InspectArguments& args, const TrainedModel& trained, const data::Dataset& set,
-             const Inspection& found, bool pixels) {
+train::Json to_json(const InspectArguments& args, const train::TrainedModel& trained,
+                    const data::Dataset& set, const train::Inspection& found, bool pixels) {
   const std::vector<std::int64_t> classes = chosen_classes(args, set.class_names());
   const std::vector<bool> last = last_of_stages(found.stats.units());
-  Json units = Json::array(), groups = Json::array(), looks = Json::array();
+  train::Json units = train::Json::array(), groups = train::Json::array(),
+              looks = train::Json::array();
   for (std::size_t i = 0; i < found.stats.units().size(); ++i) {
-    const UnitStats& unit = found.stats.units()[i];
+    const train::UnitStats& unit = found.stats.units()[i];
     units.push_back(to_json(
         unit, found.units[i], last[i],
         figure(unit, data::spread(unit.channels(), args.channels), classes, set.class_names())));
   }
-  for (const Worth& group : found.groups) groups.push_back(to_json(group));
-  for (const CloseUp& look : found.close_ups) looks.push_back(to_json(look, pixels));
+  for (const train::Worth& group : found.groups) groups.push_back(to_json(group));
+  for (const train::CloseUp& look : found.close_ups) looks.push_back(to_json(look, pixels));
   return {{"model", trained.model.name},
           {"checkpoint", trained.checkpoint.string()},
           {"epoch", trained.position.epoch},
@@ -255,8 +258,8 @@ Json to_json(const InspectArguments& args, const TrainedModel& trained, const da
           {"loss", rounded(found.loss)},
           {"parameters", found.parameters},
           {"multiply_adds", found.multiply_adds},
-          {"margin", gate_margin},
-          {"stuck_deviation", stuck_deviation},
+          {"margin", train::gate_margin},
+          {"stuck_deviation", train::stuck_deviation},
           {"counts", found.stats.counts().to_json()},
           {"replacements", {{"images", found.worth_images}, {"top1", rounded(found.worth_top1)}}},
           {"blocks", units},
@@ -264,7 +267,7 @@ Json to_json(const InspectArguments& args, const TrainedModel& trained, const da
           {"close_ups", looks}};
 }
 
-void write_csv(const fs::path& folder, const Inspection& found,
+void write_csv(const fs::path& folder, const train::Inspection& found,
                const std::vector<std::string>& names) {
   CsvFile figures(folder / "figure6.csv");
   figures.cell("block").cell("class").cell("channel").cell("images").cell("mean").cell("deviation");
@@ -281,8 +284,8 @@ void write_csv(const fs::path& folder, const Inspection& found,
   for (const char* title : {"blocks", "by", "images", "top1", "difference", "error"})
     worth.cell(title);
   worth.end();
-  const auto write_worth = [&](const Worth& w) {
-    for (const Replacement& r : w.replacements) {
+  const auto write_worth = [&](const train::Worth& w) {
+    for (const train::Replacement& r : w.replacements) {
       worth.cell(w.name)
           .cell(r.by)
           .cell(found.worth_images)
@@ -293,7 +296,7 @@ void write_csv(const fs::path& folder, const Inspection& found,
     }
   };
   for (std::size_t i = 0; i < found.stats.units().size(); ++i) {
-    const UnitStats& unit = found.stats.units()[i];
+    const train::UnitStats& unit = found.stats.units()[i];
     for (std::int64_t c = 0; c < unit.channels(); ++c) {
       figures.cell(unit.name()).cell("(all)").cell(c).cell(unit.images());
       figures.cell(unit.mean(c)).cell(unit.deviation(c)).end();
@@ -303,24 +306,24 @@ void write_csv(const fs::path& folder, const Inspection& found,
         figures.cell(unit.mean(label, c)).cell(unit.deviation(label, c)).end();
       }
     }
-    const double width = (unit.high() - unit.low()) / static_cast<double>(UnitStats::bins);
-    for (std::size_t b = 0; b < UnitStats::bins; ++b) {
+    const double width = (unit.high() - unit.low()) / static_cast<double>(train::UnitStats::bins);
+    for (std::size_t b = 0; b < train::UnitStats::bins; ++b) {
       histogram.cell(unit.name()).cell(unit.low() + width * static_cast<double>(b));
       histogram.cell(unit.low() + width * static_cast<double>(b + 1)).cell(unit.histogram()[b]);
       histogram.end();
     }
-    const GateCounts n = unit.counts();
+    const train::GateCounts n = unit.counts();
     blocks.cell(unit.name()).cell(n.channels).cell(unit.overall_mean());
     blocks.cell(unit.overall_deviation()).cell(n.dead).cell(n.saturated).cell(n.stuck);
     blocks.cell(unit.class_share()).cell(unit.nearest_mean_accuracy());
     blocks.cell(found.units[i].parameters).cell(found.units[i].multiply_adds).end();
     write_worth(found.units[i]);
   }
-  for (const Worth& group : found.groups) write_worth(group);
+  for (const train::Worth& group : found.groups) write_worth(group);
   CsvFile looks(folder / "images.csv");
   looks.cell("image").cell("class").cell("rank").cell("guess").cell("probability");
   looks.end();
-  for (const CloseUp& look : found.close_ups)
+  for (const train::CloseUp& look : found.close_ups)
     for (std::size_t i = 0; i < look.top5.size(); ++i) {
       looks.cell(look.name).cell(look.label).cell(i + 1).cell(look.top5[i].first);
       looks.cell(look.top5[i].second).end();
@@ -329,11 +332,11 @@ void write_csv(const fs::path& folder, const Inspection& found,
 }
 
 /// The histogram in as many characters, higher for more.
-std::string sparkline(const UnitStats& unit) {
+std::string sparkline(const train::UnitStats& unit) {
   static constexpr const char* bars[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  constexpr std::size_t width = 20, each = UnitStats::bins / width;
+  constexpr std::size_t width = 20, each = train::UnitStats::bins / width;
   std::vector<double> sums(width);
-  for (std::size_t b = 0; b < UnitStats::bins; ++b)
+  for (std::size_t b = 0; b < train::UnitStats::bins; ++b)
     sums[b / each] += static_cast<double>(unit.histogram()[b]);
   const double most = *std::max_element(sums.begin(), sums.end());
   std::string out;
@@ -342,24 +345,26 @@ std::string sparkline(const UnitStats& unit) {
   return out;
 }
 
-void print_worth(const Worth& worth) {
-  for (const Replacement& r : worth.replacements)
+void print_worth(const train::Worth& worth) {
+  for (const train::Replacement& r : worth.replacements)
     std::printf("  %+6.2f ± %4.2f", 100 * r.difference, 100 * r.error);
 }
 
-void print(const TrainedModel& trained, const data::Dataset& set, const Inspection& found) {
+void print(const train::TrainedModel& trained, const data::Dataset& set,
+           const train::Inspection& found) {
   std::printf("%s after epoch %lld, %s\n%s\ntop-1 %.2f %%, loss %.4f\n\n",
               trained.model.name.c_str(), static_cast<long long>(trained.position.epoch),
               trained.checkpoint.c_str(), set.description().c_str(), 100 * found.top1, found.loss);
   std::size_t width = 5;
-  for (const UnitStats& unit : found.stats.units()) width = std::max(width, unit.name().size());
+  for (const train::UnitStats& unit : found.stats.units())
+    width = std::max(width, unit.name().size());
   const int w = static_cast<int>(width);
   std::printf(
       "%-*s channels  gates %-14s  mean  spread  dead  satur.  stuck  class share  nearest "
       "mean\n",
       w, "block", "");
-  for (const UnitStats& unit : found.stats.units()) {
-    const GateCounts n = unit.counts();
+  for (const train::UnitStats& unit : found.stats.units()) {
+    const train::GateCounts n = unit.counts();
     std::printf("%-*s %8lld  %s  %4.2f  %6.3f  %4lld  %6lld  %5lld  %9.1f %%  %10.1f %%\n", w,
                 unit.name().c_str(), static_cast<long long>(n.channels), sparkline(unit).c_str(),
                 unit.overall_mean(), unit.overall_deviation(), static_cast<long long>(n.dead),
@@ -371,7 +376,7 @@ void print(const TrainedModel& trained, const data::Dataset& set, const Inspecti
       "%-*s parameters       by 1           by their mean  by 0\n",
       static_cast<long long>(found.worth_images), 100 * found.worth_top1, w, "block");
   for (const auto* list : {&found.units, &found.groups})
-    for (const Worth& worth : *list) {
+    for (const train::Worth& worth : *list) {
       std::printf("%-*s %10lld", w, worth.name.c_str(), static_cast<long long>(worth.parameters));
       print_worth(worth);
       std::printf("\n");
@@ -380,7 +385,7 @@ void print(const TrainedModel& trained, const data::Dataset& set, const Inspecti
       "\nspread: deviation over images; class share: of the gates' variance, that between "
       "classes;\nnearest mean: how often the gates alone tell the class (chance %.1f %%)\n",
       100.0 / static_cast<double>(set.classes()));
-  for (const CloseUp& look : found.close_ups) {
+  for (const train::CloseUp& look : found.close_ups) {
     std::printf("\n%s%s%s:", look.name.c_str(), look.label.empty() ? "" : ", ", look.label.c_str());
     for (const auto& [name, probability] : look.top5)
       std::printf("  %s %.1f %%", name.c_str(), 100 * probability);
@@ -390,13 +395,13 @@ void print(const TrainedModel& trained, const data::Dataset& set, const Inspecti
 
 int run(const InspectArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  TrainedModel trained = load_trained(args.run);
+  train::TrainedModel trained = train::load_trained(args.run);
   const auto set = open_data_of(trained, args.data);
   // What is wrong with the command line is told before the work.
   chosen_classes(args, set->class_names());
   if (!args.out.empty()) check_page_path(args.out);
 
-  InspectionOptions options;
+  train::InspectionOptions options;
   options.worth_images = args.worth;
   options.files = args.files;
   options.picks =
@@ -409,7 +414,7 @@ int run(const InspectArguments& args) {
       gate_files->add(recorder, labels, indices);
     };
   }
-  Inspection found;
+  train::Inspection found;
   {
     std::unique_ptr<Progress> progress;
     std::string running;
@@ -430,7 +435,7 @@ int run(const InspectArguments& args) {
     write_page(args.out, "Gates of " + trained.model.name, "inspect.js",
                to_json(args, trained, *set, found, true));
   if (args.json) {
-    std::cout << to_text(to_json(args, trained, *set, found, false)) << std::endl;
+    std::cout << train::to_text(to_json(args, trained, *set, found, false)) << std::endl;
     return 0;
   }
   if (args.out.empty()) print(trained, *set, found);

@@ -27,9 +27,9 @@ std::string escaped(const std::string& text) {
 }
 
 /// JSON that can stand inside a script element: without '<' nothing in it can end the element.
-std::string inside_script(const Json& data) {
+std::string inside_script(const train::Json& data) {
   std::string out;
-  for (const char c : data.dump(-1, ' ', false, Json::error_handler_t::replace)) {
+  for (const char c : data.dump(-1, ' ', false, train::Json::error_handler_t::replace)) {
     if (c == '<')
       out += "\\u003c";
     else
@@ -40,7 +40,7 @@ std::string inside_script(const Json& data) {
 
 }  // namespace
 
-std::string make_page(const std::string& title, std::string_view script, const Json& data) {
+std::string make_page(const std::string& title, std::string_view script, const train::Json& data) {
   std::string page =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
@@ -71,12 +71,12 @@ void check_page_path(const fs::path& path) {
 }
 
 void write_page(const fs::path& path, const std::string& title, std::string_view script,
-                const Json& data) {
+                const train::Json& data) {
   check_page_path(path);
   write_text(path, make_page(title, script, data), "page");
 }
 
-Json rounded(double value, int digits) {
+train::Json rounded(double value, int digits) {
   if (!std::isfinite(value)) return nullptr;
   char text[40];
   std::snprintf(text, sizeof text, "%.*g", digits, value);

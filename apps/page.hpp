@@ -5,27 +5,27 @@
 #include <string>
 #include <string_view>
 
-#include "apps/json.hpp"
+#include "train/json.hpp"
 
 namespace exciton::apps {
 
 /// `script` is the file in apps/page/ that draws `data` ("inspect.js"); base.js comes before it.
-std::string make_page(const std::string& title, std::string_view script, const Json& data);
+std::string make_page(const std::string& title, std::string_view script, const train::Json& data);
 
 /// Errors: `path` is in a folder that is not there. For the start of long work.
 void check_page_path(const std::filesystem::path& path);
 
 /// make_page, written atomically. Errors: as check_page_path, or the system's.
 void write_page(const std::filesystem::path& path, const std::string& title,
-                std::string_view script, const Json& data);
+                std::string_view script, const train::Json& data);
 
 /// `value` with so many significant digits: what a page needs, in a third of the bytes. A number
 /// that is not finite becomes null.
-Json rounded(double value, int digits = 5);
+train::Json rounded(double value, int digits = 5);
 /// The same for a list.
 template <class Range>
-Json rounded_list(const Range& values, int digits = 5) {
-  Json out = Json::array();
+train::Json rounded_list(const Range& values, int digits = 5) {
+  train::Json out = train::Json::array();
   for (const auto v : values) out.push_back(rounded(static_cast<double>(v), digits));
   return out;
 }

@@ -9,12 +9,12 @@
 #include <span>
 
 #include "apps/command.hpp"
-#include "apps/evaluate.hpp"
-#include "apps/run_state.hpp"
 #include "data/files.hpp"
 #include "data/image.hpp"
 #include "data/listing.hpp"
 #include "data/resize.hpp"
+#include "train/evaluate.hpp"
+#include "train/run_state.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -55,7 +55,7 @@ std::vector<Guess> top(const std::vector<double>& probabilities,
 
 /// The image as the model knows images: its middle, or, when it was trained on images as they come,
 /// all of it.
-data::Image input_of(const DataFacts& facts, const std::string& path) {
+data::Image input_of(const train::DataFacts& facts, const std::string& path) {
   const data::Size size{facts.image_size, facts.image_size};
   const auto framing = [&](data::Size own) {
     return data::View{facts.shorter_side > 0
@@ -68,20 +68,20 @@ data::Image input_of(const DataFacts& facts, const std::string& path) {
   return image;
 }
 
-std::vector<Guess> predict(const TrainedModel& trained, const std::string& path) {
-  const DataFacts& facts = trained.facts;
+std::vector<Guess> predict(const train::TrainedModel& trained, const std::string& path) {
+  const train::DataFacts& facts = trained.facts;
   const data::Image image = input_of(facts, path);
   Tensor input({1, facts.image_size, facts.image_size, facts.channels});
   Generator unused;
   facts.evaluation()(image, unused, input.data<float>());
-  const Var logits = (*trained.model.net)(input.to(activation_dtype(trained.recipe.dtype)));
+  const Var logits = (*trained.model.net)(input.to(train::activation_dtype(trained.recipe.dtype)));
   const Tensor values = logits.value().to(DType::f32);
   return top(softmax(values.span<float>()), facts.class_names, 5);
 }
 
 int run(const PredictArguments& args) {
-  const TrainedModel trained = load_trained(args.run);
-  Json results = Json::array();
+  const train::TrainedModel trained = train::load_trained(args.run);
+  train::Json results = train::Json::array();
   std::size_t failed = 0;
   std::vector<std::string> images;
   for (const std::string& path : args.images) {
@@ -111,7 +111,7 @@ int run(const PredictArguments& args) {
       continue;
     }
     if (args.json) {
-      Json top5 = Json::array();
+      train::Json top5 = train::Json::array();
       for (const Guess& guess : guesses)
         top5.push_back({{"class", guess.name}, {"probability", guess.probability}});
       results.push_back({{"image", path}, {"top5", top5}});
@@ -121,7 +121,7 @@ int run(const PredictArguments& args) {
     for (const Guess& guess : guesses)
       std::printf("  %6.2f %%  %s\n", 100 * guess.probability, guess.name.c_str());
   }
-  if (args.json) std::cout << to_text(results) << std::endl;
+  if (args.json) std::cout << train::to_text(results) << std::endl;
   if (failed > 1)
     std::cerr << "exciton: " << failed << " of " << images.size()
               << " images could not be looked at" << std::endl;

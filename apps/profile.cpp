@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "apps/command.hpp"
-#include "apps/json.hpp"
 #include "apps/peaks.hpp"
 #include "apps/workload.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "ops/cross_entropy.hpp"
+#include "train/json.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -170,18 +170,18 @@ struct Profile {
   }
 };
 
-Json to_json(const Shape& shape) {
-  Json out = Json::array();
+train::Json to_json(const Shape& shape) {
+  train::Json out = train::Json::array();
   for (const std::int64_t d : shape) out.push_back(d);
   return out;
 }
 
-Json to_json(const Profile& p, const Row& r, bool by_layer) {
-  Json out = Json::object();
+train::Json to_json(const Profile& p, const Row& r, bool by_layer) {
+  train::Json out = train::Json::object();
   if (by_layer) {
     out["layer"] = r.layer;
     out["op"] = r.op;
-    Json inputs = Json::array();
+    train::Json inputs = train::Json::array();
     for (const Shape& s : r.inputs) inputs.push_back(to_json(s));
     out["inputs"] = inputs;
     out["output"] = to_json(r.output);
@@ -198,12 +198,12 @@ Json to_json(const Profile& p, const Row& r, bool by_layer) {
   return out;
 }
 
-Json to_json(const ProfileArguments& args, const Workload& w, const Profile& p) {
-  Json rows = Json::array(), copies = Json::array();
+train::Json to_json(const ProfileArguments& args, const Workload& w, const Profile& p) {
+  train::Json rows = train::Json::array(), copies = train::Json::array();
   for (const Row& r : p.rows) rows.push_back(to_json(p, r, args.by == "layer"));
   for (const CopyRate& c : p.peaks.copies)
     copies.push_back({{"where", c.where}, {"bytes", c.bytes}, {"gb_per_second", c.gb_per_second}});
-  const auto part = [&](double ms) { return Json{{"ms", ms}, {"share", p.share(ms)}}; };
+  const auto part = [&](double ms) { return train::Json{{"ms", ms}, {"share", p.share(ms)}}; };
   return {{"model", w.model.name},
           {"mode", args.mode},
           {"batch", w.images.dim(0)},
@@ -292,7 +292,7 @@ void print_table(const ProfileArguments& args, const Workload& w, const Profile&
 /// microseconds, forward, backward and the optimiser in rows of their own.
 void write_trace(const std::string& path, const Step& step, const Names& names,
                  const std::string& title) {
-  Json events = Json::array();
+  train::Json events = train::Json::array();
   const auto named = [&](const char* what, int row, const std::string& name) {
     events.push_back(
         {{"name", what}, {"ph", "M"}, {"pid", 1}, {"tid", row}, {"args", {{"name", name}}}});
@@ -301,7 +301,7 @@ void write_trace(const std::string& path, const Step& step, const Names& names,
   const char* rows[] = {"forward", "backward", "optimiser"};
   for (int i = 0; i < 3; ++i) named("thread_name", i + 1, rows[i]);
   const auto event = [&](int row, const std::string& name, double start, double seconds,
-                         Json args) {
+                         train::Json args) {
     events.push_back({{"name", name},
                       {"cat", rows[row]},
                       {"ph", "X"},
@@ -313,20 +313,20 @@ void write_trace(const std::string& path, const Step& step, const Names& names,
   };
   for (const EntryInfo& e : step.entries) {
     const std::string layer = names.layer_of(e), op(e.op);
-    Json inputs = Json::array();
+    train::Json inputs = train::Json::array();
     for (const Shape& s : e.inputs) inputs.push_back(s.str());
-    const Json args = {{"layer", layer},
-                       {"inputs", inputs},
-                       {"output", e.output.str()},
-                       {"multiply_adds", e.multiply_adds}};
+    const train::Json args = {{"layer", layer},
+                              {"inputs", inputs},
+                              {"output", e.output.str()},
+                              {"multiply_adds", e.multiply_adds}};
     const std::string name = layer.empty() ? op : layer + ' ' + op;
     event(0, name, e.forward_start, e.forward_seconds, args);
     if (e.backward_seconds > 0) event(1, name, e.backward_start, e.backward_seconds, args);
   }
   if (step.optimizer_seconds > 0)
-    event(2, "sgd", step.optimizer_start, step.optimizer_seconds, Json::object());
+    event(2, "sgd", step.optimizer_start, step.optimizer_seconds, train::Json::object());
   std::ofstream out(path);
-  out << Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}.dump(1) << '\n';
+  out << train::Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}.dump(1) << '\n';
   check(out.flush().good(), "profile: cannot write ", path, "; is the folder there and writable?");
 }
 
@@ -371,7 +371,7 @@ int run(const ProfileArguments& args) {
   p.peak_gflops = w.precision.dtype == DType::bf16 ? p.peaks.bf16_gflops : p.peaks.f32_gflops;
 
   if (args.json)
-    std::cout << to_text(to_json(args, w, p)) << std::endl;
+    std::cout << train::to_text(to_json(args, w, p)) << std::endl;
   else
     print_table(args, w, p);
   return 0;

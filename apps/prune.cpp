@@ -5,11 +5,8 @@
 #include <iostream>
 #include <memory>
 
-#include "apps/checkpoint.hpp"
 #include "apps/command.hpp"
 #include "apps/command_line.hpp"
-#include "apps/evaluate.hpp"
-#include "apps/pruning.hpp"
 #include "apps/quiet_out.hpp"
 #include "apps/run_data.hpp"
 #include "apps/trainer.hpp"
@@ -17,6 +14,9 @@
 #include "core/threads.hpp"
 #include "data/loader.hpp"
 #include "nn/summary.hpp"
+#include "train/checkpoint.hpp"
+#include "train/evaluate.hpp"
+#include "train/inspect/pruning.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -37,7 +37,7 @@ struct Measured {
   double images_per_second = 0;
 };
 
-Json to_json(const Measured& m) {
+train::Json to_json(const Measured& m) {
   return {{"top1", m.top1},
           {"loss", m.loss},
           {"parameters", m.parameters},
@@ -45,12 +45,12 @@ Json to_json(const Measured& m) {
           {"images_per_second", m.images_per_second}};
 }
 
-Measured measure(nn::Model& model, const TrainedModel& facts_of,
+Measured measure(nn::Model& model, const train::TrainedModel& facts_of,
                  const std::shared_ptr<const data::Dataset>& test) {
   Measured out;
   data::Loader loader(test, facts_of.facts.evaluation(),
-                      evaluation_loading(facts_of.recipe, *test));
-  const Evaluation result = evaluate(*model.net, loader, test->classes());
+                      train::evaluation_loading(facts_of.recipe, *test));
+  const train::Evaluation result = train::evaluate(*model.net, loader, test->classes());
   out.top1 = result.top1();
   out.loss = result.loss();
   const nn::Summary summary = nn::summarize(model, facts_of.facts.image_size);
@@ -62,11 +62,11 @@ Measured measure(nn::Model& model, const TrainedModel& facts_of,
 /// Images a second of both in evaluation mode: they take turns, so that what else the machine does
 /// meets both, and the medians are compared.
 void measure_speed(nn::Model& a, Measured& of_a, nn::Model& b, Measured& of_b,
-                   const TrainedModel& trained) {
+                   const train::TrainedModel& trained) {
   Generator rng(1);
   const std::int64_t batch = 64, side = trained.facts.image_size;
   const Tensor images = Tensor::randn({batch, side, side, trained.facts.channels}, rng)
-                            .to(activation_dtype(trained.recipe.dtype));
+                            .to(train::activation_dtype(trained.recipe.dtype));
   nn::set_training(*a.net, false);
   nn::set_training(*b.net, false);
   std::vector<double> seconds[2];
@@ -89,7 +89,7 @@ void print_row(const char* name, const Measured& m) {
 
 int run(const PruneArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  TrainedModel trained = load_trained(args.run);
+  train::TrainedModel trained = train::load_trained(args.run);
   const std::string dir = args.data.empty() ? trained.recipe.data.dir : args.data;
   const auto train_set = open_data_of(trained, {.data = dir, .split = "train"});
   const auto test_set = open_data_of(trained, {.data = dir});
@@ -98,15 +98,15 @@ int run(const PruneArguments& args) {
     name = fs::is_directory(args.run) ? fs::path(args.run).lexically_normal().string() + "-pruned"
                                       : "runs/pruned";
   const fs::path out = name;
-  const RunFolder folder(out);
+  const train::RunFolder folder(out);
   check(!folder.occupied(), "prune: ", out.string(), " is not empty; choose another --out");
 
-  Pruned pruned = prune(trained, train_set, args.keep, args.images, args.multiple);
+  train::Pruned pruned = prune(trained, train_set, args.keep, args.images, args.multiple);
   Measured before = measure(trained.model, trained, test_set);
   Measured after = measure(pruned.model, trained, test_set);
   measure_speed(trained.model, before, pruned.model, after, trained);
 
-  Recipe& recipe = pruned.recipe;
+  train::Recipe& recipe = pruned.recipe;
   recipe.data.dir = fs::absolute(dir).lexically_normal().string();
   recipe.paper.reset();
   recipe.epochs = std::max<std::int64_t>(1, args.fine_tune);
@@ -117,15 +117,15 @@ int run(const PruneArguments& args) {
   recipe.schedule.warmup_epochs =
       std::min(recipe.schedule.warmup_epochs, static_cast<double>(recipe.epochs));
   recipe.freeze_norm_epochs = std::min(recipe.freeze_norm_epochs, recipe.epochs - 1);
-  check_readable(recipe);
+  train::check_readable(recipe);
   {
-    const FolderLock lock(out, "prune");
+    const train::FolderLock lock(out, "prune");
     check(!folder.occupied(), "prune: another process began a run in ", out.string(),
           " meanwhile; choose another --out");
     folder.prepare();
     // The weights first: a recipe alone would be a run that has yet to begin, with random ones.
-    write_checkpoint(folder.checkpoint({}),
-                     starting_point(recipe, trained.facts, *pruned.model.net));
+    train::write_checkpoint(folder.checkpoint({}),
+                            starting_point(recipe, trained.facts, *pruned.model.net));
     folder.write_recipe(recipe.to_json());
   }
 
@@ -136,17 +136,17 @@ int run(const PruneArguments& args) {
     options.resume = true;
     const QuietOut quiet(args.json);
     if (train(recipe, options) != Outcome::finished) return exit_interrupted;
-    TrainedModel result = load_trained(out);
+    train::TrainedModel result = train::load_trained(out);
     tuned = measure(result.model, result, test_set);
     tuned->images_per_second = after.images_per_second;  // the same network
   }
   if (args.json) {
-    Json json{{"run", out.string()},      {"model", trained.model.name},
-              {"keep", args.keep},        {"widths", recipe.model.options.widths},
-              {"threads", num_threads()}, {"before", to_json(before)},
-              {"after", to_json(after)}};
+    train::Json json{{"run", out.string()},      {"model", trained.model.name},
+                     {"keep", args.keep},        {"widths", recipe.model.options.widths},
+                     {"threads", num_threads()}, {"before", to_json(before)},
+                     {"after", to_json(after)}};
     if (tuned) json["fine_tuned"] = to_json(*tuned);
-    std::cout << to_text(json) << std::endl;
+    std::cout << train::to_text(json) << std::endl;
     return 0;
   }
   std::printf("%s, about %.0f %% of the channels kept: widths", trained.model.name.c_str(),

@@ -7,9 +7,9 @@
 
 #include "apps/command.hpp"
 #include "apps/progress.hpp"
-#include "apps/recipe.hpp"
 #include "core/error.hpp"
 #include "nn/summary.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -28,7 +28,7 @@ struct Counted {
 struct Listed {
   std::string name;  ///< relative to the folder, without ".json"
   fs::path file;
-  Recipe recipe;
+  train::Recipe recipe;
   std::optional<Counted> counted;
 };
 
@@ -56,7 +56,7 @@ std::vector<Listed> read_all(const fs::path& folder, const std::string& filter) 
     name.replace_extension();
     if (name.string().find(filter) == std::string::npos) continue;
     try {
-      const Recipe recipe = Recipe::read(entry.path());
+      const train::Recipe recipe = train::Recipe::read(entry.path());
       all.push_back({name.string(), entry.path(), recipe, {}});
     } catch (const Error& error) {
       std::cerr << "exciton: passing over " << error.what() << std::endl;
@@ -73,7 +73,7 @@ std::vector<Listed> read_all(const fs::path& folder, const std::string& filter) 
 }
 
 /// The model at its native size, with as many classes and channels as the data's kind has.
-Counted count(const Recipe& recipe) {
+Counted count(const train::Recipe& recipe) {
   nn::ModelOptions options = recipe.model.options;
   const std::string& kind = recipe.data.kind;
   if (options.classes == 0 && kind == "cifar100") options.classes = 100;
@@ -102,7 +102,7 @@ void print_table(const std::vector<Listed>& all, bool counted) {
   std::printf("%-*s  %-*s  %6s %5s  %10s %11s  %6s%s\n", n, "recipe", r, "row", "top-1", "top-5",
               "printed, M", "exact", "", counted ? "   parameters  GFLOPs" : "");
   for (const Listed& l : all) {
-    const PaperRecipe paper = l.recipe.paper.value_or(PaperRecipe{});
+    const train::PaperRecipe paper = l.recipe.paper.value_or(train::PaperRecipe{});
     std::printf("%-*s  %-*s  %6s %5s  %10s %11s  %6s", n, l.name.c_str(), r,
                 paper.row.empty() ? "-" : paper.row.c_str(), printed(paper.top1_error, 2).c_str(),
                 printed(paper.top5_error, 2).c_str(), printed(paper.parameters_millions, 1).c_str(),
@@ -115,11 +115,12 @@ void print_table(const std::vector<Listed>& all, bool counted) {
   }
 }
 
-Json to_json(const std::vector<Listed>& all) {
-  Json out = Json::array();
+train::Json to_json(const std::vector<Listed>& all) {
+  train::Json out = train::Json::array();
   for (const Listed& l : all) {
-    Json entry = {{"name", l.name}, {"file", l.file.string()}, {"model", l.recipe.model.name}};
-    const Json recipe = l.recipe.to_json();
+    train::Json entry = {
+        {"name", l.name}, {"file", l.file.string()}, {"model", l.recipe.model.name}};
+    const train::Json recipe = l.recipe.to_json();
     if (l.recipe.paper) entry["paper"] = recipe["paper"];
     if (l.counted)
       entry["counted"] = {{"parameters", l.counted->parameters},
@@ -143,7 +144,7 @@ int run(const RecipesArguments& args) {
     progress.clear();
   }
   if (args.json)
-    std::cout << to_text(to_json(all)) << std::endl;
+    std::cout << train::to_text(to_json(all)) << std::endl;
   else
     print_table(all, args.count);
   return 0;

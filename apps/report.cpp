@@ -6,9 +6,9 @@
 
 #include "apps/command.hpp"
 #include "apps/page.hpp"
-#include "apps/recipe.hpp"
-#include "apps/run_folder.hpp"
 #include "core/error.hpp"
+#include "train/recipe.hpp"
+#include "train/run_folder.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -22,31 +22,34 @@ struct ReportArguments {
 
 struct Run {
   std::string name;
-  Recipe recipe;
-  std::vector<Json> log;
+  train::Recipe recipe;
+  std::vector<train::Json> log;
 
   /// The line of highest test top-1, the first of equals.
-  const Json& best() const {
-    const Json* out = &log.front();
-    for (const Json& line : log)
+  const train::Json& best() const {
+    const train::Json* out = &log.front();
+    for (const train::Json& line : log)
       if (line.at("test_top1").get<double>() > out->at("test_top1").get<double>()) out = &line;
     return *out;
   }
   double sum(const char* key) const {
     double out = 0;
-    for (const Json& line : log) out += line.at(key).get<double>();
+    for (const train::Json& line : log) out += line.at(key).get<double>();
     return out;
   }
 };
 
 Run read_run(const std::string& path) {
-  const RunFolder folder{fs::path(path)};
+  const train::RunFolder folder{fs::path(path)};
   check(fs::is_regular_file(folder.recipe()), "report: no recipe.json in ", path,
         "; wanted a run folder, as `exciton train` makes them");
-  Run run{.name = path, .recipe = Recipe::read(folder.recipe(), Recipe::Source::stored), .log = {}};
-  for (Json& line : folder.read_log()) run.log.push_back(with_watched(std::move(line)));
+  Run run{.name = path,
+          .recipe = train::Recipe::read(folder.recipe(), train::Recipe::Source::stored),
+          .log = {}};
+  for (train::Json& line : folder.read_log())
+    run.log.push_back(train::with_watched(std::move(line)));
   check(!run.log.empty(), "report: ", path, " has no whole epoch yet");
-  for (const Json& line : run.log)
+  for (const train::Json& line : run.log)
     for (const char* key : {"train_loss", "train_top1", "test_loss", "test_top1", "lr",
                             "images_per_second", "seconds", "test_seconds"})
       check(line.contains(key) && line[key].is_number(), "report: ", folder.log().string(),
@@ -54,27 +57,27 @@ Run read_run(const std::string& path) {
   return run;
 }
 
-Json to_json(const Run& run, bool curves) {
-  Json out{{"run", run.name},
-           {"model", run.recipe.model.name},
-           {"epochs", run.log.size()},
-           {"of_epochs", run.recipe.epochs},
-           {"seed", run.recipe.seed},
-           {"dtype", run.recipe.dtype},
-           {"train_loss", rounded(run.log.back().at("train_loss").get<double>())},
-           {"measured_on", run.log.back().at("measured_on")},
-           {"test_loss", rounded(run.log.back().at("test_loss").get<double>())},
-           {"test_top1", run.log.back().at("test_top1")},
-           {"best_top1", run.best().at("test_top1")},
-           {"best_epoch", run.best().at("epoch")},
-           {"images_per_second",
-            rounded(run.sum("images_per_second") / static_cast<double>(run.log.size()))},
-           {"seconds", rounded(run.sum("seconds") + run.sum("test_seconds"))}};
+train::Json to_json(const Run& run, bool curves) {
+  train::Json out{{"run", run.name},
+                  {"model", run.recipe.model.name},
+                  {"epochs", run.log.size()},
+                  {"of_epochs", run.recipe.epochs},
+                  {"seed", run.recipe.seed},
+                  {"dtype", run.recipe.dtype},
+                  {"train_loss", rounded(run.log.back().at("train_loss").get<double>())},
+                  {"measured_on", run.log.back().at("measured_on")},
+                  {"test_loss", rounded(run.log.back().at("test_loss").get<double>())},
+                  {"test_top1", run.log.back().at("test_top1")},
+                  {"best_top1", run.best().at("test_top1")},
+                  {"best_epoch", run.best().at("epoch")},
+                  {"images_per_second",
+                   rounded(run.sum("images_per_second") / static_cast<double>(run.log.size()))},
+                  {"seconds", rounded(run.sum("seconds") + run.sum("test_seconds"))}};
   if (!curves) return out;
   for (const char* key :
        {"train_loss", "test_loss", "train_top1", "test_top1", "lr", "images_per_second"}) {
     std::vector<double> values;
-    for (const Json& line : run.log) values.push_back(line.at(key).get<double>());
+    for (const train::Json& line : run.log) values.push_back(line.at(key).get<double>());
     out["curves"][key] = rounded_list(values);
   }
   return out;
@@ -83,14 +86,14 @@ Json to_json(const Run& run, bool curves) {
 int run(const ReportArguments& args) {
   std::vector<Run> runs;
   for (const std::string& path : args.runs) runs.push_back(read_run(path));
-  Json all = Json::array(), short_form = Json::array();
+  train::Json all = train::Json::array(), short_form = train::Json::array();
   for (const Run& one : runs) {
     all.push_back(to_json(one, true));
     short_form.push_back(to_json(one, false));
   }
   if (!args.out.empty()) write_page(args.out, "Training runs", "report.js", {{"runs", all}});
   if (args.json) {
-    std::cout << to_text(Json{{"runs", all}}) << std::endl;
+    std::cout << train::to_text(train::Json{{"runs", all}}) << std::endl;
     return 0;
   }
   std::size_t width = 3;
@@ -99,7 +102,7 @@ int run(const ReportArguments& args) {
       "%-*s  %-16s  epochs  train loss  test loss  test top-1        best (epoch)  images/s  "
       "hours\n",
       static_cast<int>(width), "run", "model");
-  for (const Json& r : short_form)
+  for (const train::Json& r : short_form)
     std::printf("%-*s  %-16s  %6lld  %10.4f  %9.4f  %8.2f %%  %8.2f %% (%lld)  %8.0f  %5.2f\n",
                 static_cast<int>(width), r["run"].get<std::string>().c_str(),
                 r["model"].get<std::string>().c_str(), r["epochs"].get<long long>(),
@@ -107,7 +110,7 @@ int run(const ReportArguments& args) {
                 100 * r["test_top1"].get<double>(), 100 * r["best_top1"].get<double>(),
                 r["best_epoch"].get<long long>(), r["images_per_second"].get<double>(),
                 r["seconds"].get<double>() / 3600);
-  for (const Json& r : short_form)
+  for (const train::Json& r : short_form)
     if (r["measured_on"] == "val")
       std::printf("%s was measured on the validation images that choose its best epoch\n",
                   r["run"].get<std::string>().c_str());

@@ -13,9 +13,9 @@ void add_run_data_options(CLI::App& command, RunData& to) {
       ->capture_default_str();
 }
 
-std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
+std::shared_ptr<const data::Dataset> open_data_of(const train::TrainedModel& trained,
                                                   const RunData& chosen) {
-  const DataRecipe& own = trained.recipe.data;
+  const train::DataRecipe& own = trained.recipe.data;
   const data::DataLayout layout = data::find_layout(chosen.kind.empty() ? own.kind : chosen.kind,
                                                     chosen.data.empty() ? own.dir : chosen.data);
   const auto planned = [&](const data::SplitPlan& plan) {
@@ -31,7 +31,7 @@ std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
   return set;
 }
 
-void check_fits(const TrainedModel& trained, const data::Dataset& set) {
+void check_fits(const train::TrainedModel& trained, const data::Dataset& set) {
   check(set.class_names() == trained.facts.class_names && set.channels() == trained.facts.channels,
         "data: ", set.description(), " does not have the classes of ", trained.checkpoint.string());
 }

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "apps/run_state.hpp"
+#include "train/run_state.hpp"
 
 namespace exciton::apps {
 
@@ -19,9 +19,9 @@ struct RunData {
 void add_run_data_options(CLI::App& command, RunData& to);
 
 /// The chosen data set. Errors: those of open_dataset; other classes or channels than the model's.
-std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
+std::shared_ptr<const data::Dataset> open_data_of(const train::TrainedModel& trained,
                                                   const RunData& chosen);
 /// Errors: a data set of other classes or channels than the model's.
-void check_fits(const TrainedModel& trained, const data::Dataset& set);
+void check_fits(const train::TrainedModel& trained, const data::Dataset& set);
 
 }  // namespace exciton::apps

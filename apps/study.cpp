@@ -9,14 +9,14 @@
 #include <memory>
 #include <sstream>
 
-#include "apps/checkpoint.hpp"
 #include "apps/command.hpp"
 #include "apps/page.hpp"
 #include "apps/quiet_out.hpp"
-#include "apps/run_folder.hpp"
-#include "apps/run_state.hpp"
 #include "apps/trainer.hpp"
 #include "nn/summary.hpp"
+#include "train/checkpoint.hpp"
+#include "train/run_folder.hpp"
+#include "train/run_state.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -38,28 +38,28 @@ std::string text_of(const char* pattern, auto... values) {
 }
 
 /// The base recipe with the options of the command line.
-Json base_recipe(const StudyArguments& args) {
-  Json json = read_json(args.recipe);
-  for (const std::string& assignment : args.set) set_value(json, assignment);
-  Recipe::from_json(json, Recipe::Source::given, "recipe: " + args.recipe);  // is one
+train::Json base_recipe(const StudyArguments& args) {
+  train::Json json = train::read_json(args.recipe);
+  for (const std::string& assignment : args.set) train::set_value(json, assignment);
+  train::Recipe::from_json(json, train::Recipe::Source::given, "recipe: " + args.recipe);  // is one
   if (!args.data.empty()) json["data"]["dir"] = args.data;
   for (const auto& [key, text] : {std::pair("epochs", args.epochs), {"threads", args.threads}})
-    if (text) json[key] = try_json(*text).value_or(Json(*text));
+    if (text) json[key] = train::try_json(*text).value_or(train::Json(*text));
   if (!json.contains("checkpoint")) json["checkpoint"] = {{"keep_last", 1}, {"keep_best", false}};
   return json;
 }
 
 /// Trains what is left of a member; a run that is done costs nothing. False: interrupted.
-bool train_member(Recipe recipe, const fs::path& out) {
-  const RunFolder folder(out);
+bool train_member(train::Recipe recipe, const fs::path& out) {
+  const train::RunFolder folder(out);
   if (fs::exists(folder.recipe())) {
-    const Json begun = read_json(folder.recipe());
-    const Recipe stored = Recipe::from_json(begun, Recipe::Source::stored);
-    recipe = as_begun(recipe, begun);
+    const train::Json begun = train::read_json(folder.recipe());
+    const train::Recipe stored = train::Recipe::from_json(begun, train::Recipe::Source::stored);
+    recipe = train::as_begun(recipe, begun);
     resumed_recipe(recipe, stored);  // refuses a folder of another recipe
-    const std::vector<CheckpointFile> files = folder.checkpoint_files();
+    const std::vector<train::CheckpointFile> files = folder.checkpoint_files();
     if (stored.epochs == recipe.epochs && !files.empty() &&
-        files.front().position == Position{recipe.epochs, 0})
+        files.front().position == train::Position{recipe.epochs, 0})
       return true;
   }
   TrainOptions options;
@@ -69,11 +69,11 @@ bool train_member(Recipe recipe, const fs::path& out) {
 }
 
 /// The log of a member that is trained. Errors: a line is missing or damaged.
-std::vector<Json> log_of(const fs::path& member, std::int64_t epochs) {
-  const RunFolder folder(member);
-  std::vector<Json> log;
-  for (Json& line : folder.read_log()) log.push_back(with_watched(std::move(line)));
-  const auto is_whole = [](const Json& line) {
+std::vector<train::Json> log_of(const fs::path& member, std::int64_t epochs) {
+  const train::RunFolder folder(member);
+  std::vector<train::Json> log;
+  for (train::Json& line : folder.read_log()) log.push_back(train::with_watched(std::move(line)));
+  const auto is_whole = [](const train::Json& line) {
     return std::ranges::all_of(
         std::array{"train_loss", "train_top1", "test_loss", "test_top1", "seconds"},
         [&](const char* key) { return line.contains(key) && line[key].is_number(); });
@@ -92,10 +92,10 @@ VariantResult result_of(const Variant& variant, const std::vector<fs::path>& mem
     out.logs.push_back(log_of(member, epochs));
     out.errors.push_back(100 * (1 - out.logs.back().back().at("test_top1").get<double>()));
     double seconds = 0;
-    for (const Json& line : out.logs.back()) seconds += line.at("seconds").get<double>();
+    for (const train::Json& line : out.logs.back()) seconds += line.at("seconds").get<double>();
     out.seconds.push_back(seconds / static_cast<double>(out.logs.back().size()));
   }
-  TrainedModel trained = load_trained(members.front());
+  train::TrainedModel trained = train::load_trained(members.front());
   const nn::Summary summary = nn::summarize(trained.model, trained.facts.image_size);
   out.parameters = summary.parameters;
   out.multiply_adds = summary.multiply_adds;
@@ -124,7 +124,7 @@ constexpr const char* method =
 
 struct Study {
   Family family;
-  Json recipe;
+  train::Json recipe;
   std::string command, data;
   std::int64_t seeds = 0;
   std::vector<VariantResult> results;
@@ -150,7 +150,7 @@ std::vector<std::string> cells(const Study& study, std::size_t i) {
 }
 
 std::string facts(const Study& study) {
-  const Recipe recipe = Recipe::from_json(study.recipe);
+  const train::Recipe recipe = train::Recipe::from_json(study.recipe);
   return text_of("%s, %s, %lld epochs, %lld seed%s", recipe.model.name.c_str(), study.data.c_str(),
                  static_cast<long long>(recipe.epochs), static_cast<long long>(study.seeds),
                  study.seeds == 1 ? "" : "s");
@@ -189,20 +189,21 @@ std::string csv(const Study& study) {
   return out.str();
 }
 
-Json to_json(const Study& study, bool curves) {
-  Json variants = Json::array();
+train::Json to_json(const Study& study, bool curves) {
+  train::Json variants = train::Json::array();
   for (std::size_t i = 0; i < study.results.size(); ++i) {
     const VariantResult& r = study.results[i];
     const Comparison& c = study.comparisons[i];
-    Json one{{"name", r.variant.name},
-             {"title", r.variant.title},
-             {"errors", rounded_list(r.errors, 8)},
-             {"mean_error", rounded(mean(r.errors), 8)},
-             {"half_interval", rounded(half_interval(r.errors), 8)},
-             {"parameters", r.parameters},
-             {"multiply_adds", r.multiply_adds},
-             {"seconds_an_epoch", rounded(mean(r.seconds))},
-             {"paper_error", r.variant.paper ? Json(*r.variant.paper) : Json()}};
+    train::Json one{
+        {"name", r.variant.name},
+        {"title", r.variant.title},
+        {"errors", rounded_list(r.errors, 8)},
+        {"mean_error", rounded(mean(r.errors), 8)},
+        {"half_interval", rounded(half_interval(r.errors), 8)},
+        {"parameters", r.parameters},
+        {"multiply_adds", r.multiply_adds},
+        {"seconds_an_epoch", rounded(mean(r.seconds))},
+        {"paper_error", r.variant.paper ? train::Json(*r.variant.paper) : train::Json()}};
     if (!c.verdict.empty())
       one["against_reference"] = {
           {"difference", rounded(c.welch.difference, 8)}, {"t", rounded(c.welch.t, 8)},
@@ -210,12 +211,12 @@ Json to_json(const Study& study, bool curves) {
           {"p_corrected", rounded(c.corrected, 8)},       {"verdict", c.verdict}};
     if (curves) {
       one["cells"] = cells(study, i);
-      Json runs = Json::array();
+      train::Json runs = train::Json::array();
       for (const auto& log : r.logs) {
-        Json run = Json::object();
+        train::Json run = train::Json::object();
         for (const char* key : {"train_loss", "test_loss", "train_top1", "test_top1"}) {
           std::vector<double> values;
-          for (const Json& line : log) values.push_back(line.at(key).get<double>());
+          for (const train::Json& line : log) values.push_back(line.at(key).get<double>());
           run[key] = rounded_list(values);
         }
         runs.push_back(run);
@@ -224,16 +225,16 @@ Json to_json(const Study& study, bool curves) {
     }
     variants.push_back(one);
   }
-  Json out{{"study", study.family.name},
-           {"title", study.family.title},
-           {"facts", facts(study)},
-           {"seeds", study.seeds},
-           {"reference", study.results[study.family.reference].variant.name},
-           {"paper", study.family.paper},
-           {"command", study.command},
-           {"method", method},
-           {"note", one_seed_note(study)},
-           {"variants", variants}};
+  train::Json out{{"study", study.family.name},
+                  {"title", study.family.title},
+                  {"facts", facts(study)},
+                  {"seeds", study.seeds},
+                  {"reference", study.results[study.family.reference].variant.name},
+                  {"paper", study.family.paper},
+                  {"command", study.command},
+                  {"method", method},
+                  {"note", one_seed_note(study)},
+                  {"variants", variants}};
   if (curves) out["heads"] = heads();
   return out;
 }
@@ -275,8 +276,8 @@ int run(const StudyArguments& args) {
   for (const std::string& assignment : args.set) study.command += " --set " + assignment;
   {
     const QuietOut quiet(args.json);
-    const FolderLock lock(out, "study");
-    const std::int64_t epochs = Recipe::from_json(study.recipe).epochs;
+    const train::FolderLock lock(out, "study");
+    const std::int64_t epochs = train::Recipe::from_json(study.recipe).epochs;
     // Seed by seed, so that a study that is cut short has compared everything a few times.
     std::vector<std::vector<fs::path>> members(study.family.variants.size());
     const std::size_t all = study.family.variants.size() * static_cast<std::size_t>(args.seeds);
@@ -295,7 +296,7 @@ int run(const StudyArguments& args) {
       }
     for (std::size_t v = 0; v < members.size(); ++v)
       study.results.push_back(result_of(study.family.variants[v], members[v], epochs));
-    study.data = load_trained(members.front().front()).recipe.data.kind;
+    study.data = train::load_trained(members.front().front()).recipe.data.kind;
     study.comparisons = compare(study.family, study.results);
     write_text(out / "study.md", markdown(study), "study");
     write_text(out / "study.csv", csv(study), "study");
@@ -305,7 +306,7 @@ int run(const StudyArguments& args) {
     std::cout << "Wrote study.md, study.csv, study.json and study.html in " << out.string()
               << std::endl;
   }
-  if (args.json) std::cout << to_text(to_json(study, false)) << std::endl;
+  if (args.json) std::cout << train::to_text(to_json(study, false)) << std::endl;
   return 0;
 }
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/recipe.hpp"
 #include "apps/statistics.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps {
 
@@ -34,15 +34,15 @@ Family study_family(const std::string& name);
 
 /// The recipe of a variant: the base with its settings, and the seed. Errors: the base is of a
 /// network without SE.
-Recipe variant_recipe(const Json& base, const Variant& variant, std::uint64_t seed);
+train::Recipe variant_recipe(const train::Json& base, const Variant& variant, std::uint64_t seed);
 
 /// What one variant came to.
 struct VariantResult {
   Variant variant;
   std::int64_t parameters = 0, multiply_adds = 0;
-  std::vector<double> errors;           ///< test error in percent after the last epoch, a seed each
-  std::vector<double> seconds;          ///< an epoch of training, a seed each
-  std::vector<std::vector<Json>> logs;  ///< a seed each
+  std::vector<double> errors;   ///< test error in percent after the last epoch, a seed each
+  std::vector<double> seconds;  ///< an epoch of training, a seed each
+  std::vector<std::vector<train::Json>> logs;  ///< a seed each
 };
 
 struct Comparison {

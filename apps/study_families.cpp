@@ -111,19 +111,19 @@ Family study_family(const std::string& name) {
   fail("study: no family ", name, did_you_mean(name, study_names()));
 }
 
-Recipe variant_recipe(const Json& base, const Variant& variant, std::uint64_t seed) {
-  Json json = base;
+train::Recipe variant_recipe(const train::Json& base, const Variant& variant, std::uint64_t seed) {
+  train::Json json = base;
   json.erase("paper");  // a claim about the base, not about its relatives
-  const std::string name = Recipe::from_json(base).model.name;
+  const std::string name = train::Recipe::from_json(base).model.name;
   check(name.starts_with("se_"), "study: the recipe is of ", name,
         "; wanted one of a network with SE, se_...");
   if (variant.plain) {
     json["model"]["name"] = name.substr(3);
     json["model"].erase("se");
   }
-  for (const std::string& setting : variant.settings) set_value(json, setting);
+  for (const std::string& setting : variant.settings) train::set_value(json, setting);
   json["seed"] = seed;
-  return Recipe::from_json(json);
+  return train::Recipe::from_json(json);
 }
 
 std::vector<Comparison> compare(const Family& family, const std::vector<VariantResult>& results) {

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "apps/command.hpp"
-#include "apps/recipe.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -50,10 +50,10 @@ void print_table(const nn::Summary& s) {
   std::printf("activations    %14lld bytes\n", static_cast<long long>(s.activation_bytes));
 }
 
-Json to_json(const nn::Summary& s) {
-  Json layers = Json::array();
+train::Json to_json(const nn::Summary& s) {
+  train::Json layers = train::Json::array();
   for (const nn::SummaryRow& row : s.rows) {
-    Json shape = Json::array();
+    train::Json shape = train::Json::array();
     for (const std::int64_t d : row.output) shape.push_back(d);
     layers.push_back({{"name", row.name},
                       {"operation", row.kind},
@@ -75,14 +75,14 @@ Json to_json(const nn::Summary& s) {
 }
 
 int run(const SummaryArguments& args) {
-  const ModelRecipe recipe = model_recipe(args.model, args.classes, args.set);
+  const train::ModelRecipe recipe = train::model_recipe(args.model, args.classes, args.set);
   nn::ModelOptions options = recipe.options;
   options.image_channels = args.channels;
   options.image_size = args.image;
   nn::Model model = nn::make_model(recipe.name, options);
   const nn::Summary summary = nn::summarize(model, args.image);
   if (args.json)
-    std::cout << to_text(to_json(summary)) << std::endl;
+    std::cout << train::to_text(to_json(summary)) << std::endl;
   else
     print_table(summary);
   return 0;

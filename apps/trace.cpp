@@ -6,9 +6,9 @@
 #include <unordered_map>
 
 #include "apps/command.hpp"
-#include "apps/json.hpp"
 #include "apps/workload.hpp"
 #include "ops/cross_entropy.hpp"
+#include "train/json.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -150,8 +150,8 @@ void print(const Traced& traced, const Names& names, const Workload& w) {
   }
 }
 
-Json to_json(const Traced& traced, const Names& names, const Workload& w) {
-  Json entries = Json::array();
+train::Json to_json(const Traced& traced, const Names& names, const Workload& w) {
+  train::Json entries = train::Json::array();
   for (const EntryInfo& e : traced.entries) {
     const auto module = names.modules.find(e.scope);
     entries.push_back({{"module", module == names.modules.end() ? "" : module->second},
@@ -174,7 +174,7 @@ int run(const TraceArguments& args) {
   names.walk(net);
   const Traced traced = step(net, w);
   if (args.json)
-    std::cout << to_text(to_json(traced, names, w)) << std::endl;
+    std::cout << train::to_text(to_json(traced, names, w)) << std::endl;
   else
     print(traced, names, w);
   return 0;

@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "apps/command.hpp"
-#include "apps/recipe.hpp"
-#include "apps/run_folder.hpp"
 #include "apps/trainer.hpp"
+#include "train/recipe.hpp"
+#include "train/run_folder.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -23,11 +23,12 @@ int run(const TrainArguments& args) {
   const bool is_run = fs::is_directory(args.recipe);
   check(!is_run || args.resume, "train: ", args.recipe,
         " is a folder, expected a recipe; to go on with a run add --resume");
-  Json json = is_run ? RunFolder(args.recipe).stored_recipe() : read_json(args.recipe);
-  for (const std::string& assignment : args.set) set_value(json, assignment);
+  train::Json json =
+      is_run ? train::RunFolder(args.recipe).stored_recipe() : train::read_json(args.recipe);
+  for (const std::string& assignment : args.set) train::set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
   const auto set = [&](const char* key, const std::optional<std::string>& text) {
-    if (text && json.is_object()) json[key] = try_json(*text).value_or(Json(*text));
+    if (text && json.is_object()) json[key] = train::try_json(*text).value_or(train::Json(*text));
   };
   set("epochs", args.epochs);
   set("seed", args.seed);
@@ -37,10 +38,12 @@ int run(const TrainArguments& args) {
   options.out = !args.out.empty() ? fs::path(args.out)
                 : is_run          ? fs::path(args.recipe)
                                   : fs::path("runs") / fs::path(args.recipe).stem();
-  const fs::path begun = RunFolder(options.out).recipe();
-  if (args.resume && json.is_object() && fs::exists(begun)) fill_as_begun(json, read_json(begun));
-  Recipe recipe = Recipe::from_json(json, is_run ? Recipe::Source::stored : Recipe::Source::given,
-                                    "recipe: " + args.recipe);
+  const fs::path begun = train::RunFolder(options.out).recipe();
+  if (args.resume && json.is_object() && fs::exists(begun))
+    train::fill_as_begun(json, train::read_json(begun));
+  train::Recipe recipe = train::Recipe::from_json(
+      json, is_run ? train::Recipe::Source::stored : train::Recipe::Source::given,
+      "recipe: " + args.recipe);
   if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
   options.verbose = args.verbose;

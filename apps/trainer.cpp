@@ -10,13 +10,8 @@
 #include <set>
 
 #include "apps/command_line.hpp"
-#include "apps/evaluate.hpp"
-#include "apps/gate_stats.hpp"
 #include "apps/interrupt.hpp"
 #include "apps/progress.hpp"
-#include "apps/run_folder.hpp"
-#include "apps/run_state.hpp"
-#include "apps/tensorboard.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
@@ -30,6 +25,11 @@
 #include "optim/ema.hpp"
 #include "optim/schedule.hpp"
 #include "optim/sgd.hpp"
+#include "train/evaluate.hpp"
+#include "train/inspect/gate_stats.hpp"
+#include "train/run_folder.hpp"
+#include "train/run_state.hpp"
+#include "train/tensorboard.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -48,8 +48,8 @@ std::string format(const char* pattern, auto... values) {
   return out;
 }
 
-optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch) {
-  const ScheduleRecipe& s = recipe.schedule;
+optim::Schedule make_schedule(const train::Recipe& recipe, std::int64_t steps_per_epoch) {
+  const train::ScheduleRecipe& s = recipe.schedule;
   optim::ScheduleSpec spec;
   spec.kind = s.name;
   spec.lr = s.lr;
@@ -66,7 +66,7 @@ optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch
   return optim::Schedule(spec);
 }
 
-std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerRecipe& o,
+std::unique_ptr<optim::Optimizer> make_optimizer(const train::OptimizerRecipe& o,
                                                  std::vector<NamedParameter> parameters) {
   if (o.name == "adamw")
     return std::make_unique<optim::AdamW>(
@@ -123,11 +123,11 @@ struct EpochTotals {
   }
   double wait_share() const { return seconds > 0 ? waited / seconds : 0; }
   double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
-  Json to_json() const {
+  train::Json to_json() const {
     return {{"loss_sum", loss_sum}, {"seconds", seconds}, {"waited", waited},
             {"correct", correct},   {"images", images},   {"skipped", skipped}};
   }
-  static EpochTotals from_json(const Json& json) {
+  static EpochTotals from_json(const train::Json& json) {
     EpochTotals out;
     out.loss_sum = json.at("loss_sum").get<double>();
     out.seconds = json.at("seconds").get<double>();
@@ -140,9 +140,10 @@ struct EpochTotals {
 };
 
 /// For a line of the log: of the whole network, and of each block.
-Json gate_counts(const GateStats& gates) {
-  Json out = gates.counts().to_json();
-  for (const UnitStats& unit : gates.units()) out["blocks"][unit.name()] = unit.counts().to_json();
+train::Json gate_counts(const train::GateStats& gates) {
+  train::Json out = gates.counts().to_json();
+  for (const train::UnitStats& unit : gates.units())
+    out["blocks"][unit.name()] = unit.counts().to_json();
   return out;
 }
 
@@ -158,8 +159,8 @@ struct Best {
 class Trainer {
  public:
   /// `lock` and `start` are those of an occupied folder.
-  Trainer(Recipe recipe, const TrainOptions& options, std::optional<FolderLock> lock,
-          std::optional<FoundCheckpoint> start)
+  Trainer(train::Recipe recipe, const TrainOptions& options, std::optional<train::FolderLock> lock,
+          std::optional<train::FoundCheckpoint> start)
       : recipe_(std::move(recipe)),
         options_(options),
         folder_(options.out),
@@ -178,7 +179,7 @@ class Trainer {
       const std::uint64_t taken = memory_stats().system_allocations;
       if (!train_epoch(interrupt, progress)) return stop(progress);
       const Clock::time_point test_start = Clock::now();
-      const std::optional<Evaluation> test = test_now(interrupt, progress);
+      const std::optional<train::Evaluation> test = test_now(interrupt, progress);
       if (!test) return stop(progress);
       end_epoch(*test, seconds_since(test_start), memory_stats().system_allocations - taken,
                 progress);
@@ -240,7 +241,7 @@ class Trainer {
     load.skip_errors = recipe_.data.skip_errors;
     load.seed = recipe_.seed;
     load.shuffle_block = recipe_.data.shuffle_block;
-    load.dtype = activation_dtype(recipe_.dtype);
+    load.dtype = train::activation_dtype(recipe_.dtype);
     load.drop_last = recipe_.data.drop_last;
     load.drop_single = true;
     train_ = std::make_unique<data::Loader>(train_set_, augment, load);
@@ -251,13 +252,14 @@ class Trainer {
 
   /// A resume normalises as before, and goes on with nothing but the same images.
   void describe_data() {
-    std::optional<DataFacts> stored;
-    if (start_) stored = DataFacts::from_json(start_->checkpoint.meta.at("data"), start_->path);
-    facts_ = facts_of(*train_set_, recipe_.data, stored);
-    facts_.train = contents_of(*train_set_);
-    facts_.test = contents_of(*test_set_);
+    std::optional<train::DataFacts> stored;
+    if (start_)
+      stored = train::DataFacts::from_json(start_->checkpoint.meta.at("data"), start_->path);
+    facts_ = train::facts_of(*train_set_, recipe_.data, stored);
+    facts_.train = train::contents_of(*train_set_);
+    facts_.test = train::contents_of(*test_set_);
     if (!stored) return;
-    check_same_data(*stored, facts_, start_->path);
+    train::check_same_data(*stored, facts_, start_->path);
     compared_images_ = stored->train.has_value();
   }
 
@@ -268,9 +270,9 @@ class Trainer {
     optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
-                                          ema_options(recipe_));
+                                          train::ema_options(recipe_));
     schedule_.emplace(make_schedule(recipe_, batches_));
-    check_readable(recipe_);
+    train::check_readable(recipe_);
   }
 
   void start_folder() {
@@ -296,7 +298,7 @@ class Trainer {
     // The process may have died between a checkpoint and its second name.
     if (start_ && keeps_best() && position_.batch == 0 && position_.epoch > 0 &&
         best_.epoch == position_.epoch && start_->path != folder_.best())
-      link_file(start_->path, folder_.best(), "train", resume_advice);
+      link_file(start_->path, folder_.best(), "train", train::resume_advice);
     start_.reset();
     if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
   }
@@ -305,7 +307,7 @@ class Trainer {
   /// more than can have been trained without one.
   void check_log() const {
     if (start_ || !options_.resume) return;
-    const std::vector<Json> log = folder_.read_log();
+    const std::vector<train::Json> log = folder_.read_log();
     check(log.empty() || log.back()["epoch"].get<std::int64_t>() <= recipe_.checkpoint.every_epochs,
           "train: --resume: ", folder_.log().string(), " tells of ", log.size(),
           " epochs, but there is no checkpoint in ", folder_.checkpoints().string(),
@@ -344,9 +346,9 @@ class Trainer {
       for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
         std::cout << "Of " << set->description() << ": " << line << '\n';
     std::cout << model_.name << ", " << nn::parameter_count(*model_.net) << " parameters, "
-              << activation_dtype(recipe_.dtype) << ", " << recipe_.threads << " threads, seed "
-              << recipe_.seed << "; " << recipe_.epochs << " epochs of " << batches_
-              << " steps, batch " << recipe_.data.batch << '\n'
+              << train::activation_dtype(recipe_.dtype) << ", " << recipe_.threads
+              << " threads, seed " << recipe_.seed << "; " << recipe_.epochs << " epochs of "
+              << batches_ << " steps, batch " << recipe_.data.batch << '\n'
               << describe_left_out() << describe_workers(recipe_.data.workers) << "\nRun folder "
               << folder_.path().string() << std::endl;
   }
@@ -401,7 +403,7 @@ class Trainer {
     if (ema_) ema_->update(step() + 1);
     const std::int64_t images = batch.labels.dim(0);
     totals_.loss_sum += value * static_cast<double>(images);
-    totals_.correct += count_top1(
+    totals_.correct += train::count_top1(
         logits.value(), batch.mixing.weight < 0.5 ? labels_of_next(batch.labels) : batch.labels);
     totals_.images += images;
   }
@@ -416,13 +418,13 @@ class Trainer {
   }
 
   /// Nothing: interrupted.
-  std::optional<Evaluation> test_now(const Interrupt& interrupt, Progress& progress) {
+  std::optional<train::Evaluation> test_now(const Interrupt& interrupt, Progress& progress) {
     if (ema_) ema_->swap();
     std::optional<nn::GateRecorder> recorder;
     if (recipe_.log.gates) recorder.emplace(*model_.net);
-    GateStats gates(1);
-    Evaluation test =
-        evaluate(*model_.net, *test_, recipe_.model.options.classes, [&](std::int64_t images) {
+    train::GateStats gates(1);
+    train::Evaluation test = train::evaluate(
+        *model_.net, *test_, recipe_.model.options.classes, [&](std::int64_t images) {
           if (recorder && !recorder->units().empty())
             gates.add(*recorder, Tensor::zeros({recorder->gates(0).dim(0)}, DType::i64));
           if (progress.due())
@@ -437,8 +439,8 @@ class Trainer {
     return test;
   }
 
-  void end_epoch(const Evaluation& test, double test_seconds, std::uint64_t system_allocations,
-                 Progress& progress) {
+  void end_epoch(const train::Evaluation& test, double test_seconds,
+                 std::uint64_t system_allocations, Progress& progress) {
     refuse_ruined(capture());
     const double peak = static_cast<double>(peak_resident_bytes()) / (1 << 20);
     position_ = {position_.epoch + 1, 0};
@@ -446,25 +448,26 @@ class Trainer {
     if (best) best_ = {position_.epoch, test.top1()};
     const std::string on = watched();
     // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
-    Json line{{"epoch", position_.epoch},
-              {"train_loss", totals_.loss()},
-              {"train_top1", totals_.top1()},
-              {on + "_loss", test.loss()},
-              {on + "_top1", test.top1()},
-              {on + "_top5", test.top5()},
-              {"lr", lr_},
-              {"images_per_second", totals_.rate()},
-              {"seconds", totals_.seconds},
-              {"test_seconds", test_seconds},
-              {"data_wait_seconds", totals_.waited},
-              {"data_wait_share", totals_.wait_share()},
-              {"data_workers", train_->workers()},
-              {"skipped_images", totals_.skipped},
-              {"left_out_images", train_->left_out()},
-              {"left_out_files", train_set_->left_out().files() + test_set_->left_out().files()},
-              {"test_skipped_images", test.skipped()},
-              {"peak_rss_mib", peak},
-              {"system_allocations", system_allocations}};
+    train::Json line{
+        {"epoch", position_.epoch},
+        {"train_loss", totals_.loss()},
+        {"train_top1", totals_.top1()},
+        {on + "_loss", test.loss()},
+        {on + "_top1", test.top1()},
+        {on + "_top5", test.top5()},
+        {"lr", lr_},
+        {"images_per_second", totals_.rate()},
+        {"seconds", totals_.seconds},
+        {"test_seconds", test_seconds},
+        {"data_wait_seconds", totals_.waited},
+        {"data_wait_share", totals_.wait_share()},
+        {"data_workers", train_->workers()},
+        {"skipped_images", totals_.skipped},
+        {"left_out_images", train_->left_out()},
+        {"left_out_files", train_set_->left_out().files() + test_set_->left_out().files()},
+        {"test_skipped_images", test.skipped()},
+        {"peak_rss_mib", peak},
+        {"system_allocations", system_allocations}};
     if (recipe_.log.gates) line["gates"] = gates_;
     folder_.append_log(line);
     if (events_) events_->add(line);
@@ -493,14 +496,14 @@ class Trainer {
     if (due) save();
     if (best && keeps_best()) {
       if (due)
-        link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
+        link_file(folder_.checkpoint(position_), folder_.best(), "train", train::resume_advice);
       else
-        write_checkpoint(folder_.best(), capture());
+        train::write_checkpoint(folder_.best(), capture());
     }
   }
 
-  Checkpoint capture() {
-    Checkpoint out;
+  train::Checkpoint capture() {
+    train::Checkpoint out;
     out.meta = {{"recipe", recipe_.to_json()},
                 {"data", facts_.to_json()},
                 {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
@@ -513,34 +516,34 @@ class Trainer {
                 {"loader",
                  {{"seed", recipe_.seed}, {"epoch", position_.epoch}, {"batch", position_.batch}}},
                 {"lr", lr_}};
-    save_model(*model_.net, out);
-    save_tensors(optimizer_->state(), "optimizer", out);
-    if (ema_) save_tensors(ema_->state(), "average", out);
+    train::save_model(*model_.net, out);
+    train::save_tensors(optimizer_->state(), "optimizer", out);
+    if (ema_) train::save_tensors(ema_->state(), "average", out);
     return out;
   }
 
   /// A step can ruin weights after a finite loss: such weights replace nothing.
-  void refuse_ruined(const Checkpoint& checkpoint) const {
-    const SavedTensor* ruined = checkpoint.first_not_finite();
+  void refuse_ruined(const train::Checkpoint& checkpoint) const {
+    const train::SavedTensor* ruined = checkpoint.first_not_finite();
     if (ruined) give_up(ruined->name + " holds NaN or infinities");
   }
 
   void save() {
-    const Checkpoint checkpoint = capture();
+    const train::Checkpoint checkpoint = capture();
     refuse_ruined(checkpoint);
     const fs::path path = folder_.checkpoint(position_);
-    write_checkpoint(path, checkpoint);
+    train::write_checkpoint(path, checkpoint);
     good_.insert(path);
     folder_.keep_last(recipe_.checkpoint.keep_last, position_, good_);
   }
 
-  void restore(const FoundCheckpoint& found) {
+  void restore(const train::FoundCheckpoint& found) {
     const auto& [path, checkpoint] = found;
-    load_model(checkpoint, *model_.net, path);
-    load_tensors(checkpoint, "optimizer", optimizer_->state(), path);
-    if (ema_) load_tensors(checkpoint, "average", ema_->state(), path);
+    train::load_model(checkpoint, *model_.net, path);
+    train::load_tensors(checkpoint, "optimizer", optimizer_->state(), path);
+    if (ema_) train::load_tensors(checkpoint, "average", ema_->state(), path);
     try {
-      const Json& meta = checkpoint.meta;
+      const train::Json& meta = checkpoint.meta;
       position_ = {meta.at("position").at("epoch").get<std::int64_t>(),
                    meta.at("position").at("batch").get<std::int64_t>()};
       best_ = {meta.at("best").at("epoch").get<std::int64_t>(),
@@ -550,7 +553,7 @@ class Trainer {
       if (meta.value("numerics", std::int64_t{1}) != numerics)
         std::cout << "Begun by a program that rounded differently: steps and rates are as they "
                      "would have been, the last bits are not\n";
-    } catch (const Json::exception&) {
+    } catch (const train::Json::exception&) {
       fail("checkpoint: ", path.string(), ": does not say how far its run had come");
     }
     check(position_.epoch >= 0 && position_.batch >= 0 && position_.batch <= batches_,
@@ -605,25 +608,25 @@ class Trainer {
     if (!final_set_) return;
     const bool best = keeps_best() && best_.epoch > 0 && fs::exists(folder_.best());
     const fs::path path = best ? folder_.best() : folder_.checkpoint({recipe_.epochs, 0});
-    TrainedModel chosen = load_trained(path);
+    train::TrainedModel chosen = train::load_trained(path);
     const auto& set = final_set_;
-    data::Loader loader(set, chosen.facts.evaluation(), evaluation_loading(recipe_, *set));
-    const Evaluation found =
-        evaluate(*chosen.model.net, loader, static_cast<std::int64_t>(facts_.class_names.size()));
+    data::Loader loader(set, chosen.facts.evaluation(), train::evaluation_loading(recipe_, *set));
+    const train::Evaluation found = train::evaluate(
+        *chosen.model.net, loader, static_cast<std::int64_t>(facts_.class_names.size()));
     const std::int64_t epoch = best ? best_.epoch : recipe_.epochs;
     const char* on = plan_.reported == data::Part::test ? "test" : "val";
     std::cout << format(
         "%s, by the weights of epoch %lld: top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n", on,
         static_cast<long long>(epoch), 100 * found.top1(), 100 * found.top5(), found.loss());
-    const Json result{{"on", on},
-                      {"data", set->description()},
-                      {"epoch", epoch},
-                      {"images", found.images()},
-                      {"skipped_images", found.skipped()},
-                      {"top1", found.top1()},
-                      {"top5", found.top5()},
-                      {"loss", found.loss()}};
-    write_text(folder_.result(), result.dump(2) + '\n', "train", resume_advice);
+    const train::Json result{{"on", on},
+                             {"data", set->description()},
+                             {"epoch", epoch},
+                             {"images", found.images()},
+                             {"skipped_images", found.skipped()},
+                             {"top1", found.top1()},
+                             {"top5", found.top5()},
+                             {"loss", found.loss()}};
+    write_text(folder_.result(), result.dump(2) + '\n', "train", train::resume_advice);
   }
 
   std::string title() const {
@@ -631,31 +634,31 @@ class Trainer {
            std::to_string(recipe_.epochs);
   }
 
-  Recipe recipe_;
+  train::Recipe recipe_;
   TrainOptions options_;
-  RunFolder folder_;
-  std::optional<FolderLock> lock_;
-  std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
-  bool compared_images_ = false;          ///< with those start_ was trained on
-  std::set<fs::path> good_;               ///< checkpoints known to be whole
+  train::RunFolder folder_;
+  std::optional<train::FolderLock> lock_;
+  std::optional<train::FoundCheckpoint> start_;  ///< what is resumed, until it is restored
+  bool compared_images_ = false;                 ///< with those start_ was trained on
+  std::set<fs::path> good_;                      ///< checkpoints known to be whole
   data::SplitPlan plan_;
   std::shared_ptr<const data::Dataset> train_set_;
   std::shared_ptr<const data::Dataset> test_set_;   ///< looked at after each epoch
   std::shared_ptr<const data::Dataset> final_set_;  ///< reported at the end; may be none
-  DataFacts facts_;
+  train::DataFacts facts_;
   std::unique_ptr<data::Loader> train_, test_;
   std::int64_t batches_ = 0;
   nn::Model model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Ema> ema_;
   std::optional<optim::Schedule> schedule_;
-  Position position_;
+  train::Position position_;
   EpochTotals totals_;
   Best best_;
-  std::optional<Evaluation> last_;
+  std::optional<train::Evaluation> last_;
   double lr_ = 0;
-  Json gates_;  ///< counts of the last evaluation, when the recipe wants them
-  std::optional<EventFile> events_;
+  train::Json gates_;  ///< counts of the last evaluation, when the recipe wants them
+  std::optional<train::EventFile> events_;
 };
 
 /// How `given` differs from `stored` in what must not change on a resume: the key, its stored and
@@ -664,8 +667,8 @@ struct Difference {
   std::string path, stored, given;
 };
 
-std::optional<Difference> difference(const Recipe& given, const Recipe& stored) {
-  Recipe like = given;  // with everything that may change taken from the stored one
+std::optional<Difference> difference(const train::Recipe& given, const train::Recipe& stored) {
+  train::Recipe like = given;  // with everything that may change taken from the stored one
   like.paper = stored.paper;
   like.data.dir = stored.data.dir;
   like.data.workers = stored.data.workers;
@@ -674,17 +677,17 @@ std::optional<Difference> difference(const Recipe& given, const Recipe& stored) 
   like.epochs = stored.epochs;
   like.checkpoint = stored.checkpoint;
   like.log = stored.log;
-  const Json a = like.to_json(), b = stored.to_json();
-  const std::string path = first_difference(a, b);
+  const train::Json a = like.to_json(), b = stored.to_json();
+  const std::string path = train::first_difference(a, b);
   if (path.empty()) return std::nullopt;
   std::string pointer = '/' + path;
   std::replace(pointer.begin(), pointer.end(), '.', '/');
-  const Json::json_pointer at(pointer);
-  return Difference{path, b.value(at, Json()).dump(), a.value(at, Json()).dump()};
+  const train::Json::json_pointer at(pointer);
+  return Difference{path, b.value(at, train::Json()).dump(), a.value(at, train::Json()).dump()};
 }
 
 /// With what only the first start could find out taken from the stored recipe.
-Recipe completed(Recipe given, const Recipe& stored) {
+train::Recipe completed(train::Recipe given, const train::Recipe& stored) {
   if (given.data.kind == "auto") given.data.kind = stored.data.kind;
   if (given.data.dir.empty()) given.data.dir = stored.data.dir;
   if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
@@ -696,16 +699,16 @@ Recipe completed(Recipe given, const Recipe& stored) {
 
 /// The recipe under which the run in `folder` goes on. What it was trained with so far is told by
 /// the checkpoint itself; recipe.json may have been edited since.
-Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
-                        const std::optional<FoundCheckpoint>& start) {
-  std::optional<Recipe> in_folder, trained;
+train::Recipe recipe_to_resume(train::Recipe given, const train::RunFolder& folder,
+                               const std::optional<train::FoundCheckpoint>& start) {
+  std::optional<train::Recipe> in_folder, trained;
   if (fs::exists(folder.recipe()))
-    in_folder = Recipe::read(folder.recipe(), Recipe::Source::stored);
+    in_folder = train::Recipe::read(folder.recipe(), train::Recipe::Source::stored);
   if (start) {
-    const Json& meta = start->checkpoint.meta;
+    const train::Json& meta = start->checkpoint.meta;
     check(meta.contains("recipe") && meta.contains("data"), "checkpoint: ", start->path.string(),
           ": not of a training run");
-    trained = Recipe::from_json(meta["recipe"], Recipe::Source::stored);
+    trained = train::Recipe::from_json(meta["recipe"], train::Recipe::Source::stored);
   }
   if (in_folder && trained) {
     const auto edited = difference(completed(*in_folder, *trained), *trained);
@@ -720,7 +723,7 @@ Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
 
 }  // namespace
 
-Recipe resumed_recipe(Recipe given, const Recipe& stored) {
+train::Recipe resumed_recipe(train::Recipe given, const train::Recipe& stored) {
   given = completed(std::move(given), stored);
   const auto other = difference(given, stored);
   check(!other, "train: --resume: the run was started with ", other ? other->path : "", ' ',
@@ -729,11 +732,12 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   return given;
 }
 
-Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Module& net) {
-  DataFacts none_seen = facts;  // the run that goes on from here may choose its images
+train::Checkpoint starting_point(const train::Recipe& recipe, const train::DataFacts& facts,
+                                 nn::Module& net) {
+  train::DataFacts none_seen = facts;  // the run that goes on from here may choose its images
   none_seen.train.reset();
   none_seen.test.reset();
-  Checkpoint out;
+  train::Checkpoint out;
   out.meta = {{"recipe", recipe.to_json()},
               {"data", none_seen.to_json()},
               {"position", {{"epoch", 0}, {"batch", 0}}},
@@ -742,19 +746,20 @@ Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Modu
               {"best", {{"epoch", 0}, {"top1", -1.0}}},
               {"totals", EpochTotals{}.to_json()},
               {"lr", 0.0}};
-  save_model(net, out);
+  train::save_model(net, out);
   const auto optimizer = make_optimizer(recipe.optimizer, nn::parameters(net));
-  save_tensors(optimizer->state(), "optimizer", out);
+  train::save_tensors(optimizer->state(), "optimizer", out);
   if (recipe.ema_decay > 0)
-    save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), ema_options(recipe)).state(),
-                 "average", out);
+    train::save_tensors(
+        optim::Ema(nn::parameters(net), nn::buffers(net), train::ema_options(recipe)).state(),
+        "average", out);
   return out;
 }
 
-Outcome train(Recipe recipe, const TrainOptions& options) {
-  const RunFolder folder(options.out);
-  std::optional<FolderLock> lock;
-  std::optional<FoundCheckpoint> start;
+Outcome train(train::Recipe recipe, const TrainOptions& options) {
+  const train::RunFolder folder(options.out);
+  std::optional<train::FolderLock> lock;
+  std::optional<train::FoundCheckpoint> start;
   if (folder.occupied()) {
     check(options.resume, "train: ", options.out.string(),
           " is not empty; go on with --resume, or choose another --out");

@@ -2,9 +2,9 @@
 #pragma once
 #include <filesystem>
 
-#include "apps/checkpoint.hpp"
-#include "apps/recipe.hpp"
-#include "apps/run_state.hpp"
+#include "train/checkpoint.hpp"
+#include "train/recipe.hpp"
+#include "train/run_state.hpp"
 
 namespace exciton::apps {
 
@@ -26,16 +26,17 @@ enum class Outcome {
 /// folder that is no run or under another recipe or with other data than its checkpoint was trained
 /// with, fewer epochs than are trained, data or folders that cannot be used, a loss or weights that
 /// are no numbers. What was saved before stays intact.
-Outcome train(Recipe recipe, const TrainOptions& options);
+Outcome train(train::Recipe recipe, const TrainOptions& options);
 
 /// The checkpoint of a run of `recipe` before its first step that begins with the weights of `net`:
 /// written into a run folder, train() with resume goes on from it.
-Checkpoint starting_point(const Recipe& recipe, const DataFacts& facts, nn::Module& net);
+train::Checkpoint starting_point(const train::Recipe& recipe, const train::DataFacts& facts,
+                                 nn::Module& net);
 
 /// What of `given` and `stored` (the run folder's recipe) goes on: the given one with what only the
 /// first start could find out (data kind, classes, threads) taken from the stored one. Errors: they
 /// differ in anything but data.dir, data.workers, data.on_error, threads, epochs, checkpoint or
 /// log.
-Recipe resumed_recipe(Recipe given, const Recipe& stored);
+train::Recipe resumed_recipe(train::Recipe given, const train::Recipe& stored);
 
 }  // namespace exciton::apps

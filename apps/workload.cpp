@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <iostream>
 
-#include "apps/recipe.hpp"
-#include "apps/run_state.hpp"
 #include "core/threads.hpp"
+#include "train/recipe.hpp"
+#include "train/run_state.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -15,9 +15,10 @@ nn::Model workload_model(const WorkloadOptions& options) {
   if (std::filesystem::exists(options.model)) {
     check(options.set.empty() && options.classes == 0 && options.image == 0,
           "bench: ", options.model, " is a trained model; leave out --set, --classes and --image");
-    return load_trained(options.model).model;
+    return train::load_trained(options.model).model;
   }
-  const ModelRecipe recipe = model_recipe(options.model, options.classes, options.set);
+  const train::ModelRecipe recipe =
+      train::model_recipe(options.model, options.classes, options.set);
   nn::ModelOptions model = recipe.options;
   model.image_size = options.image;
   return nn::make_model(recipe.name, model);

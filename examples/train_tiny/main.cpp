@@ -31,7 +31,7 @@ std::shared_ptr<const data::Dataset> stripes() {
 }
 
 /// Returns the loss of the last step.
-double train(const std::shared_ptr<const data::Dataset>& images) {
+double train_on(const std::shared_ptr<const data::Dataset>& images) {
   const data::ChannelStats stats = data::channel_stats(*images);
   data::Loader loader(images, {.mean = stats.mean, .std = stats.std}, {.batch = 64});
   nn::Model model = nn::make_model(
@@ -63,9 +63,9 @@ double train(const std::shared_ptr<const data::Dataset>& images) {
 int main(int argc, char** argv) {
   try {
     if (argc > 1) {
-      train(data::open_dataset("auto", argv[1], "train"));
+      train_on(data::open_dataset("auto", argv[1], "train"));
     } else {
-      const double loss = train(stripes());
+      const double loss = train_on(stripes());
       check(loss < 0.1, "the stripes were not learned, loss ", loss);
     }
   } catch (const std::exception& error) {

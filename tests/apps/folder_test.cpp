@@ -1,8 +1,8 @@
 /// Training on a folder of photographs of several sizes, as a user does.
 #include <gtest/gtest.h>
 
-#include "apps/recipe.hpp"
 #include "tests/apps/support.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -57,7 +57,7 @@ TEST_F(Folder, trains_evaluates_and_predicts) {
   EXPECT_GE(log[1]["data_wait_share"], 0.0);
   EXPECT_LE(log[1]["data_wait_share"], 1.0);
   EXPECT_EQ(log[1]["data_workers"], 1);
-  const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  const train::Json eval = train::Json::parse(succeed({"eval", path("run"), "--json"}).out);
   EXPECT_EQ(eval["images"], 8);
   const bool first = log[0]["val_top1"] >= log[1]["val_top1"];  // that epoch is the best
   EXPECT_NEAR(eval["loss"].get<double>(), log[first ? 0 : 1]["val_loss"].get<double>(), 1e-5);
@@ -66,14 +66,15 @@ TEST_F(Folder, trains_evaluates_and_predicts) {
        {std::vector<std::string>{path("run")}, {"--resize", "18"}}) {
     std::vector<std::string> arguments{"eval", path("run"), "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    const Json views = Json::parse(succeed(arguments).out);
-    EXPECT_EQ(views["models"][0]["views"], Json::parse(R"({"resize":[18],"crop":16,"crops":1})"));
+    const train::Json views = train::Json::parse(succeed(arguments).out);
+    EXPECT_EQ(views["models"][0]["views"],
+              train::Json::parse(R"({"resize":[18],"crop":16,"crops":1})"));
     EXPECT_NEAR(views["loss"].get<double>(), eval["loss"].get<double>(), 0.02);
   }
-  const Json resolved = read_json(path("run/recipe.json"));
+  const train::Json resolved = train::read_json(path("run/recipe.json"));
   EXPECT_EQ(resolved["data"]["workers"], "auto");
-  EXPECT_EQ(resolved["data"]["augment"]["random_resized_crop"]["scale"], Json({0.2, 1.0}));
-  EXPECT_EQ(Recipe::from_json(resolved).to_json(), resolved);
+  EXPECT_EQ(resolved["data"]["augment"]["random_resized_crop"]["scale"], train::Json({0.2, 1.0}));
+  EXPECT_EQ(train::Recipe::from_json(resolved).to_json(), resolved);
   const std::string image = path("data/val/cat/exif6.jpg");
   EXPECT_NE(succeed({"predict", path("run"), image}).out.find("cat"), std::string::npos);
 }
@@ -108,7 +109,7 @@ TEST_F(Folder, a_damaged_image_ends_the_run_or_is_left_out) {
   EXPECT_NE(succeed(eval).out.find("without 1 images that could not be read"), std::string::npos);
   std::vector<std::string> with_json = eval;
   with_json.emplace_back("--json");
-  const Json json = Json::parse(succeed(with_json).out);
+  const train::Json json = train::Json::parse(succeed(with_json).out);
   EXPECT_EQ(json["images"], 7);
   EXPECT_EQ(json["skipped_images"], 1);
 }
@@ -132,18 +133,20 @@ TEST_F(Folder, images_of_several_sizes_want_a_size) {
 TEST_F(Folder, data_info_tells_what_is_there) {
   damage();
   write_file(dir_ / "data/val/cat/empty.jpg", "");
-  const Json info = Json::parse(succeed({"data", "info", path("data"), "--json"}).out);
+  const train::Json info =
+      train::Json::parse(succeed({"data", "info", path("data"), "--json"}).out);
   ASSERT_EQ(info["splits"].size(), 2u);
-  const Json &train = info["splits"][0], &test = info["splits"][1];
+  const train::Json &train = info["splits"][0], &test = info["splits"][1];
   EXPECT_EQ(train["images"], 8);
   EXPECT_EQ(train["classes"],
-            Json::parse(R"([{"class":"cat","images":4},{"class":"dog","images":4}])"));
-  EXPECT_EQ(train["smallest"], Json({13, 13}));
-  EXPECT_EQ(train["largest"], Json({47, 61}));
-  EXPECT_EQ(train["stored_channels"], Json::parse(R"({"1":1,"3":6,"4":1})"));
+            train::Json::parse(R"([{"class":"cat","images":4},{"class":"dog","images":4}])"));
+  EXPECT_EQ(train["smallest"], train::Json({13, 13}));
+  EXPECT_EQ(train["largest"], train::Json({47, 61}));
+  EXPECT_EQ(train["stored_channels"], train::Json::parse(R"({"1":1,"3":6,"4":1})"));
   EXPECT_TRUE(train["unreadable"].empty()) << "its header is good";
   EXPECT_NE(test["unreadable"][0].get<std::string>().find("empty.jpg is empty"), std::string::npos);
-  const Json deep = Json::parse(succeed({"data", "info", path("data"), "--decode", "--json"}).out);
+  const train::Json deep =
+      train::Json::parse(succeed({"data", "info", path("data"), "--decode", "--json"}).out);
   ASSERT_EQ(deep["splits"][0]["unreadable"].size(), 1u);
   EXPECT_EQ(deep["splits"][0]["mean"].size(), 3u);
   const Result text = succeed({"data", "info", path("data")});
@@ -177,13 +180,14 @@ TEST_F(Folder, a_newcomers_own_folder) {
                            "left out 1 file", "cat/notes.txt", "val top-1"})
     EXPECT_NE(result.out.find(part), std::string::npos) << part << " in " << result.out;
   EXPECT_TRUE(fs::exists(path("run/checkpoints/best.ckpt")));
-  const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  const train::Json eval = train::Json::parse(succeed({"eval", path("run"), "--json"}).out);
   EXPECT_EQ(eval["images"], 2) << "one of each class is held out";
-  EXPECT_EQ(Json::parse(succeed({"eval", path("run"), "--split", "train", "--json"}).out)["images"],
+  EXPECT_EQ(train::Json::parse(
+                succeed({"eval", path("run"), "--split", "train", "--json"}).out)["images"],
             14);
   EXPECT_NE(succeed({"predict", path("run"), path("photos/cat/valgrey.jpg")}).out.find("%"),
             std::string::npos);
-  EXPECT_EQ(read_json(path("run/recipe.json"))["data"]["validation"], 0.1);
+  EXPECT_EQ(train::read_json(path("run/recipe.json"))["data"]["validation"], 0.1);
   succeed(train("run", {"--data", path("photos"), "--resume", "--epochs", "3"}));
 }
 
@@ -197,13 +201,14 @@ TEST_F(Folder, predict_passes_over_what_it_cannot_read) {
   EXPECT_NE(text.err.find("bad.jpg is empty"), std::string::npos) << text.err;
   const Result json = run({"predict", path("run"), "--json", path("bad.jpg"), good});
   EXPECT_EQ(json.code, 1);
-  const Json all = Json::parse(json.out);
+  const train::Json all = train::Json::parse(json.out);
   ASSERT_EQ(all.size(), 2u);
   EXPECT_TRUE(all[0].contains("error"));
   EXPECT_EQ(all[1]["top5"].size(), 2u);
   // A folder stands for the images in it.
   EXPECT_EQ(
-      Json::parse(succeed({"predict", path("run"), "--json", path("data/val/dog")}).out).size(),
+      train::Json::parse(succeed({"predict", path("run"), "--json", path("data/val/dog")}).out)
+          .size(),
       4u);
 }
 
@@ -217,19 +222,20 @@ TEST_F(Folder, val_chooses_and_test_is_reported_once) {
   const auto log = read_log(path("run"));
   EXPECT_TRUE(log[1].contains("val_top1"));
   EXPECT_FALSE(log[1].contains("test_top1")) << "test steers nothing, so it is not looked at";
-  const Json stored = read_json(path("run/result.json"));
+  const train::Json stored = train::read_json(path("run/result.json"));
   EXPECT_EQ(stored["on"], "test");
-  const Json eval = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  const train::Json eval = train::Json::parse(succeed({"eval", path("run"), "--json"}).out);
   EXPECT_EQ(eval["images"], 8);
   EXPECT_NEAR(eval["loss"].get<double>(), stored["loss"].get<double>(), 1e-5);
-  EXPECT_EQ(Json::parse(succeed({"report", path("run"), "--json"}).out)["runs"][0]["measured_on"],
-            "val");
+  EXPECT_EQ(
+      train::Json::parse(succeed({"report", path("run"), "--json"}).out)["runs"][0]["measured_on"],
+      "val");
 }
 
 TEST_F(Folder, bench_data_reports_every_stage) {
   const std::vector<std::string> bench{"bench", "data",   path("data"), "--images",
                                        "8",     "--size", "20",         "--json"};
-  const Json result = Json::parse(succeed(bench).out);
+  const train::Json result = train::Json::parse(succeed(bench).out);
   EXPECT_EQ(result["images"], 8);
   EXPECT_GT(result["loader_images_per_second"], 0.0);
   for (const char* stage : {"read", "decode", "augment", "collate", "all"})

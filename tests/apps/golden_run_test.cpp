@@ -3,8 +3,8 @@
 
 #include <sstream>
 
-#include "apps/recipe.hpp"
 #include "tests/apps/support.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -15,14 +15,15 @@ class GoldenRun : public ::testing::Test {
   void SetUp() override {
     fs::copy(golden_ / "run", dir_ / "run", fs::copy_options::recursive);
     std::istringstream lines(read_file(golden_ / "expected.jsonl"));
-    for (std::string line; std::getline(lines, line);) expected_.push_back(Json::parse(line));
+    for (std::string line; std::getline(lines, line);)
+      expected_.push_back(train::Json::parse(line));
   }
   std::string run() const { return (dir_ / "run").string(); }
   std::string data() const { return (golden_ / "data").string(); }
   /// The same steps, rates and images as the old program's; losses as near as mended numerics
   /// allow.
   void expect_as_begun() const {
-    const std::vector<Json> log = read_log(run());
+    const std::vector<train::Json> log = read_log(run());
     ASSERT_EQ(log.size(), 4u);
     for (std::size_t i = 0; i < log.size(); ++i) {
       EXPECT_EQ(log[i]["lr"], expected_[i]["lr"]);
@@ -30,7 +31,7 @@ class GoldenRun : public ::testing::Test {
         EXPECT_NEAR(log[i][key].get<double>(), expected_[i][key].get<double>(), 2e-3) << key;
     }
     EXPECT_FALSE(log[3].contains("val_top1"));
-    const Checkpoint last = read_checkpoint(run() + "/checkpoints/epoch-0004.ckpt");
+    const train::Checkpoint last = train::read_checkpoint(run() + "/checkpoints/epoch-0004.ckpt");
     EXPECT_EQ(last.meta["step"], 4 * (60 / 16));
     EXPECT_EQ(last.meta["recipe"]["data"]["last_batch"], "drop");
     EXPECT_EQ(last.meta["recipe"]["data"]["validation"], "test");
@@ -38,7 +39,7 @@ class GoldenRun : public ::testing::Test {
 
   const fs::path golden_ = EXCITON_GOLDEN_RUN;
   TempDir dir_;
-  std::vector<Json> expected_;
+  std::vector<train::Json> expected_;
 };
 
 TEST_F(GoldenRun, resumes_with_the_steps_and_rates_it_had) {
@@ -65,24 +66,28 @@ TEST_F(GoldenRun, refuses_another_way_of_training_asked_for_by_name) {
 }
 
 TEST_F(GoldenRun, evaluates_as_it_was_logged) {
-  const Json eval = Json::parse(succeed({"eval", run(), "--data", data(), "--json"}).out);
+  const train::Json eval =
+      train::Json::parse(succeed({"eval", run(), "--data", data(), "--json"}).out);
   EXPECT_EQ(eval["images"], 20);
   EXPECT_NEAR(eval["loss"].get<double>(), expected_[1]["test_loss"].get<double>(), 2e-3);
 }
 
 TEST_F(GoldenRun, a_recipe_has_the_old_defaults_only_where_it_is_an_old_runs) {
-  const Json stored = read_json(run() + "/recipe.json");
-  EXPECT_EQ(Recipe::from_json(stored, Recipe::Source::stored).to_json()["data"]["last_batch"],
+  const train::Json stored = train::read_json(run() + "/recipe.json");
+  EXPECT_EQ(train::Recipe::from_json(stored, train::Recipe::Source::stored)
+                .to_json()["data"]["last_batch"],
             "drop");
-  EXPECT_EQ(Recipe::from_json(stored).to_json()["data"]["last_batch"], "train");
-  Json given = read_json(golden_ / "recipe.json");
+  EXPECT_EQ(train::Recipe::from_json(stored).to_json()["data"]["last_batch"], "train");
+  train::Json given = train::read_json(golden_ / "recipe.json");
   given["data"]["last_batch"] = "train";
-  fill_as_begun(given, stored);
+  train::fill_as_begun(given, stored);
   EXPECT_EQ(given["data"]["last_batch"], "train") << "what is said counts";
   EXPECT_EQ(given["data"]["validation"], "test");
-  EXPECT_EQ(as_begun(Recipe::from_json(given), stored).to_json()["data"]["last_batch"], "drop");
-  Json today = Recipe::from_json(stored).to_json();
-  EXPECT_EQ(Recipe::from_json(today, Recipe::Source::stored).to_json(), today);
+  EXPECT_EQ(
+      train::as_begun(train::Recipe::from_json(given), stored).to_json()["data"]["last_batch"],
+      "drop");
+  train::Json today = train::Recipe::from_json(stored).to_json();
+  EXPECT_EQ(train::Recipe::from_json(today, train::Recipe::Source::stored).to_json(), today);
 }
 
 }  // namespace

@@ -1,9 +1,6 @@
 /// `exciton inspect` as its user sees it, and the numbers behind it.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "apps/gate_stats.hpp"
 #include "apps/page.hpp"
 #include "tests/apps/support.hpp"
 
@@ -11,66 +8,14 @@ namespace exciton::apps::testing {
 namespace {
 namespace fs = std::filesystem;
 
-/// Labels 0 and 1 in turn.
-Tensor two_labels(std::int64_t n) {
-  Tensor labels({n}, DType::i64);
-  for (std::int64_t i = 0; i < n; ++i) labels.data<std::int64_t>()[i] = i % 2;
-  return labels;
-}
-
-TEST(GateStats, MeansDeviationsAndCounts) {
-  // Channels: dead, saturated, stuck, one that tells the classes apart, one that is noise.
-  UnitStats stats("u", 5, 2, 0, 1);
-  const Tensor gates = Tensor::from({4, 5}, {0.01, 0.99, 0.500, 0.2, 0.3,  //
-                                             0.02, 0.98, 0.501, 0.8, 0.7,  //
-                                             0.00, 0.97, 0.500, 0.2, 0.7,  //
-                                             0.03, 1.00, 0.502, 0.8, 0.3});
-  stats.add(gates, two_labels(4));
-  const GateCounts counts = stats.counts();
-  EXPECT_EQ(counts.channels, 5);
-  EXPECT_EQ(counts.dead, 1);
-  EXPECT_EQ(counts.saturated, 1);
-  EXPECT_EQ(counts.stuck, 1);
-  EXPECT_NEAR(stats.mean(3), 0.5, 1e-7);
-  EXPECT_NEAR(stats.deviation(3), 0.3, 1e-6);
-  EXPECT_NEAR(stats.mean(1, 3), 0.8, 1e-7);
-  EXPECT_NEAR(stats.deviation(1, 3), 0, 1e-6);
-  EXPECT_NEAR(stats.deviation(0, 4), 0.2, 1e-6);
-  EXPECT_EQ(stats.images(1), 2);
-  std::int64_t all = 0;
-  for (const std::int64_t n : stats.histogram()) all += n;
-  EXPECT_EQ(all, 20);
-  EXPECT_EQ(stats.histogram()[8] + stats.histogram()[7], 2) << "0.2 lies there twice";
-}
-
-TEST(GateStats, ClassShareIsOneForClassesAndZeroForNoise) {
-  Generator rng(4);
-  UnitStats told("told", 3, 2, 0, 1), noise("noise", 3, 2, 0, 1);
-  const Tensor labels = two_labels(400);
-  Tensor by_class({400, 3});
-  for (std::int64_t i = 0; i < 1200; ++i) by_class.set(i, (i / 3) % 2 ? 0.9 : 0.1);
-  for (int half = 0; half < 2; ++half) {
-    if (half == 1) {
-      told.start_second_half();
-      noise.start_second_half();
-    }
-    told.add(by_class, labels);
-    noise.add(Tensor::rand({400, 3}, rng), labels);
-  }
-  EXPECT_GT(told.class_share(), 0.999);
-  EXPECT_LT(noise.class_share(), 0.01);
-  EXPECT_EQ(told.nearest_mean_accuracy(), 1);
-  EXPECT_NEAR(noise.nearest_mean_accuracy(), 0.5, 0.1);
-}
-
 TEST(Page, HoldsTheDataWhateverIsInIt) {
-  const Json data = {{"text", "</script><b>&"}, {"one", rounded(1.0 / 3, 3)}};
+  const train::Json data = {{"text", "</script><b>&"}, {"one", rounded(1.0 / 3, 3)}};
   const std::string page = make_page("a < b", "inspect.js", data);
   EXPECT_NE(page.find("<title>a &lt; b</title>"), std::string::npos);
   const std::string begin = "type=\"application/json\">";
   const auto from = page.find(begin) + begin.size();
   const std::string text = page.substr(from, page.find("</script>", from) - from);
-  EXPECT_EQ(Json::parse(text), data);
+  EXPECT_EQ(train::Json::parse(text), data);
   EXPECT_EQ(data["one"], 0.333);
   EXPECT_EQ(page.find("src=\"http"), std::string::npos);
   EXPECT_THROW(make_page("", "nothing.js", data), Error);
@@ -102,25 +47,26 @@ TEST_F(Inspect, TellsOfEveryBlock) {
        {"stage1.0.se", "stage3.2.se", "class share", "by their mean", "all", "±"})
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in " << text.out;
 
-  const Json json = Json::parse(succeed({"inspect", path("run"), "--json", "--pick", "3,5",
-                                         "--channels", "8", "--threads", "1"})
-                                    .out);
-  const Json eval = Json::parse(succeed({"eval", path("run"), "--json", "--threads", "1"}).out);
+  const train::Json json = train::Json::parse(succeed({"inspect", path("run"), "--json", "--pick",
+                                                       "3,5", "--channels", "8", "--threads", "1"})
+                                                  .out);
+  const train::Json eval =
+      train::Json::parse(succeed({"eval", path("run"), "--json", "--threads", "1"}).out);
   EXPECT_NEAR(json["top1"].get<double>(), eval["top1"].get<double>(), 1e-4);
   EXPECT_NEAR(json["loss"].get<double>(), eval["loss"].get<double>(), 1e-3);
   ASSERT_EQ(json["blocks"].size(), 9u);
-  const Json summary = Json::parse(
+  const train::Json summary = train::Json::parse(
       succeed({"summary", "se_resnet20", "--channels", "1", "--image", "8", "--json"}).out);
   EXPECT_EQ(json["groups"].back()["parameters"], summary["se_parameters"]);
   EXPECT_EQ(json["groups"].back()["multiply_adds"], summary["se_multiply_adds"]);
-  for (const Json& block : json["blocks"]) {
+  for (const train::Json& block : json["blocks"]) {
     EXPECT_EQ(block["figure"]["channels"].size(), 8u);
     EXPECT_EQ(block["figure"]["classes"].size(), 10u);
     for (const char* by : {"one", "mean", "zero"})
       EXPECT_TRUE(block["worth"]["replaced_by"][by]["difference"].is_number());
   }
   ASSERT_EQ(json["close_ups"].size(), 2u);
-  const Json& look = json["close_ups"][0];
+  const train::Json& look = json["close_ups"][0];
   EXPECT_EQ(look["top5"].size(), 5u);
   EXPECT_EQ(look["gates"].size(), 9u);
   EXPECT_EQ(look["gates"][8].size(), 64u);
@@ -136,8 +82,9 @@ TEST_F(Inspect, DumpsEveryGate) {
   EXPECT_EQ(std::count(gates.begin(), gates.end(), '\n'), 61);
   std::string command =
       std::string("python3 ") + EXCITON_TEST_SCRIPTS + "/check_figure6.py " + path("csv");
-  const Json eval = Json::parse(succeed({"eval", path("run"), "--json", "--threads", "1"}).out);
-  for (const Json& name : eval["classes"])
+  const train::Json eval =
+      train::Json::parse(succeed({"eval", path("run"), "--json", "--threads", "1"}).out);
+  for (const train::Json& name : eval["classes"])
     command += " '" + name["class"].get<std::string>() + '\'';
   EXPECT_EQ(std::system(command.c_str()), 0);
 }

@@ -57,7 +57,7 @@ TEST_F(Loss, a_damaged_newest_checkpoint_is_no_dead_end) {
   // The number of epochs differs from the first start's, so the schedule does: only that it ends.
   ASSERT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_TRUE(fs::exists(checkpoint("run", "epoch-0004")));
-  EXPECT_NO_THROW(read_checkpoint(checkpoint("run", "epoch-0004")));
+  EXPECT_NO_THROW(train::read_checkpoint(checkpoint("run", "epoch-0004")));
   EXPECT_FALSE(fs::exists(checkpoint("run", "epoch-0003"))) << "keep_last is 1";
 }
 
@@ -72,7 +72,7 @@ TEST_F(Loss, ruined_weights_replace_nothing) {
   EXPECT_NE(result.err.find("last good checkpoint"), std::string::npos) << result.err;
   int found = 0;
   for (const auto& entry : fs::directory_iterator(path("run/checkpoints"))) {
-    const Checkpoint stored = read_checkpoint(entry.path());
+    const train::Checkpoint stored = train::read_checkpoint(entry.path());
     EXPECT_EQ(stored.first_not_finite(), nullptr) << entry.path();
     ++found;
   }
@@ -98,7 +98,7 @@ TEST_F(Loss, a_resume_looks_at_the_data) {
 TEST_F(Loss, a_resume_looks_at_the_recipe) {
   train("run");
   const std::string stored = read_file(path("run/recipe.json"));
-  Json edited = Json::parse(stored);
+  train::Json edited = train::Json::parse(stored);
   edited["optimizer"]["weight_decay"] = 0.25;
   write_file(path("run/recipe.json"), edited.dump());
   expect_failure({"train", path("run"), "--resume", "--epochs", "3"},

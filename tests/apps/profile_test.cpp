@@ -4,28 +4,28 @@
 #include <algorithm>
 #include <set>
 
-#include "apps/json.hpp"
 #include "tests/apps/support.hpp"
+#include "train/json.hpp"
 
 namespace exciton::apps::testing {
 namespace {
 
 /// One step: its parts then add up exactly, however busy the machine is.
-Json json_of(std::vector<std::string> arguments, const std::string& threads = "1") {
+train::Json json_of(std::vector<std::string> arguments, const std::string& threads = "1") {
   for (const char* word :
        {"--batch", "8", "--image", "8", "--steps", "1", "--warmup", "1", "--json", "--threads"})
     arguments.emplace_back(word);
   arguments.push_back(threads);
-  return Json::parse(succeed(arguments).out);
+  return train::Json::parse(succeed(arguments).out);
 }
 
-double sum(const Json& rows, const char* key) {
+double sum(const train::Json& rows, const char* key) {
   double total = 0;
-  for (const Json& row : rows) total += row[key].get<double>();
+  for (const train::Json& row : rows) total += row[key].get<double>();
   return total;
 }
 
-void expect_shares(const Json& p) {
+void expect_shares(const train::Json& p) {
   EXPECT_NEAR(sum(p["rows"], "share"), p["operators"]["share"].get<double>(), 1e-9);
   EXPECT_NEAR(sum(p["rows"], "ms_forward") + sum(p["rows"], "ms_backward"),
               p["operators"]["ms"].get<double>(), 1e-9);
@@ -38,7 +38,7 @@ void expect_shares(const Json& p) {
 }
 
 TEST(Profile, by_operator) {
-  const Json p = json_of({"profile", "se_resnet20"});
+  const train::Json p = json_of({"profile", "se_resnet20"});
   EXPECT_EQ(p["model"], "se_resnet20");
   EXPECT_EQ(p["mode"], "train");
   EXPECT_EQ(p["batch"], 8);
@@ -49,16 +49,17 @@ TEST(Profile, by_operator) {
   EXPECT_EQ(p["by"], "op");
   EXPECT_NEAR(p["images_per_second"].get<double>() * p["ms_per_step"].get<double>(), 8000, 1e-6);
   EXPECT_GT(p["peak_rss_mib"].get<double>(), 1);
-  const Json& machine = p["machine"];
+  const train::Json& machine = p["machine"];
   EXPECT_FALSE(machine["processor"].get<std::string>().empty());
   EXPECT_GT(machine["gflops_f32"].get<double>(), 1);
   ASSERT_EQ(machine["copies"].size(), 3u);
-  for (const Json& copy : machine["copies"]) EXPECT_GT(copy["gb_per_second"].get<double>(), 0.1);
+  for (const train::Json& copy : machine["copies"])
+    EXPECT_GT(copy["gb_per_second"].get<double>(), 0.1);
   EXPECT_LT(machine["copies"][0]["bytes"], machine["copies"][1]["bytes"]);
 
   std::set<std::string> ops;
   double before = 1e30;
-  for (const Json& row : p["rows"]) {
+  for (const train::Json& row : p["rows"]) {
     EXPECT_TRUE(ops.insert(row["op"]).second) << row["op"] << " twice";
     const double ms = row["ms_forward"].get<double>() + row["ms_backward"].get<double>();
     EXPECT_LE(ms, before) << "the most expensive comes first";
@@ -78,18 +79,19 @@ TEST(Profile, by_operator) {
 }
 
 TEST(Profile, by_layer_follows_the_tape) {
-  const Json p = json_of({"profile", "se_resnet20", "--by", "layer"});
-  const Json& rows = p["rows"];
+  const train::Json p = json_of({"profile", "se_resnet20", "--by", "layer"});
+  const train::Json& rows = p["rows"];
   ASSERT_GT(rows.size(), 40u);
   EXPECT_EQ(rows[0]["layer"], "conv1");
   EXPECT_EQ(rows[0]["op"], "conv2d");
-  EXPECT_EQ(rows[0]["inputs"], Json::parse("[[8, 8, 8, 3], [16, 3, 3, 3]]"));
-  EXPECT_EQ(rows[0]["output"], Json::parse("[8, 8, 8, 16]"));
+  EXPECT_EQ(rows[0]["inputs"], train::Json::parse("[[8, 8, 8, 3], [16, 3, 3, 3]]"));
+  EXPECT_EQ(rows[0]["output"], train::Json::parse("[8, 8, 8, 16]"));
   EXPECT_EQ(rows.back()["op"], "cross_entropy");
   EXPECT_EQ(rows.back()["layer"], "");
   const auto runs = [&](const char* layer, const char* op) {
-    return std::count_if(rows.begin(), rows.end(),
-                         [&](const Json& r) { return r["layer"] == layer && r["op"] == op; });
+    return std::count_if(rows.begin(), rows.end(), [&](const train::Json& r) {
+      return r["layer"] == layer && r["op"] == op;
+    });
   };
   EXPECT_EQ(runs("stage2.0.conv1", "conv2d"), 1);
   EXPECT_EQ(runs("stage2.0.se", "residual_tail"), 1);
@@ -98,24 +100,24 @@ TEST(Profile, by_layer_follows_the_tape) {
 }
 
 TEST(Profile, inference_has_no_backward) {
-  const Json p = json_of({"profile", "se_resnet20", "--mode", "infer", "--by", "layer"});
+  const train::Json p = json_of({"profile", "se_resnet20", "--mode", "infer", "--by", "layer"});
   EXPECT_EQ(p["mode"], "infer");
   EXPECT_EQ(sum(p["rows"], "ms_backward"), 0);
   EXPECT_EQ(p["optimizer"]["ms"], 0);
   EXPECT_EQ(p["rows"][0]["layer"], "conv1");
-  for (const Json& row : p["rows"]) EXPECT_NE(row["op"], "cross_entropy");
+  for (const train::Json& row : p["rows"]) EXPECT_NE(row["op"], "cross_entropy");
   expect_shares(p);
 }
 
 TEST(Profile, trace_is_what_chrome_reads) {
   const TempDir dir;
   const std::string path = (dir / "step.json").string();
-  const Json p = json_of({"profile", "se_resnet20", "--by", "layer", "--trace", path});
-  const Json trace = read_json(path);
+  const train::Json p = json_of({"profile", "se_resnet20", "--by", "layer", "--trace", path});
+  const train::Json trace = train::read_json(path);
   ASSERT_TRUE(trace["traceEvents"].is_array());
   std::size_t forward = 0, backward = 0, optimizer = 0;
   double forward_end = 0, backward_start = 1e30;
-  for (const Json& e : trace["traceEvents"]) {
+  for (const train::Json& e : trace["traceEvents"]) {
     ASSERT_TRUE(e["name"].is_string());
     ASSERT_TRUE(e["pid"].is_number_integer() && e["tid"].is_number_integer());
     if (e["ph"] == "M") continue;
@@ -165,7 +167,7 @@ TEST(Profile, mistakes_are_named) {
 }
 
 TEST(BenchFloor, sums_the_convolutions) {
-  const Json f = json_of({"bench", "floor", "se_resnet20"}, "2");
+  const train::Json f = json_of({"bench", "floor", "se_resnet20"}, "2");
   EXPECT_EQ(f["model"], "se_resnet20");
   EXPECT_EQ(f["mode"], "floor");
   EXPECT_EQ(f["batch"], 8);
@@ -187,7 +189,7 @@ TEST(BenchFloor, sums_the_convolutions) {
 
 TEST(BenchFloor, knows_the_layers_of_se_without_squeeze) {
   // Two 1x1 convolutions a block, called on the SE block's own matrices.
-  const Json f = json_of({"bench", "floor", "se_resnet20", "--set", "se.squeeze=none"});
+  const train::Json f = json_of({"bench", "floor", "se_resnet20", "--set", "se.squeeze=none"});
   EXPECT_EQ(f["convolutions"], 21 + 2 * 9);
 }
 
@@ -205,7 +207,7 @@ TEST(Bench, auto_says_what_it_took) {
   arguments.insert(arguments.end(), quick.begin(), quick.end());
   EXPECT_NE(succeed(arguments).out.find("auto: "), std::string::npos);
   arguments.emplace_back("--json");
-  const Json b = Json::parse(succeed(arguments).out);
+  const train::Json b = train::Json::parse(succeed(arguments).out);
   EXPECT_EQ(b["precision"].get<std::string>().rfind("auto: ", 0), 0u);
   EXPECT_NE(b["precision"].get<std::string>().find(b["dtype"].get<std::string>()),
             std::string::npos);

@@ -10,8 +10,8 @@
 #include <map>
 #include <thread>
 
-#include "apps/recipe.hpp"
 #include "tests/apps/support.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -65,16 +65,16 @@ TEST_F(Program, trains_and_leaves_a_run_folder) {
                            "exciton predict", "exciton summary"})
     EXPECT_NE(result.out.find(part), std::string::npos) << part << " in " << result.out;
 
-  const Json resolved = read_json(path("run/recipe.json"));
+  const train::Json resolved = train::read_json(path("run/recipe.json"));
   EXPECT_EQ(resolved["model"]["classes"], 10);
   EXPECT_EQ(resolved["threads"], 1);
   EXPECT_EQ(resolved["optimizer"]["momentum"], 0.9);
-  EXPECT_EQ(Recipe::from_json(resolved).to_json(), resolved);
+  EXPECT_EQ(train::Recipe::from_json(resolved).to_json(), resolved);
 
-  const std::vector<Json> log = read_log(path("run"));
+  const std::vector<train::Json> log = read_log(path("run"));
   ASSERT_EQ(log.size(), 2u);
   for (int i = 0; i < 2; ++i) {
-    const Json& line = log[static_cast<std::size_t>(i)];
+    const train::Json& line = log[static_cast<std::size_t>(i)];
     EXPECT_EQ(line["epoch"], i + 1);
     for (const char* key : {"train_loss", "train_top1", "test_loss", "test_top1", "test_top5", "lr",
                             "images_per_second", "seconds", "test_seconds", "data_wait_seconds",
@@ -121,14 +121,14 @@ TEST_F(Program, learns) {
   // Brightness tells the classes of the tiny data apart, so a net that learns beats chance, 10 %.
   write_tiny_data(dir_ / "data", 320, 100);
   train("run", {"--epochs", "8"});
-  const std::vector<Json> log = read_log(path("run"));
+  const std::vector<train::Json> log = read_log(path("run"));
   EXPECT_GT(log.back()["test_top1"].get<double>(), 0.5);
   EXPECT_LT(log.back()["train_loss"].get<double>(), log.front()["train_loss"].get<double>());
 }
 
 TEST_F(Program, steady_state_takes_no_memory_from_the_system) {
   train("run", {"--epochs", "4"});
-  const std::vector<Json> log = read_log(path("run"));
+  const std::vector<train::Json> log = read_log(path("run"));
   ASSERT_EQ(log.size(), 4u);
   for (std::size_t i = 2; i < 4; ++i) EXPECT_EQ(log[i]["system_allocations"], 0) << log[i].dump();
 }
@@ -146,7 +146,7 @@ TEST_F(Program, same_seed_same_bits_whatever_the_workers) {
 TEST_F(Program, dtype_is_an_option_of_train) {
   train("f32");
   train("bf16", {"--dtype", "bf16"});
-  EXPECT_EQ(read_json(path("bf16/recipe.json"))["dtype"], "bf16");
+  EXPECT_EQ(train::read_json(path("bf16/recipe.json"))["dtype"], "bf16");
   const double f32 = read_log(path("f32"))[0]["train_loss"],
                bf16 = read_log(path("bf16"))[0]["train_loss"];
   EXPECT_NE(bf16, f32);
@@ -178,12 +178,12 @@ TEST_F(Program, nothing_chooses_where_there_is_only_the_official_test) {
   const Result held = train("held", {"--set", "data.validation=0.25"});
   EXPECT_NE(held.out.find("20 of Fashion-MNIST train"), std::string::npos) << held.out;
   EXPECT_TRUE(fs::exists(path("held/checkpoints/best.ckpt")));
-  EXPECT_EQ(read_json(path("held/result.json"))["images"], 32);
+  EXPECT_EQ(train::read_json(path("held/result.json"))["images"], 32);
 }
 
 TEST_F(Program, averaged_weights_are_evaluated) {
   train("run", {"--set", "ema_decay=0.5"});
-  const Json result = Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  const train::Json result = train::Json::parse(succeed({"eval", path("run"), "--json"}).out);
   EXPECT_DOUBLE_EQ(result["loss"].get<double>(), read_log(path("run"))[1]["test_loss"]);
 }
 
@@ -206,8 +206,8 @@ TEST_F(Program, norms_are_frozen_in_the_last_epochs) {
   const std::vector<std::string> frozen{"--epochs", "3", "--set", "freeze_norm_epochs=2"};
   train("whole", frozen);
   const auto differs = [&](const std::string& part, const char* a, const char* b) {
-    const Checkpoint one = read_checkpoint(last("whole", a)),
-                     two = read_checkpoint(last("whole", b));
+    const train::Checkpoint one = train::read_checkpoint(last("whole", a)),
+                            two = train::read_checkpoint(last("whole", b));
     int compared = 0, different = 0;
     for (std::size_t i = 0; i < one.tensors.size(); ++i) {
       const auto& [name, tensor] = one.tensors[i];
@@ -273,19 +273,20 @@ TEST_F(Program, resume_of_a_finished_run_says_so) {
 
 TEST_F(Program, eval_agrees_with_the_log) {
   train("run");
-  const Json result = Json::parse(succeed({"eval", path("run"), "--json"}).out);
-  const Json line = read_log(path("run"))[1];
+  const train::Json result = train::Json::parse(succeed({"eval", path("run"), "--json"}).out);
+  const train::Json line = read_log(path("run"))[1];
   EXPECT_EQ(result["top1"], line["test_top1"]);
   EXPECT_EQ(result["top5"], line["test_top5"]);
   EXPECT_DOUBLE_EQ(result["loss"].get<double>(), line["test_loss"].get<double>());
   EXPECT_EQ(result["images"], 32);
   ASSERT_EQ(result["classes"].size(), 10u);
   double correct = 0;
-  for (const Json& c : result["classes"])
+  for (const train::Json& c : result["classes"])
     correct += c["top1"].get<double>() * c["images"].get<double>();
   EXPECT_NEAR(correct, result["top1"].get<double>() * 32, 1e-9);
 
-  const Json first = Json::parse(succeed({"eval", last("run", "epoch-0001.ckpt"), "--json"}).out);
+  const train::Json first =
+      train::Json::parse(succeed({"eval", last("run", "epoch-0001.ckpt"), "--json"}).out);
   EXPECT_EQ(first["top1"], read_log(path("run"))[0]["test_top1"]);
   const std::string table = succeed({"eval", path("run"), "--data", path("data")}).out;
   EXPECT_NE(table.find("Ankle boot"), std::string::npos) << table;
@@ -297,24 +298,24 @@ TEST_F(Program, eval_averages_crops_and_models) {
   const auto eval = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "eval");
     arguments.emplace_back("--json");
-    return Json::parse(succeed(arguments).out);
+    return train::Json::parse(succeed(arguments).out);
   };
-  const Json alone = eval({path("a")});
+  const train::Json alone = eval({path("a")});
   // The middle of an image as large as the crop is the image; a model agrees with itself.
-  for (const Json& same : {eval({path("a"), "--crop", "8"}), eval({path("a"), path("a")}),
-                           eval({path("a"), "--resize", "8"})}) {
+  for (const train::Json& same : {eval({path("a"), "--crop", "8"}), eval({path("a"), path("a")}),
+                                  eval({path("a"), "--resize", "8"})}) {
     EXPECT_EQ(same["top1"], alone["top1"]);
     EXPECT_EQ(same["top5"], alone["top5"]);
     EXPECT_NEAR(same["loss"].get<double>(), alone["loss"].get<double>(), 1e-5);
     EXPECT_EQ(same["images"], 32);
   }
-  const Json both = eval({path("a"), path("b"), "--resize", "10,12", "--crops", "10"});
+  const train::Json both = eval({path("a"), path("b"), "--resize", "10,12", "--crops", "10"});
   ASSERT_EQ(both["models"].size(), 2u);
   EXPECT_EQ(both["models"][1]["views"],
-            Json::parse(R"({"resize": [10, 12], "crop": 8, "crops": 10})"));
+            train::Json::parse(R"({"resize": [10, 12], "crop": 8, "crops": 10})"));
   // The mean of probabilities is never worse than the worse of the two.
-  const auto loss = [](const Json& j) { return j["loss"].get<double>(); };
-  const Json mean = eval({path("a"), path("b")});
+  const auto loss = [](const train::Json& j) { return j["loss"].get<double>(); };
+  const train::Json mean = eval({path("a"), path("b")});
   EXPECT_LT(loss(mean), std::max(loss(alone), loss(eval({path("b")}))));
   const std::string text = succeed({"eval", path("a"), path("b"), "--resize", "12"}).out;
   for (const char* part : {"mean of the probabilities of 2 models",
@@ -331,13 +332,13 @@ TEST_F(Program, predict_takes_images_of_any_size_and_colour) {
   train("run");
   write_png(path("grey.png"), 8, 8, 1);
   write_png(path("colour.png"), 31, 17, 3);
-  const Json result = Json::parse(
+  const train::Json result = train::Json::parse(
       succeed({"predict", path("run"), path("grey.png"), path("colour.png"), "--json"}).out);
   ASSERT_EQ(result.size(), 2u);
-  for (const Json& image : result) {
+  for (const train::Json& image : result) {
     ASSERT_EQ(image["top5"].size(), 5u);
     double before = 1;
-    for (const Json& guess : image["top5"]) {
+    for (const train::Json& guess : image["top5"]) {
       const double p = guess["probability"].get<double>();
       EXPECT_LE(p, before);
       EXPECT_GE(p, 0);
@@ -350,26 +351,28 @@ TEST_F(Program, predict_takes_images_of_any_size_and_colour) {
 }
 
 TEST_F(Program, summary_has_the_published_counts) {
-  const Json s = Json::parse(succeed({"summary", "se_resnet20", "--json"}).out);
+  const train::Json s = train::Json::parse(succeed({"summary", "se_resnet20", "--json"}).out);
   EXPECT_EQ(s["model"], "se_resnet20");
   EXPECT_EQ(s["parameters"], 274847);
   EXPECT_EQ(s["se_parameters"], 274847 - 272474);
   for (const char* key : {"multiply_adds", "se_multiply_adds", "activation_bytes"})
     EXPECT_GT(s[key].get<std::int64_t>(), 0) << key;
   std::int64_t parameters = 0;
-  for (const Json& layer : s["layers"]) parameters += layer["parameters"].get<std::int64_t>();
+  for (const train::Json& layer : s["layers"])
+    parameters += layer["parameters"].get<std::int64_t>();
   EXPECT_EQ(parameters, 274847);
-  const Json no_bias =
-      Json::parse(succeed({"summary", "se_resnet20", "--set", "se.bias=false", "--json"}).out);
+  const train::Json no_bias = train::Json::parse(
+      succeed({"summary", "se_resnet20", "--set", "se.bias=false", "--json"}).out);
   EXPECT_EQ(no_bias["parameters"], 274490);
   const std::string table = succeed({"summary", "resnet20", "--classes", "100"}).out;
   EXPECT_NE(table.find("multiply-adds"), std::string::npos);
 }
 
 TEST_F(Program, recipes_lists_every_row_of_the_paper) {
-  const Json all = Json::parse(succeed({"recipes", "--dir", EXCITON_RECIPES, "--json"}).out);
+  const train::Json all =
+      train::Json::parse(succeed({"recipes", "--dir", EXCITON_RECIPES, "--json"}).out);
   std::map<std::string, int> rows;
-  for (const Json& r : all) {
+  for (const train::Json& r : all) {
     if (!r.contains("paper")) continue;
     EXPECT_GT(r["paper"]["top1_error"].get<double>(), 0) << r.dump();
     ++rows[r["paper"]["table"].get<std::string>()];
@@ -402,10 +405,10 @@ TEST_F(Program, recipes_lists_every_row_of_the_paper) {
 TEST_F(Program, recipes_counts_what_they_build) {
   // The quick ones; the models of the others are held to the same numbers by tests/nn.
   for (const std::string filter : {"table3", "preresnet110", "quickstart"}) {
-    const Json all = Json::parse(
+    const train::Json all = train::Json::parse(
         succeed({"recipes", filter, "--dir", EXCITON_RECIPES, "--count", "--json"}).out);
-    for (const Json& r : all) {
-      const Json& counted = r["counted"];
+    for (const train::Json& r : all) {
+      const train::Json& counted = r["counted"];
       if (!r.contains("paper")) {
         EXPECT_EQ(counted["parameters"], 274847 - 2 * 9 * 16) << "one channel in place of three";
         continue;
@@ -458,9 +461,10 @@ TEST_F(Program, recipes_passes_over_what_is_none_and_says_where_it_looked) {
 
 TEST_F(Program, bench_reports_both_modes) {
   for (const std::string mode : {"train", "infer"}) {
-    const Json b = Json::parse(succeed({"bench", mode, "se_resnet20", "--batch", "8", "--steps",
-                                        "3", "--threads", "1", "--image", "8", "--json"})
-                                   .out);
+    const train::Json b =
+        train::Json::parse(succeed({"bench", mode, "se_resnet20", "--batch", "8", "--steps", "3",
+                                    "--threads", "1", "--image", "8", "--json"})
+                               .out);
     EXPECT_EQ(b["model"], "se_resnet20");
     EXPECT_EQ(b["mode"], mode);
     EXPECT_EQ(b["batch"], 8);

@@ -5,13 +5,13 @@
 #include <csignal>
 #include <thread>
 
-#include "apps/pruning.hpp"
 #include "apps/statistics.hpp"
 #include "apps/study.hpp"
-#include "apps/tensorboard.hpp"
 #include "data/dataset.hpp"
 #include "nn/summary.hpp"
 #include "tests/apps/support.hpp"
+#include "train/inspect/pruning.hpp"
+#include "train/tensorboard.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -91,11 +91,12 @@ TEST(Study, ClaimsOnlyWhatTheSeedsSupport) {
 TEST(Study, EveryFamilyTrainsSomethingElse) {
   for (const std::string& name : study_names()) {
     const Family family = study_family(name);
-    const Json base = read_json(std::string(EXCITON_RECIPES) + "/cifar10_se_resnet20_fast.json");
+    const train::Json base =
+        train::read_json(std::string(EXCITON_RECIPES) + "/cifar10_se_resnet20_fast.json");
     std::vector<std::string> seen;
     ASSERT_LT(family.reference, family.variants.size());
     for (const Variant& variant : family.variants) {
-      const Recipe recipe = variant_recipe(base, variant, 7);
+      const train::Recipe recipe = variant_recipe(base, variant, 7);
       EXPECT_EQ(recipe.seed, 7u);
       const std::string text = recipe.to_json()["model"].dump();
       EXPECT_EQ(std::count(seen.begin(), seen.end(), text), 0) << name << ' ' << variant.name;
@@ -107,8 +108,8 @@ TEST(Study, EveryFamilyTrainsSomethingElse) {
 }
 
 TEST(TensorBoard, ChecksumIsThatOfTheRfc) {
-  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
+  EXPECT_EQ(train::crc32c("123456789"), 0xe3069283u);
+  EXPECT_EQ(train::crc32c(std::string(32, '\0')), 0x8a9136aau);
 }
 
 class Studies : public ::testing::Test {
@@ -136,7 +137,8 @@ TEST_F(Studies, AKilledStudyEndsInTheSameTable) {
   EXPECT_EQ(process.wait().code, 128 + SIGKILL);
   EXPECT_FALSE(fs::exists(path("cut") + "/study.json"));
   succeed(study("cut"));
-  Json a = read_json(path("whole") + "/study.json"), b = read_json(path("cut") + "/study.json");
+  train::Json a = train::read_json(path("whole") + "/study.json"),
+              b = train::read_json(path("cut") + "/study.json");
   ASSERT_EQ(a["variants"].size(), 2u);
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(a["variants"][i]["errors"], b["variants"][i]["errors"]);
@@ -152,7 +154,7 @@ TEST_F(Studies, AKilledStudyEndsInTheSameTable) {
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 5);
   std::vector<std::string> as_json = study("cut");
   as_json.push_back("--json");
-  EXPECT_EQ(Json::parse(run(as_json).out)["variants"], b["variants"]);
+  EXPECT_EQ(train::Json::parse(run(as_json).out)["variants"], b["variants"]);
   check_in_browser(path("cut") + "/study.html");
 }
 
@@ -162,8 +164,9 @@ TEST_F(Studies, ReportShowsRunsSideBySide) {
              name[0] == 'a' ? "2" : "3"});
   const Result text = succeed({"report", path("a"), path("b"), "--out", path("report.html")});
   EXPECT_NE(text.out.find(path("b")), std::string::npos);
-  const Json json = Json::parse(succeed({"report", path("a"), path("b"), "--json"}).out);
-  const std::vector<Json> log = read_log(path("b"));
+  const train::Json json =
+      train::Json::parse(succeed({"report", path("a"), path("b"), "--json"}).out);
+  const std::vector<train::Json> log = read_log(path("b"));
   EXPECT_EQ(json["runs"][1]["test_top1"], log.back()["test_top1"]);
   EXPECT_EQ(json["runs"][1]["curves"]["lr"].size(), 3u);
   expect_failure({"report", path("data")}, {"no recipe.json", "run folder"});
@@ -175,7 +178,7 @@ TEST_F(Studies, EventFilesAndGateCounts) {
                                        path("run"),     "--tensorboard",     "--set",
                                        "log.gates=true"};
   succeed(train);
-  const std::vector<Json> log = read_log(path("run"));
+  const std::vector<train::Json> log = read_log(path("run"));
   EXPECT_EQ(log[0]["gates"]["channels"], 336);
   EXPECT_EQ(log[1]["gates"]["blocks"].size(), 9u);
   const std::string check = std::string("python3 ") + EXCITON_TEST_SCRIPTS + "/check_events.py " +
@@ -192,28 +195,28 @@ TEST_F(Studies, PrunedNetworksAreDenseAndSmaller) {
   const Result pruned =
       run({"prune", path("run"), "--keep", "0.5", "--fine-tune", "2", "--threads", "1", "--json"});
   ASSERT_EQ(pruned.code, 0) << pruned.err;
-  const Json json = Json::parse(pruned.out);
-  EXPECT_EQ(json["widths"], (Json{8, 16, 32}));
-  const Json counted =
-      Json::parse(succeed({"summary", "se_resnet20", "--channels", "1", "--image", "8", "--set",
-                           "widths=[8,16,32]", "--set", "se.reduction=[8,8,8]", "--json"})
-                      .out);
+  const train::Json json = train::Json::parse(pruned.out);
+  EXPECT_EQ(json["widths"], (train::Json{8, 16, 32}));
+  const train::Json counted = train::Json::parse(
+      succeed({"summary", "se_resnet20", "--channels", "1", "--image", "8", "--set",
+               "widths=[8,16,32]", "--set", "se.reduction=[8,8,8]", "--json"})
+          .out);
   EXPECT_EQ(json["after"]["parameters"], counted["parameters"]);
   EXPECT_EQ(json["after"]["multiply_adds"], counted["multiply_adds"]);
   EXPECT_LT(2 * json["after"]["parameters"].get<int>(), json["before"]["parameters"].get<int>());
   EXPECT_EQ(read_log(path("run-pruned")).size(), 2u);
-  const Json eval = Json::parse(succeed({"eval", path("run-pruned"), "--json"}).out);
+  const train::Json eval = train::Json::parse(succeed({"eval", path("run-pruned"), "--json"}).out);
   EXPECT_EQ(eval["top1"], json["fine_tuned"]["top1"]);
   succeed({"bench", "infer", path("run-pruned"), "--batch", "2", "--steps", "1", "--threads", "1"});
   expect_failure({"prune", path("run"), "--keep", "0.5"}, {"not empty"});
   // Widths are rounded to what vectors hold, unless told otherwise.
   const auto widths = [&](const char* out, const char* multiple) {
-    return Json::parse(succeed({"prune", path("run"), "--keep", "0.8", "--multiple", multiple,
-                                "--out", path(out), "--threads", "1", "--json"})
-                           .out)["widths"];
+    return train::Json::parse(succeed({"prune", path("run"), "--keep", "0.8", "--multiple",
+                                       multiple, "--out", path(out), "--threads", "1", "--json"})
+                                  .out)["widths"];
   };
-  EXPECT_EQ(widths("eights", "8"), (Json{16, 24, 48}));
-  EXPECT_EQ(widths("exact", "1"), (Json{13, 26, 51}));
+  EXPECT_EQ(widths("eights", "8"), (train::Json{16, 24, 48}));
+  EXPECT_EQ(widths("exact", "1"), (train::Json{13, 26, 51}));
   expect_failure({"prune", path("run"), "--multiple", "0", "--out", path("none")}, {"--multiple"},
                  2);
 }
@@ -221,16 +224,16 @@ TEST_F(Studies, PrunedNetworksAreDenseAndSmaller) {
 /// Channels whose gates are nothing can go without a trace in the output.
 TEST_F(Studies, PruningKeepsWhatIsLeftAsItWas) {
   succeed({"train", path("recipe.json"), "--out", path("run")});
-  TrainedModel trained = load_trained(path("run"));
+  train::TrainedModel trained = train::load_trained(path("run"));
   const auto set = data::open_dataset("fashion-mnist", path("data"), "test");
   // All kept: the same network.
-  Pruned whole = prune(trained, set, 1, 0);
+  train::Pruned whole = prune(trained, set, 1, 0);
   Generator rng(3);
   const Tensor x = Tensor::randn({4, 8, 8, 1}, rng);
   const Tensor a = (*trained.model.net)(x).value(), b = (*whole.model.net)(x).value();
   for (std::int64_t i = 0; i < a.numel(); ++i) EXPECT_EQ(a.at(i), b.at(i));
   // Half kept: weights are those of the kept channels, in order.
-  Pruned half = prune(trained, set, 0.5, 0);
+  train::Pruned half = prune(trained, set, 0.5, 0);
   const auto of = [](nn::Module& net, const std::string& name) {
     for (const auto& [own, p] : nn::parameters(net))
       if (own == name) return p->value();
@@ -254,11 +257,12 @@ TEST(Trace, WritesTheTape) {
   for (const char* part : {"residual_tail", "cross_entropy", "Backward",
                            "adds to grad of fc.weight", "ops/se/residual_tail.hpp"})
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in " << text.out;
-  const Json json = Json::parse(succeed({"trace", "--plain", "--set", "blocks=[1,1,1]", "--image",
-                                         "8", "--threads", "1", "--json"})
-                                    .out);
+  const train::Json json =
+      train::Json::parse(succeed({"trace", "--plain", "--set", "blocks=[1,1,1]", "--image", "8",
+                                  "--threads", "1", "--json"})
+                             .out);
   int scales = 0;
-  for (const Json& entry : json["entries"]) scales += entry["operation"] == "scale";
+  for (const train::Json& entry : json["entries"]) scales += entry["operation"] == "scale";
   EXPECT_EQ(scales, 3);
   EXPECT_EQ(json["entries"].back()["operation"], "cross_entropy");
 }

@@ -1,6 +1,6 @@
 /// A checkpoint, as it comes, and once more with its length and checksum put right, which no fuzzer
 /// guesses.
-#include "apps/checkpoint.hpp"
+#include "train/checkpoint.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const fuzz::Folder folder;
   const auto read = [&](fuzz::Bytes bytes) {
     const auto path = folder.write("fuzz.ckpt", bytes);
-    fuzz::expect_at_most_an_error([&] { apps::read_checkpoint(path); });
+    fuzz::expect_at_most_an_error([&] { train::read_checkpoint(path); });
   };
   read({data, size});
   constexpr std::size_t length_at = 24;

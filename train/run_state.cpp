@@ -1,4 +1,4 @@
-#include "apps/run_state.hpp"
+#include "train/run_state.hpp"
 
 #include <algorithm>
 #include <iomanip>
@@ -7,7 +7,7 @@
 #include "core/error.hpp"
 #include "core/memory.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace fs = std::filesystem;
 
 namespace {
@@ -63,8 +63,8 @@ Json DataFacts::to_json() const {
            {"channels", channels},
            {"mean", mean},
            {"std", std}};
-  if (train) out["train"] = apps::to_json(*train);
-  if (test) out["test"] = apps::to_json(*test);
+  if (train) out["train"] = train::to_json(*train);
+  if (test) out["test"] = train::to_json(*test);
   return out;
 }
 
@@ -209,4 +209,4 @@ data::LoaderOptions evaluation_loading(const Recipe& recipe, const data::Dataset
   return out;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

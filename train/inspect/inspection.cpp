@@ -1,12 +1,10 @@
-#include "apps/inspection.hpp"
+#include "train/inspect/inspection.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
 
-#include "apps/evaluate.hpp"
-#include "apps/run_state.hpp"
 #include "core/error.hpp"
 #include "data/files.hpp"
 #include "data/image.hpp"
@@ -15,8 +13,10 @@
 #include "data/subset.hpp"
 #include "nn/layers.hpp"
 #include "nn/summary.hpp"
+#include "train/evaluate.hpp"
+#include "train/run_state.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 std::int64_t best_class(const Tensor& logits, std::int64_t row) {
@@ -296,4 +296,4 @@ Inspection inspect(TrainedModel& trained, const std::shared_ptr<const data::Data
   return Inspector(trained, set, options).run();
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -15,11 +15,11 @@
 #include <string>
 #include <vector>
 
-#include "apps/checkpoint.hpp"
-#include "apps/json.hpp"
 #include "core/file.hpp"
+#include "train/checkpoint.hpp"
+#include "train/json.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// How far a run has come: whole epochs, and batches of the next one.
 struct Position {
@@ -115,4 +115,4 @@ Json with_watched(Json line);
 /// chosen one, else the newest readable one.
 FoundCheckpoint open_checkpoint(const std::filesystem::path& run_or_checkpoint);
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -1,5 +1,5 @@
 // Crops, scales and ensembles against loops over single pixels and single images.
-#include "apps/views.hpp"
+#include "train/views.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 #include "data/memory_dataset.hpp"
 #include "data/resize.hpp"
 #include "nn/registry.hpp"
-#include "tests/apps/support.hpp"
+#include "tests/train/support.hpp"
 
-namespace exciton::apps::testing {
+namespace exciton::train::testing {
 namespace {
 
 data::Image noise(std::int64_t height, std::int64_t width, std::int64_t channels, Generator& rng) {
@@ -160,4 +160,4 @@ TEST(Views, EnsembleIsTheMeanOfAllProbabilities) {
 }
 
 }  // namespace
-}  // namespace exciton::apps::testing
+}  // namespace exciton::train::testing

@@ -1,4 +1,4 @@
-#include "apps/checkpoint.hpp"
+#include "train/checkpoint.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,7 +15,7 @@
 #include "core/error.hpp"
 #include "core/file.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace fs = std::filesystem;
 namespace {
 
@@ -342,4 +342,4 @@ void load_tensors(const Checkpoint& checkpoint, const std::string& group,
   for (std::size_t i = 0; i < into.size(); ++i) into[i].tensor->copy_from(*from[i]);
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -1,4 +1,4 @@
-#include "apps/recipe.hpp"
+#include "train/recipe.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,9 +6,9 @@
 #include <set>
 
 #include "ops/processor.hpp"
-#include "tests/apps/support.hpp"
+#include "tests/train/support.hpp"
 
-namespace exciton::apps::testing {
+namespace exciton::train::testing {
 namespace {
 
 Json minimal() { return {{"model", {{"name", "se_resnet20"}}}}; }
@@ -226,4 +226,4 @@ TEST(Recipe, dtype_follows_the_processor) {
 }
 
 }  // namespace
-}  // namespace exciton::apps::testing
+}  // namespace exciton::train::testing

@@ -1,4 +1,4 @@
-#include "apps/run_folder.hpp"
+#include "train/run_folder.hpp"
 
 #include <sys/file.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 #include "core/error.hpp"
 #include "core/system_call.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace fs = std::filesystem;
 namespace {
 
@@ -327,4 +327,4 @@ Json with_watched(Json line) {
   return line;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// Keys keep the order they are written in, and are looked up one after another.
 using Json = nlohmann::ordered_json;
@@ -63,4 +63,4 @@ T value_at(const Json& json, const std::string& path, const std::string& who) {
   }
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "apps/recipe.hpp"
-#include "apps/run_folder.hpp"
 #include "data/augment.hpp"
 #include "data/dataset.hpp"
 #include "data/loader.hpp"
 #include "nn/registry.hpp"
 #include "optim/ema.hpp"
+#include "train/recipe.hpp"
+#include "train/run_folder.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// Of which images a set consists, as a checkpoint remembers it.
 struct SetContents {
@@ -76,4 +76,4 @@ TrainedModel load_trained(const std::filesystem::path& run_or_checkpoint);
 data::LoaderOptions evaluation_loading(const Recipe& recipe, const data::Dataset& set,
                                        std::int64_t batch = 0);
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

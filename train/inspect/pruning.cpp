@@ -1,4 +1,4 @@
-#include "apps/pruning.hpp"
+#include "train/inspect/pruning.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,14 +6,14 @@
 #include <optional>
 #include <unordered_map>
 
-#include "apps/gate_stats.hpp"
-#include "apps/run_state.hpp"
 #include "core/error.hpp"
 #include "data/loader.hpp"
 #include "data/subset.hpp"
 #include "nn/squeeze_excite.hpp"
+#include "train/inspect/gate_stats.hpp"
+#include "train/run_state.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 using Channels = std::vector<std::int64_t>;
@@ -238,4 +238,4 @@ Pruned prune(TrainedModel& trained, const std::shared_ptr<const data::Dataset>& 
   return Pruner(trained, keep, multiple).run(set, images);
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/run_state.hpp"
+#include "train/run_state.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// Which channels stay, in ascending order.
 struct KeptChannels {
@@ -37,4 +37,4 @@ struct Pruned {
 Pruned prune(TrainedModel& trained, const std::shared_ptr<const data::Dataset>& set, double keep,
              std::int64_t images, std::int64_t multiple = 1);
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -1,4 +1,4 @@
-#include "apps/evaluate.hpp"
+#include "train/evaluate.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "core/error.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 void check_batch(const Tensor& logits, const Tensor& labels) {
@@ -83,4 +83,4 @@ Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
   return out;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

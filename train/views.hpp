@@ -11,11 +11,11 @@
 #include <functional>
 #include <vector>
 
-#include "apps/evaluate.hpp"
 #include "data/augment.hpp"
 #include "data/dataset.hpp"
+#include "train/evaluate.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 struct ViewSpec {
   std::vector<std::int64_t> scales;  ///< lengths of the shorter side; none: images as they come
@@ -52,4 +52,4 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
                           const ViewsOptions& options,
                           const std::function<void(std::int64_t)>& each = {});
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "apps/json.hpp"
 #include "core/tensor.hpp"
 #include "data/loader.hpp"
 #include "nn/module.hpp"
+#include "train/json.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// Counts over images and classes; all sums are exact or double.
 class Evaluation {
@@ -53,4 +53,4 @@ std::int64_t count_top1(const Tensor& logits, const Tensor& labels);
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
                     const std::function<bool(std::int64_t)>& each = {});
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

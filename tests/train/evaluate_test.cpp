@@ -1,16 +1,15 @@
-#include "apps/evaluate.hpp"
+#include "train/evaluate.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "apps/progress.hpp"
 #include "core/random.hpp"
 #include "data/resize.hpp"
-#include "tests/apps/support.hpp"
+#include "tests/train/support.hpp"
 
-namespace exciton::apps::testing {
+namespace exciton::train::testing {
 namespace {
 
 Tensor labels(const std::vector<double>& values) {
@@ -90,13 +89,5 @@ TEST(Resize, doubling_interpolates) {
   EXPECT_EQ(resize(row, 1, 4).pixels, (std::vector<std::uint8_t>{0, 25, 75, 100}));
 }
 
-TEST(Progress, durations_and_sizes_for_people) {
-  EXPECT_EQ(for_people(4.24), "4.2 s");
-  EXPECT_EQ(for_people(200), "3 min 20 s");
-  EXPECT_EQ(for_people(7500), "2 h 05 min");
-  EXPECT_EQ(bytes_for_people(832'000), "832 KB");
-  EXPECT_EQ(bytes_for_people(1.42e9), "1.42 GB");
-}
-
 }  // namespace
-}  // namespace exciton::apps::testing
+}  // namespace exciton::train::testing

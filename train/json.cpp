@@ -1,4 +1,4 @@
-#include "apps/json.hpp"
+#include "train/json.hpp"
 
 #include <set>
 #include <sstream>
@@ -8,7 +8,7 @@
 #include "core/error.hpp"
 #include "core/file.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 /// nlohmann's text without its beginning: "[json.exception.parse_error.101] parse error at line 3,
@@ -171,4 +171,4 @@ void fail_at(const Json* found, const std::string& path, const std::string& who)
   fail(who, ": ", path, ": of a wrong type: ", shown(*found));
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -1,4 +1,4 @@
-#include "apps/checkpoint.hpp"
+#include "train/checkpoint.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,11 +7,12 @@
 
 #include <cstring>
 
-#include "apps/recipe.hpp"
+#include "core/file.hpp"
 #include "nn/registry.hpp"
-#include "tests/apps/support.hpp"
+#include "tests/train/support.hpp"
+#include "train/recipe.hpp"
 
-namespace exciton::apps::testing {
+namespace exciton::train::testing {
 namespace {
 
 Checkpoint sample() {
@@ -193,4 +194,4 @@ TEST(Checkpoint, model_of_another_shape_is_refused_and_nothing_changes) {
 }
 
 }  // namespace
-}  // namespace exciton::apps::testing
+}  // namespace exciton::train::testing

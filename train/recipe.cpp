@@ -1,4 +1,4 @@
-#include "apps/recipe.hpp"
+#include "train/recipe.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -10,7 +10,7 @@
 #include "data/dataset.hpp"
 #include "ops/processor.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 template <class T>
@@ -612,4 +612,4 @@ std::string first_difference(const Json& a, const Json& b) {
   return found;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "apps/json.hpp"
+#include "train/json.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// CRC-32C (Castagnoli), as in RFC 3720, appendix B.4.
 std::uint32_t crc32c(std::string_view bytes);
@@ -36,4 +36,4 @@ class EventFile {
   std::filesystem::path path_;
 };
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

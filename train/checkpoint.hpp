@@ -18,11 +18,11 @@
 #include <string>
 #include <vector>
 
-#include "apps/json.hpp"
 #include "core/tensor.hpp"
 #include "nn/module.hpp"
+#include "train/json.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 struct SavedTensor {
   std::string name;
@@ -68,4 +68,4 @@ void save_tensors(const std::vector<NamedTensor>& tensors, const std::string& gr
 void load_tensors(const Checkpoint& checkpoint, const std::string& group,
                   const std::vector<NamedTensor>& into, const std::filesystem::path& path);
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -12,14 +12,14 @@
 #include <string>
 #include <vector>
 
-#include "apps/json.hpp"
 #include "core/dtype.hpp"
 #include "data/augment.hpp"
 #include "data/loader.hpp"
 #include "data/splits.hpp"
 #include "nn/registry.hpp"
+#include "train/json.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 struct ModelRecipe {
   std::string name;
@@ -153,4 +153,4 @@ DType activation_dtype(const std::string& text);
 /// Path of the first value in which two JSON documents differ ("schedule.lr"), or "".
 std::string first_difference(const Json& a, const Json& b);
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

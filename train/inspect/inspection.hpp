@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/gate_stats.hpp"
-#include "apps/run_state.hpp"
+#include "train/inspect/gate_stats.hpp"
+#include "train/run_state.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// Accuracy with some gates replaced, against the network as it is, on the same images.
 struct Replacement {
@@ -67,4 +67,4 @@ struct Inspection {
 Inspection inspect(TrainedModel& trained, const std::shared_ptr<const data::Dataset>& set,
                    const InspectionOptions& options);
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

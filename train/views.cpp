@@ -1,4 +1,4 @@
-#include "apps/views.hpp"
+#include "train/views.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include "data/files.hpp"
 #include "data/resize.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 /// The square of side `crop` whose corner is at (top, left) once `image` has the size `resized`.
@@ -149,4 +149,4 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
   return result;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -1,14 +1,14 @@
-#include "apps/tensorboard.hpp"
+#include "train/tensorboard.hpp"
 
 #include <bit>
 #include <chrono>
 #include <cstring>
 
-#include "apps/checkpoint.hpp"
 #include "core/error.hpp"
 #include "core/file.hpp"
+#include "train/checkpoint.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace fs = std::filesystem;
 namespace {
 
@@ -108,4 +108,4 @@ void EventFile::add(const Json& line) {
   File(path_, File::Mode::append, "tensorboard", resume_advice).write(bytes.data(), bytes.size());
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

@@ -1,12 +1,12 @@
 // What is read as JSON is read within limits, and told by name where it is not.
-#include "apps/json.hpp"
+#include "train/json.hpp"
 
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
-#include "support.hpp"
+#include "tests/train/support.hpp"
 
-namespace exciton::apps::testing {
+namespace exciton::train::testing {
 namespace {
 
 std::string error_in(const std::string& text) {
@@ -69,4 +69,4 @@ TEST(ReadJson, values_are_read_by_path_and_type) {
 }
 
 }  // namespace
-}  // namespace exciton::apps::testing
+}  // namespace exciton::train::testing

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/json.hpp"
 #include "nn/gates.hpp"
+#include "train/json.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 
 /// A gate within this distance of 0 (or 1) on every image is dead (or saturated); one whose
 /// standard deviation over the images is below `stuck_deviation`, and that is neither, is stuck.
@@ -88,4 +88,4 @@ class GateStats {
   std::vector<UnitStats> units_;
 };
 
-}  // namespace exciton::apps
+}  // namespace exciton::train

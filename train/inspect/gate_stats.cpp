@@ -1,4 +1,4 @@
-#include "apps/gate_stats.hpp"
+#include "train/inspect/gate_stats.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "core/error.hpp"
 
-namespace exciton::apps {
+namespace exciton::train {
 namespace {
 
 /// Where the gates of a unit can be: sigmoids in [0, 1]. ReLU has no upper end; 4 is far up.
@@ -198,4 +198,4 @@ GateCounts GateStats::counts() const {
   return out;
 }
 
-}  // namespace exciton::apps
+}  // namespace exciton::train
