@@ -12,7 +12,7 @@
 #include "data/image.hpp"
 #include "data/loader.hpp"
 #include "train/json.hpp"
-#include "train/recipe.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -47,7 +47,7 @@ data::Augment augment_of(const BenchDataArguments& args) {
   augment.random_resized_crop.scale_low = 0.08;
   augment.size = args.size;
   if (!args.recipe.empty()) {
-    const train::DataRecipe recipe = train::Recipe::from_json(train::read_json(args.recipe)).data;
+    const train::DataRecipe recipe = train::recipe_from(train::read_json(args.recipe)).data;
     augment = recipe.augment;
     augment.size = recipe.image_size;
   }

@@ -5,11 +5,14 @@
 #include <memory>
 
 #include "apps/command.hpp"
+#include "apps/hints.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
 #include "train/evaluate.hpp"
+#include "train/json.hpp"
+#include "train/trained_model.hpp"
 #include "train/views.hpp"
 
 namespace exciton::apps {
@@ -28,14 +31,14 @@ struct EvalArguments {
 
 std::vector<train::TrainedModel> load_all(const std::vector<std::string>& runs) {
   std::vector<train::TrainedModel> all;
-  for (const std::string& run : runs) all.push_back(train::load_trained(run));
+  for (const std::string& run : runs) all.push_back(train::load(run, warn));
   return all;
 }
 
 train::ViewSpec views_of(const train::TrainedModel& trained, const EvalArguments& args) {
-  const std::int64_t own = trained.facts.shorter_side;
+  const std::int64_t own = trained.preprocessing.shorter_side;
   return {.scales = args.resize.empty() && own > 0 ? std::vector{own} : args.resize,
-          .crop = args.crop > 0 ? args.crop : trained.facts.image_size,
+          .crop = args.crop > 0 ? args.crop : trained.preprocessing.image_size,
           .ten = args.crops == 10};
 }
 
@@ -50,8 +53,7 @@ train::Evaluation evaluate_plain(const train::TrainedModel& trained,
                                  std::shared_ptr<const data::Dataset> set,
                                  const EvalArguments& args,
                                  const std::function<void(std::int64_t)>& each) {
-  data::Loader loader(set, trained.facts.evaluation(),
-                      train::evaluation_loading(trained.recipe, *set, batch_of(trained, args)));
+  data::Loader loader = evaluation_loader(trained, set, {.batch = batch_of(trained, args)});
   return train::evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
     each(images);
     return true;
@@ -67,7 +69,7 @@ train::Evaluation evaluate_ensemble(const std::vector<train::TrainedModel>& mode
   for (const train::TrainedModel& m : models) {
     members.push_back({.net = m.model.net.get(),
                        .views = views_of(m, args),
-                       .normalization = m.facts.evaluation(),
+                       .normalization = m.preprocessing.evaluation(),
                        .dtype = train::activation_dtype(m.recipe.dtype)});
     batch = std::min(batch, batch_of(m, args));
   }

@@ -10,12 +10,14 @@
 #include <memory>
 
 #include "apps/command.hpp"
+#include "apps/hints.hpp"
 #include "apps/page.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
 #include "core/suggest.hpp"
 #include "core/threads.hpp"
 #include "data/subset.hpp"
+#include "train/inspect/gate_json.hpp"
 #include "train/inspect/inspection.hpp"
 
 namespace exciton::apps {
@@ -199,7 +201,7 @@ train::Json to_json(const train::UnitStats& unit, const train::Worth& worth, boo
           {"last_of_stage", last},
           {"mean", rounded(unit.overall_mean())},
           {"deviation", rounded(unit.overall_deviation())},
-          {"counts", unit.counts().to_json()},
+          {"counts", to_json(unit.counts())},
           {"class_share", rounded(unit.class_share())},
           {"nearest_mean", rounded(unit.nearest_mean_accuracy())},
           {"histogram", {{"low", unit.low()}, {"high", unit.high()}, {"counts", unit.histogram()}}},
@@ -260,7 +262,7 @@ train::Json to_json(const InspectArguments& args, const train::TrainedModel& tra
           {"multiply_adds", found.multiply_adds},
           {"margin", train::gate_margin},
           {"stuck_deviation", train::stuck_deviation},
-          {"counts", found.stats.counts().to_json()},
+          {"counts", to_json(found.stats.counts())},
           {"replacements", {{"images", found.worth_images}, {"top1", rounded(found.worth_top1)}}},
           {"blocks", units},
           {"groups", groups},
@@ -395,7 +397,7 @@ void print(const train::TrainedModel& trained, const data::Dataset& set,
 
 int run(const InspectArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  train::TrainedModel trained = train::load_trained(args.run);
+  train::TrainedModel trained = train::load(args.run, warn);
   const auto set = open_data_of(trained, args.data);
   // What is wrong with the command line is told before the work.
   chosen_classes(args, set->class_names());

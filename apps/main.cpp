@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "apps/command.hpp"
+#include "apps/hints.hpp"
 #include "core/suggest.hpp"
 #include "ops/onednn/convolution.hpp"
 
@@ -109,6 +110,6 @@ int main(int argc, char** argv) {
         "workers, or a higher limit (ulimit -v)",
         exit_error);
   } catch (const std::exception& error) {
-    return with_output_checked(complain(error.what(), exit_error));
+    return with_output_checked(complain(explained(error), exit_error));
   }
 }

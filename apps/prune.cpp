@@ -7,9 +7,10 @@
 
 #include "apps/command.hpp"
 #include "apps/command_line.hpp"
+#include "apps/hints.hpp"
 #include "apps/quiet_out.hpp"
 #include "apps/run_data.hpp"
-#include "apps/trainer.hpp"
+#include "apps/train_report.hpp"
 #include "apps/workload.hpp"
 #include "core/threads.hpp"
 #include "data/loader.hpp"
@@ -17,6 +18,10 @@
 #include "train/checkpoint.hpp"
 #include "train/evaluate.hpp"
 #include "train/inspect/pruning.hpp"
+#include "train/json.hpp"
+#include "train/remedy.hpp"
+#include "train/run.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -45,15 +50,14 @@ train::Json to_json(const Measured& m) {
           {"images_per_second", m.images_per_second}};
 }
 
-Measured measure(nn::Model& model, const train::TrainedModel& facts_of,
+Measured measure(nn::Model& model, const train::TrainedModel& like,
                  const std::shared_ptr<const data::Dataset>& test) {
   Measured out;
-  data::Loader loader(test, facts_of.facts.evaluation(),
-                      train::evaluation_loading(facts_of.recipe, *test));
+  data::Loader loader = evaluation_loader(like, test);
   const train::Evaluation result = train::evaluate(*model.net, loader, test->classes());
   out.top1 = result.top1();
   out.loss = result.loss();
-  const nn::Summary summary = nn::summarize(model, facts_of.facts.image_size);
+  const nn::Summary summary = nn::summarize(model, like.preprocessing.image_size);
   out.parameters = summary.parameters;
   out.multiply_adds = summary.multiply_adds;
   return out;
@@ -64,8 +68,8 @@ Measured measure(nn::Model& model, const train::TrainedModel& facts_of,
 void measure_speed(nn::Model& a, Measured& of_a, nn::Model& b, Measured& of_b,
                    const train::TrainedModel& trained) {
   Generator rng(1);
-  const std::int64_t batch = 64, side = trained.facts.image_size;
-  const Tensor images = Tensor::randn({batch, side, side, trained.facts.channels}, rng)
+  const std::int64_t batch = 64, side = trained.preprocessing.image_size;
+  const Tensor images = Tensor::randn({batch, side, side, trained.preprocessing.channels}, rng)
                             .to(train::activation_dtype(trained.recipe.dtype));
   nn::set_training(*a.net, false);
   nn::set_training(*b.net, false);
@@ -89,7 +93,7 @@ void print_row(const char* name, const Measured& m) {
 
 int run(const PruneArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  train::TrainedModel trained = train::load_trained(args.run);
+  train::TrainedModel trained = train::load(args.run, warn);
   const std::string dir = args.data.empty() ? trained.recipe.data.dir : args.data;
   const auto train_set = open_data_of(trained, {.data = dir, .split = "train"});
   const auto test_set = open_data_of(trained, {.data = dir});
@@ -98,8 +102,9 @@ int run(const PruneArguments& args) {
     name = fs::is_directory(args.run) ? fs::path(args.run).lexically_normal().string() + "-pruned"
                                       : "runs/pruned";
   const fs::path out = name;
-  const train::RunFolder folder(out);
-  check(!folder.occupied(), "prune: ", out.string(), " is not empty; choose another --out");
+  const train::RunFolder folder(out, warn);
+  train::check_or(train::Remedy::another_folder, !folder.occupied(), "prune: ", out.string(),
+                  " is not empty");
 
   train::Pruned pruned = prune(trained, train_set, args.keep, args.images, args.multiple);
   Measured before = measure(trained.model, trained, test_set);
@@ -119,24 +124,22 @@ int run(const PruneArguments& args) {
   recipe.freeze_norm_epochs = std::min(recipe.freeze_norm_epochs, recipe.epochs - 1);
   train::check_readable(recipe);
   {
-    const train::FolderLock lock(out, "prune");
-    check(!folder.occupied(), "prune: another process began a run in ", out.string(),
-          " meanwhile; choose another --out");
+    const train::FolderLock lock(out, "prune", warn);
+    train::check_or(train::Remedy::another_folder, !folder.occupied(),
+                    "prune: another process began a run in ", out.string(), " meanwhile");
     folder.prepare();
     // The weights first: a recipe alone would be a run that has yet to begin, with random ones.
-    train::write_checkpoint(folder.checkpoint({}),
-                            starting_point(recipe, trained.facts, *pruned.model.net));
-    folder.write_recipe(recipe.to_json());
+    train::write_checkpoint(
+        folder.checkpoint({}),
+        train::initial_checkpoint(recipe, trained.preprocessing, *pruned.model.net));
+    folder.write_recipe(recipe);
   }
 
   std::optional<Measured> tuned;
   if (args.fine_tune > 0) {
-    TrainOptions options;
-    options.out = out;
-    options.resume = true;
     const QuietOut quiet(args.json);
-    if (train(recipe, options) != Outcome::finished) return exit_interrupted;
-    train::TrainedModel result = train::load_trained(out);
+    if (!train_and_report(recipe, {.out = out, .resume = true})) return exit_interrupted;
+    train::TrainedModel result = train::load(out, warn);
     tuned = measure(result.model, result, test_set);
     tuned->images_per_second = after.images_per_second;  // the same network
   }

@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "nn/summary.hpp"
 #include "train/recipe.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -59,7 +60,7 @@ std::vector<Listed> read_all(const fs::path& folder, const std::string& filter) 
       const train::Recipe recipe = train::Recipe::read(entry.path());
       all.push_back({name.string(), entry.path(), recipe, {}});
     } catch (const Error& error) {
-      std::cerr << "exciton: passing over " << error.what() << std::endl;
+      std::cerr << "exciton: skipping " << error.what() << std::endl;
     }
   }
   // By the number of the table, then by name.
@@ -120,7 +121,7 @@ train::Json to_json(const std::vector<Listed>& all) {
   for (const Listed& l : all) {
     train::Json entry = {
         {"name", l.name}, {"file", l.file.string()}, {"model", l.recipe.model.name}};
-    const train::Json recipe = l.recipe.to_json();
+    const train::Json recipe = to_json(l.recipe);
     if (l.recipe.paper) entry["paper"] = recipe["paper"];
     if (l.counted)
       entry["counted"] = {{"parameters", l.counted->parameters},

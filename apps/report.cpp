@@ -5,7 +5,9 @@
 #include <memory>
 
 #include "apps/command.hpp"
+#include "apps/hints.hpp"
 #include "apps/page.hpp"
+#include "apps/run_log.hpp"
 #include "core/error.hpp"
 #include "train/recipe.hpp"
 #include "train/run_folder.hpp"
@@ -40,14 +42,12 @@ struct Run {
 };
 
 Run read_run(const std::string& path) {
-  const train::RunFolder folder{fs::path(path)};
+  const train::RunFolder folder(path, warn);
   check(fs::is_regular_file(folder.recipe()), "report: no recipe.json in ", path,
         "; wanted a run folder, as `exciton train` makes them");
   Run run{.name = path,
           .recipe = train::Recipe::read(folder.recipe(), train::Recipe::Source::stored),
-          .log = {}};
-  for (train::Json& line : folder.read_log())
-    run.log.push_back(train::with_watched(std::move(line)));
+          .log = watched_log(folder)};
   check(!run.log.empty(), "report: ", path, " has no whole epoch yet");
   for (const train::Json& line : run.log)
     for (const char* key : {"train_loss", "train_top1", "test_loss", "test_top1", "lr",

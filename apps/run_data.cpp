@@ -32,7 +32,8 @@ std::shared_ptr<const data::Dataset> open_data_of(const train::TrainedModel& tra
 }
 
 void check_fits(const train::TrainedModel& trained, const data::Dataset& set) {
-  check(set.class_names() == trained.facts.class_names && set.channels() == trained.facts.channels,
+  check(set.class_names() == trained.preprocessing.class_names &&
+            set.channels() == trained.preprocessing.channels,
         "data: ", set.description(), " does not have the classes of ", trained.checkpoint.string());
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "train/run_state.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::apps {
 

@@ -10,13 +10,17 @@
 #include <sstream>
 
 #include "apps/command.hpp"
+#include "apps/hints.hpp"
 #include "apps/page.hpp"
 #include "apps/quiet_out.hpp"
-#include "apps/trainer.hpp"
+#include "apps/run_log.hpp"
+#include "apps/train_report.hpp"
 #include "nn/summary.hpp"
 #include "train/checkpoint.hpp"
+#include "train/recipe_json.hpp"
+#include "train/run.hpp"
 #include "train/run_folder.hpp"
-#include "train/run_state.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;
@@ -41,7 +45,7 @@ std::string text_of(const char* pattern, auto... values) {
 train::Json base_recipe(const StudyArguments& args) {
   train::Json json = train::read_json(args.recipe);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
-  train::Recipe::from_json(json, train::Recipe::Source::given, "recipe: " + args.recipe);  // is one
+  train::recipe_from(json, train::Recipe::Source::given, "recipe: " + args.recipe);  // is one
   if (!args.data.empty()) json["data"]["dir"] = args.data;
   for (const auto& [key, text] : {std::pair("epochs", args.epochs), {"threads", args.threads}})
     if (text) json[key] = train::try_json(*text).value_or(train::Json(*text));
@@ -51,28 +55,24 @@ train::Json base_recipe(const StudyArguments& args) {
 
 /// Trains what is left of a member; a run that is done costs nothing. False: interrupted.
 bool train_member(train::Recipe recipe, const fs::path& out) {
-  const train::RunFolder folder(out);
+  const train::RunFolder folder(out, warn);
   if (fs::exists(folder.recipe())) {
     const train::Json begun = train::read_json(folder.recipe());
-    const train::Recipe stored = train::Recipe::from_json(begun, train::Recipe::Source::stored);
+    const train::Recipe stored = train::recipe_from(begun, train::Recipe::Source::stored);
     recipe = train::as_begun(recipe, begun);
-    resumed_recipe(recipe, stored);  // refuses a folder of another recipe
+    train::resumed_recipe(recipe, stored);  // refuses a folder of another recipe
     const std::vector<train::CheckpointFile> files = folder.checkpoint_files();
     if (stored.epochs == recipe.epochs && !files.empty() &&
         files.front().position == train::Position{recipe.epochs, 0})
       return true;
   }
-  TrainOptions options;
-  options.out = out;
-  options.resume = true;
-  return train(recipe, options) == Outcome::finished;
+  return train_and_report(recipe, {.out = out, .resume = true});
 }
 
 /// The log of a member that is trained. Errors: a line is missing or damaged.
 std::vector<train::Json> log_of(const fs::path& member, std::int64_t epochs) {
-  const train::RunFolder folder(member);
-  std::vector<train::Json> log;
-  for (train::Json& line : folder.read_log()) log.push_back(train::with_watched(std::move(line)));
+  const train::RunFolder folder(member, warn);
+  const std::vector<train::Json> log = watched_log(folder);
   const auto is_whole = [](const train::Json& line) {
     return std::ranges::all_of(
         std::array{"train_loss", "train_top1", "test_loss", "test_top1", "seconds"},
@@ -95,8 +95,8 @@ VariantResult result_of(const Variant& variant, const std::vector<fs::path>& mem
     for (const train::Json& line : out.logs.back()) seconds += line.at("seconds").get<double>();
     out.seconds.push_back(seconds / static_cast<double>(out.logs.back().size()));
   }
-  train::TrainedModel trained = train::load_trained(members.front());
-  const nn::Summary summary = nn::summarize(trained.model, trained.facts.image_size);
+  train::TrainedModel trained = train::load(members.front(), warn);
+  const nn::Summary summary = nn::summarize(trained.model, trained.preprocessing.image_size);
   out.parameters = summary.parameters;
   out.multiply_adds = summary.multiply_adds;
   return out;
@@ -150,7 +150,7 @@ std::vector<std::string> cells(const Study& study, std::size_t i) {
 }
 
 std::string facts(const Study& study) {
-  const train::Recipe recipe = train::Recipe::from_json(study.recipe);
+  const train::Recipe recipe = train::recipe_from(study.recipe);
   return text_of("%s, %s, %lld epochs, %lld seed%s", recipe.model.name.c_str(), study.data.c_str(),
                  static_cast<long long>(recipe.epochs), static_cast<long long>(study.seeds),
                  study.seeds == 1 ? "" : "s");
@@ -276,8 +276,8 @@ int run(const StudyArguments& args) {
   for (const std::string& assignment : args.set) study.command += " --set " + assignment;
   {
     const QuietOut quiet(args.json);
-    const train::FolderLock lock(out, "study");
-    const std::int64_t epochs = train::Recipe::from_json(study.recipe).epochs;
+    const train::FolderLock lock(out, "study", warn);
+    const std::int64_t epochs = train::recipe_from(study.recipe).epochs;
     // Seed by seed, so that a study that is cut short has compared everything a few times.
     std::vector<std::vector<fs::path>> members(study.family.variants.size());
     const std::size_t all = study.family.variants.size() * static_cast<std::size_t>(args.seeds);
@@ -296,7 +296,7 @@ int run(const StudyArguments& args) {
       }
     for (std::size_t v = 0; v < members.size(); ++v)
       study.results.push_back(result_of(study.family.variants[v], members[v], epochs));
-    study.data = train::load_trained(members.front().front()).recipe.data.kind;
+    study.data = train::load(members.front().front(), warn).recipe.data.kind;
     study.comparisons = compare(study.family, study.results);
     write_text(out / "study.md", markdown(study), "study");
     write_text(out / "study.csv", csv(study), "study");

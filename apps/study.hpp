@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/statistics.hpp"
+#include "train/json.hpp"
 #include "train/recipe.hpp"
 
 namespace exciton::apps {

@@ -3,6 +3,7 @@
 #include "apps/study.hpp"
 #include "core/error.hpp"
 #include "core/suggest.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -114,7 +115,7 @@ Family study_family(const std::string& name) {
 train::Recipe variant_recipe(const train::Json& base, const Variant& variant, std::uint64_t seed) {
   train::Json json = base;
   json.erase("paper");  // a claim about the base, not about its relatives
-  const std::string name = train::Recipe::from_json(base).model.name;
+  const std::string name = train::recipe_from(base).model.name;
   check(name.starts_with("se_"), "study: the recipe is of ", name,
         "; wanted one of a network with SE, se_...");
   if (variant.plain) {
@@ -123,7 +124,7 @@ train::Recipe variant_recipe(const train::Json& base, const Variant& variant, st
   }
   for (const std::string& setting : variant.settings) train::set_value(json, setting);
   json["seed"] = seed;
-  return train::Recipe::from_json(json);
+  return train::recipe_from(json);
 }
 
 std::vector<Comparison> compare(const Family& family, const std::vector<VariantResult>& results) {

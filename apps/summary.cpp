@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "apps/command.hpp"
+#include "train/json.hpp"
 #include "train/recipe.hpp"
 
 namespace exciton::apps {

@@ -1,11 +1,13 @@
 /// exciton train
 #include <filesystem>
+#include <iostream>
 #include <memory>
 #include <optional>
 
 #include "apps/command.hpp"
-#include "apps/trainer.hpp"
-#include "train/recipe.hpp"
+#include "apps/hints.hpp"
+#include "apps/train_report.hpp"
+#include "train/recipe_json.hpp"
 #include "train/run_folder.hpp"
 
 namespace exciton::apps {
@@ -19,12 +21,20 @@ struct TrainArguments {
   bool resume = false, verbose = false, tensorboard = false;
 };
 
+train::Json recipe_of_run(const fs::path& run) {
+  const train::RunFolder folder(run, warn);
+  const auto [text, from] = folder.stored_recipe();
+  if (from != folder.recipe())
+    std::cout << "No recipe.json in " << run.string() << ": the recipe is that of "
+              << from.filename().string() << std::endl;
+  return train::parse_json(text, "recipe: " + from.string());
+}
+
 int run(const TrainArguments& args) {
   const bool is_run = fs::is_directory(args.recipe);
   check(!is_run || args.resume, "train: ", args.recipe,
         " is a folder, expected a recipe; to go on with a run add --resume");
-  train::Json json =
-      is_run ? train::RunFolder(args.recipe).stored_recipe() : train::read_json(args.recipe);
+  train::Json json = is_run ? recipe_of_run(args.recipe) : train::read_json(args.recipe);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
   const auto set = [&](const char* key, const std::optional<std::string>& text) {
@@ -34,21 +44,20 @@ int run(const TrainArguments& args) {
   set("seed", args.seed);
   set("threads", args.threads);
   set("dtype", args.dtype);
-  TrainOptions options;
+  train::RunOptions options;
   options.out = !args.out.empty() ? fs::path(args.out)
                 : is_run          ? fs::path(args.recipe)
                                   : fs::path("runs") / fs::path(args.recipe).stem();
   const fs::path begun = train::RunFolder(options.out).recipe();
   if (args.resume && json.is_object() && fs::exists(begun))
     train::fill_as_begun(json, train::read_json(begun));
-  train::Recipe recipe = train::Recipe::from_json(
+  train::Recipe recipe = train::recipe_from(
       json, is_run ? train::Recipe::Source::stored : train::Recipe::Source::given,
       "recipe: " + args.recipe);
   if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
-  options.verbose = args.verbose;
   options.tensorboard = args.tensorboard;
-  return train(std::move(recipe), options) == Outcome::finished ? 0 : exit_interrupted;
+  return train_and_report(std::move(recipe), options, args.verbose) ? 0 : exit_interrupted;
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 #include <filesystem>
 #include <iostream>
 
+#include "apps/hints.hpp"
 #include "core/threads.hpp"
 #include "train/recipe.hpp"
-#include "train/run_state.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -15,7 +16,7 @@ nn::Model workload_model(const WorkloadOptions& options) {
   if (std::filesystem::exists(options.model)) {
     check(options.set.empty() && options.classes == 0 && options.image == 0,
           "bench: ", options.model, " is a trained model; leave out --set, --classes and --image");
-    return train::load_trained(options.model).model;
+    return train::load(options.model, warn).model;
   }
   const train::ModelRecipe recipe =
       train::model_recipe(options.model, options.classes, options.set);

@@ -219,7 +219,10 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
         [state = state_.get(), i](const std::stop_token& stop) { state->work(i, stop); });
 }
 
+Loader::Loader(Loader&&) noexcept = default;
+
 Loader::~Loader() {
+  if (!state_) return;  // moved from
   for (std::jthread& worker : state_->workers) worker.request_stop();
 }
 

@@ -51,6 +51,7 @@ class Loader {
   Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options);
   /// Stops the workers after the image at hand.
   ~Loader();
+  Loader(Loader&&) noexcept;
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 

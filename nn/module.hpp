@@ -103,6 +103,20 @@ std::vector<NamedBuffer> buffers(Module& module);
 std::int64_t parameter_count(Module& module);
 /// Train (true) or eval (false) mode for the module and all below it.
 void set_training(Module& module, bool training);
+/// Has a module in evaluation mode while in scope, then in the mode it was in.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Module& module) : module_(module), training_(module.training) {
+    set_training(module_, false);
+  }
+  ~EvaluationMode() { set_training(module_, training_); }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  Module& module_;
+  bool training_;
+};
 /// Chooses between fused operators (true, the default) and their plain twins for the module and all
 /// below it; both compute the same.
 void set_fused(Module& module, bool fused);

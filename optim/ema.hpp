@@ -44,4 +44,20 @@ class Ema {
   bool swapped_ = false;
 };
 
+/// Has the averages in the place of the weights while in scope; nothing where there is no average.
+class Averaged {
+ public:
+  explicit Averaged(Ema* average) : average_(average) {
+    if (average_) average_->swap();
+  }
+  ~Averaged() {
+    if (average_) average_->swap();
+  }
+  Averaged(const Averaged&) = delete;
+  Averaged& operator=(const Averaged&) = delete;
+
+ private:
+  Ema* average_;
+};
+
 }  // namespace exciton::optim

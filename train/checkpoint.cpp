@@ -14,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "core/file.hpp"
+#include "train/json.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;
@@ -223,11 +224,15 @@ const Tensor* Checkpoint::find(const std::string& name) const {
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   // Offsets are part of the header and depend on its length: lay out until the length stands still.
   std::string header;
+  const Json meta = parse_json(checkpoint.meta, "checkpoint: " + path.string() + ": meta",
+                               {.bytes = max_header_bytes});
+  check(meta.is_object(), "checkpoint: ", path.string(), ": meta: expected an object, got ",
+        shown(meta));
   std::uint64_t end = 0;
   for (std::size_t length = 0;;) {
     end = prefix_bytes + length;
     Json json;
-    json["meta"] = checkpoint.meta;
+    json["meta"] = meta;
     json["tensors"] = layout(checkpoint, end);
     header = json.dump(-1, ' ', false, Json::error_handler_t::replace);
     if (header.size() <= length) {
@@ -287,7 +292,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
           by_offset[i].name, " overlap");
 
   Checkpoint out;
-  out.meta = std::move(header["meta"]);
+  out.meta = header["meta"].dump();
   for (const Placed& placed : table) {
     Tensor tensor(placed.shape, placed.dtype);
     file.read(placed.offset, tensor.raw(), tensor.bytes());

@@ -20,7 +20,6 @@
 
 #include "core/tensor.hpp"
 #include "nn/module.hpp"
-#include "train/json.hpp"
 
 namespace exciton::train {
 
@@ -30,7 +29,7 @@ struct SavedTensor {
 };
 
 struct Checkpoint {
-  Json meta = Json::object();
+  std::string meta = "{}";  ///< a JSON object: what the tensors are part of
   std::vector<SavedTensor> tensors;
 
   /// The tensor of that name, or nullptr.
@@ -39,8 +38,8 @@ struct Checkpoint {
   const SavedTensor* first_not_finite() const;
 };
 
-/// Errors: anything the system refuses (read-only folder, full disk), with the path and the reason;
-/// what was at `path` before is untouched.
+/// Errors: `meta` is no JSON object; anything the system refuses (read-only folder, full disk),
+/// with the path and the reason; what was at `path` before is untouched.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
 /// Errors: "checkpoint: PATH: ..." for a file that is unreadable, no checkpoint, of a later
@@ -54,7 +53,7 @@ void verify_checkpoint(const std::filesystem::path& path);
 /// What to try after a failed write into a run folder: all its files are replaced in one step or
 /// only appended to.
 inline constexpr const char* resume_advice =
-    "; what was saved before is intact: make room and go on with --resume";
+    "; what was saved before is intact: make room, and resume the run";
 
 /// Appends every parameter and buffer as "model.<name>"; the checkpoint shares their storage.
 void save_model(nn::Module& net, Checkpoint& checkpoint);

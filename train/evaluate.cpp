@@ -70,8 +70,7 @@ std::int64_t count_top1(const Tensor& logits, const Tensor& labels) {
 
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
                     const std::function<bool(std::int64_t)>& each) {
-  const bool was_training = net.training;
-  nn::set_training(net, false);
+  const nn::EvaluationMode mode(net);
   Evaluation out(classes);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
@@ -79,7 +78,6 @@ Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
     out.skip(batch->skipped.size());
     if (each && !each(out.images())) break;
   }
-  nn::set_training(net, was_training);
   return out;
 }
 

@@ -8,7 +8,6 @@
 #include "core/tensor.hpp"
 #include "data/loader.hpp"
 #include "nn/module.hpp"
-#include "train/json.hpp"
 
 namespace exciton::train {
 
@@ -48,8 +47,8 @@ class Evaluation {
 std::int64_t count_top1(const Tensor& logits, const Tensor& labels);
 
 /// Runs the loader's epoch 0 through the net in evaluation mode, without a tape; puts the net back
-/// into the mode it was in. `each` is called after every batch with the images seen so far; it
-/// returns false to stop early.
+/// into the mode it was in, also when something throws. `each` is called after every batch with the
+/// images seen so far; it returns false to stop early.
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
                     const std::function<bool(std::int64_t)>& each = {});
 

@@ -9,6 +9,7 @@
 #include "core/suggest.hpp"
 #include "data/dataset.hpp"
 #include "ops/processor.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::train {
 namespace {
@@ -508,19 +509,19 @@ void fill_as_begun(Json& json, const Json& stored) {
 }
 
 Recipe as_begun(const Recipe& recipe, const Json& stored) {
-  Json json = recipe.to_json();
+  Json json = to_json(recipe);
   for (const LaterKey& key : later_keys()) {
     const Json::json_pointer at(key.path);
     if (!stored.contains(at)) json[at] = key.before;
   }
-  return Recipe::from_json(json, Recipe::Source::stored);
+  return recipe_from(json, Recipe::Source::stored);
 }
 
-Recipe Recipe::from_json(const Json& json, Source source, const std::string& who) {
+Recipe recipe_from(const Json& json, Recipe::Source source, const std::string& who) {
   Json complete = json;
-  if (source == Source::stored && json.is_object()) fill_as_begun(complete, json);
+  if (source == Recipe::Source::stored && json.is_object()) fill_as_begun(complete, json);
   Recipe recipe;
-  Reader reader(complete, who, source == Source::given);
+  Reader reader(complete, who, source == Recipe::Source::given);
   visit(reader, recipe);
   reader.finish();
   check(!recipe.model.name.empty(), who, ": model.name is missing; try \"se_resnet20\"");
@@ -541,19 +542,31 @@ Recipe Recipe::from_json(const Json& json, Source source, const std::string& who
         " in which batch norms learn their statistics");
   check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()), who,
         ": schedule.milestones: wants epochs in ascending order");
-  if (source == Source::given) check_schedule(recipe.schedule, who);
+  if (source == Recipe::Source::given) check_schedule(recipe.schedule, who);
   return recipe;
 }
 
+Recipe Recipe::parse(const std::string& text, Source source, const std::string& who) {
+  return recipe_from(parse_json(text, who), source, who);
+}
+
 Recipe Recipe::read(const std::filesystem::path& path, Source source) {
-  return from_json(read_json(path), source, "recipe: " + path.string());
+  return recipe_from(read_json(path), source, "recipe: " + path.string());
+}
+
+std::string Recipe::text() const { return to_json(*this).dump(2) + '\n'; }
+
+Recipe Recipe::with(const std::vector<std::string>& assignments) const {
+  Json json = to_json(*this);
+  for (const std::string& assignment : assignments) set_value(json, assignment);
+  return recipe_from(json);
 }
 
 void check_readable(const Recipe& recipe) {
   try {
-    const std::string text = recipe.to_json().dump();
+    const std::string text = to_json(recipe).dump();
     const Json again = parse_json(text, "recipe");
-    check(Recipe::from_json(again, Recipe::Source::stored).to_json().dump() == text,
+    check(to_json(recipe_from(again, Recipe::Source::stored)).dump() == text,
           "recipe: it would be read back as another one");
   } catch (const Json::type_error&) {
     fail("recipe: a text in it is not UTF-8, which JSON cannot hold; rename the folder ",
@@ -561,28 +574,28 @@ void check_readable(const Recipe& recipe) {
   }
 }
 
-Json Recipe::to_json() const {
+Json to_json(const Recipe& recipe) {
   Json json = Json::object();
   Writer writer(json);
-  Recipe copy = *this;
+  Recipe copy = recipe;
   visit(writer, copy);
   return json;
 }
 
 void set_value(Json& json, const std::string& assignment) {
   const auto equals = assignment.find('=');
-  check(equals != std::string::npos && equals > 0, "--set: wants key=value, got \"",
-        shortened(assignment, 120), "\"; for example --set schedule.lr=0.1");
+  check(equals != std::string::npos && equals > 0, "recipe: wants key=value, got \"",
+        shortened(assignment, 120), "\"; for example schedule.lr=0.1");
   const std::string text = assignment.substr(equals + 1);
   const Json value = try_json(text).value_or(Json(text));
   const std::string path = assignment.substr(0, equals);
   constexpr auto most_dots = 16;  // no key of a recipe lies so deep
-  check(std::count(path.begin(), path.end(), '.') <= most_dots, "--set: ", shortened(path, 120),
+  check(std::count(path.begin(), path.end(), '.') <= most_dots, "recipe: ", shortened(path, 120),
         " has too many parts");
   Json* at = &json;
   std::stringstream keys(path);
   for (std::string key; std::getline(keys, key, '.');) {
-    check(at->is_object(), "--set: ", shortened(path, 120), ": ", shortened(key, 40),
+    check(at->is_object(), "recipe: ", shortened(path, 120), ": ", shortened(key, 40),
           " would be inside ", shown(*at));
     at = &(*at)[key];
     if (at->is_null()) *at = Json::object();

@@ -1,9 +1,9 @@
-/// A run as JSON: complete, validated, with every default written out.
+/// What a run is: complete, validated, with every default written out.
 ///
-/// Reading and writing are the same traversal (`visit` in recipe.cpp), so what is read is exactly
-/// what `to_json` writes. An unknown key is an error that names its nearest neighbour; a wrong type
-/// or an impossible value names its path: "recipe: optimizer.momentum: wants a number, got a
-/// string ("0.9")".
+/// Its text is JSON. Reading and writing are the same traversal (`visit` in recipe.cpp), so what is
+/// read is exactly what `text` writes. An unknown key is an error that names its nearest neighbour;
+/// a wrong type or an impossible value names its path: "recipe: optimizer.momentum: wants a number,
+/// got a string ("0.9")".
 #pragma once
 #include <array>
 #include <cstdint>
@@ -17,7 +17,6 @@
 #include "data/loader.hpp"
 #include "data/splits.hpp"
 #include "nn/registry.hpp"
-#include "train/json.hpp"
 
 namespace exciton::train {
 
@@ -116,41 +115,30 @@ struct Recipe {
   CheckpointRecipe checkpoint;
   LogRecipe log;
 
-  /// Where JSON comes from: a person, who means today's defaults, or a run, see `fill_as_begun`.
+  /// Where a text comes from: a person, who means today's defaults, or a run, which goes on as the
+  /// program that began it.
   enum class Source { given, stored };
   /// Errors: see above, beginning with `who`. What a person gives must also make sense together: a
   /// key that nothing would read, a constant warm-up with the rate 0 are refused by name.
-  static Recipe from_json(const Json& json, Source source = Source::given,
-                          const std::string& who = "recipe");
+  static Recipe parse(const std::string& text, Source source = Source::given,
+                      const std::string& who = "recipe");
   /// From a file, which errors name.
   static Recipe read(const std::filesystem::path& path, Source source = Source::given);
-  /// Every key, defaults included.
-  Json to_json() const;
+  /// Every key, defaults included, as indented JSON that ends in a newline.
+  std::string text() const;
+  /// With values set: "schedule.lr=0.1", "model.se.reduction=8". Errors: as of parse.
+  Recipe with(const std::vector<std::string>& assignments) const;
 };
 
 /// Call it before a recipe is written. Errors: what would not be read back as the same.
 void check_readable(const Recipe& recipe);
 
-/// Keys come to be known. A run begun by a program that did not know one goes on as that program
-/// did, which may not be today's default: each such key that neither `json` nor the run's recipe
-/// `stored` has is set in `json` to the value it stood for then.
-void fill_as_begun(Json& json, const Json& stored);
-/// `recipe` under which a run with the recipe `stored` was begun, as far as `stored` lacks keys.
-Recipe as_begun(const Recipe& recipe, const Json& stored);
-
-/// Sets `a.b.c=value` in `json`; the value is JSON if it parses as such, else a string. Objects on
-/// the way are made. Errors: no '=', or a path that runs through a value.
-void set_value(Json& json, const std::string& assignment);
-
 /// The model options of a recipe's "model" object, with assignments relative to it
-/// ("se.reduction=8" or "model.se.reduction=8"). For `exciton summary` and `exciton bench`.
+/// ("se.reduction=8" or "model.se.reduction=8").
 ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
                          const std::vector<std::string>& assignments);
 
 /// The element type of the images, which is that of the activations (ops::choose_precision).
 DType activation_dtype(const std::string& text);
-
-/// Path of the first value in which two JSON documents differ ("schedule.lr"), or "".
-std::string first_difference(const Json& a, const Json& b);
 
 }  // namespace exciton::train

@@ -7,12 +7,13 @@
 #include <cerrno>
 #include <functional>
 #include <iomanip>
-#include <iostream>
 #include <regex>
 #include <sstream>
 
 #include "core/error.hpp"
 #include "core/system_call.hpp"
+#include "train/json.hpp"
+#include "train/remedy.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;
@@ -71,9 +72,13 @@ std::vector<LogLine> lines_of(const fs::path& log) {
   return out;
 }
 
-void tell_damaged(const fs::path& log, const LogLine& line, const char* what) {
-  std::cerr << "exciton: " << log.string() << ": line " << line.number
-            << " is damaged: no epoch in it; " << what << std::endl;
+std::string damaged(const fs::path& log, const LogLine& line, const char* what) {
+  return log.string() + ": line " + std::to_string(line.number) + " is damaged: no epoch in it; " +
+         what;
+}
+
+Json meta_of(const FoundCheckpoint& found) {
+  return parse_json(found.checkpoint.meta, "checkpoint: " + found.path.string());
 }
 
 /// Errors: those of read_checkpoint; a NaN or an infinity in it.
@@ -87,25 +92,25 @@ Checkpoint read_good(const fs::path& path) {
 
 }  // namespace
 
-FolderLock::FolderLock(const fs::path& folder, const std::string& who)
+FolderLock::FolderLock(const fs::path& folder, const std::string& who, const Warn& warn)
     : file_([&] {
         std::error_code error;
         fs::create_directories(folder, error);
-        check(!error, who, ": cannot make the folder ", folder.string(), ": ", error.message(),
-              "; choose another --out");
+        check_or(Remedy::another_folder, !error, who, ": cannot make the folder ", folder.string(),
+                 ": ", error.message());
         return File(folder / lock_name, File::Mode::append, who);
       }()) {
   const SystemCall locked(::flock(file_.descriptor(), LOCK_EX | LOCK_NB) == 0);
   if (locked.error() == EWOULDBLOCK) {
     std::string holder = read_text(file_.path(), who, 100);
     while (holder.ends_with('\n')) holder.pop_back();
-    fail(who, ": ", folder.string(), " is in use by another process",
-         holder.empty() ? "" : " (" + holder + ")",
-         "; wait until it is done, or choose another --out");
+    fail_with(Remedy::wait_or_another_folder, who, ": ", folder.string(),
+              " is in use by another process", holder.empty() ? "" : " (" + holder + ")");
   }
   if (!locked.ok()) {
-    std::cerr << "exciton: warning: " << folder.string() << " cannot be locked (" << locked.reason()
-              << "): let no second process write into it" << std::endl;
+    if (warn)
+      warn("warning: " + folder.string() + " cannot be locked (" + locked.reason() +
+           "): let no second process write into it");
     return;
   }
   // The number is for people alone; the lock holds without it, even where the disk is full.
@@ -127,8 +132,8 @@ bool RunFolder::occupied() const {
   const fs::file_status status = fs::status(path_, error);
   if (status.type() == fs::file_type::not_found) return false;
   check(!error, "train: cannot look into ", path_.string(), ": ", error.message());
-  check(fs::is_directory(status), "train: ", path_.string(),
-        " is a file, expected a folder for the run; choose another --out");
+  check_or(Remedy::another_folder, fs::is_directory(status), "train: ", path_.string(),
+           " is a file, expected a folder for the run");
   bool out = false;
   for_each_entry(path_, [&](const fs::path& entry) {
     out = out || (entry.filename() != lock_name && entry != checkpoints() && !is_leftover(entry));
@@ -147,25 +152,24 @@ bool RunFolder::is_run() const {
          !checkpoint_files().empty();
 }
 
-Json RunFolder::stored_recipe() const {
+RunFolder::StoredRecipe RunFolder::stored_recipe() const {
   std::error_code none;
-  if (fs::exists(recipe(), none)) return read_json(recipe());
+  if (fs::exists(recipe(), none))
+    return {read_text(recipe(), "recipe", JsonLimits{}.bytes), recipe()};
   const std::optional<FoundCheckpoint> found = newest();
   check(found.has_value(), "run: ", path_.string(),
         " holds neither recipe.json nor a checkpoint: whatever made it was ended before; delete it "
         "and start again");
-  check(found->checkpoint.meta.contains("recipe"), "checkpoint: ", found->path.string(),
-        ": not of a training run");
-  std::cout << "No recipe.json in " << path_.string() << ": the recipe is that of "
-            << found->path.filename().string() << std::endl;
-  return found->checkpoint.meta["recipe"];
+  const Json meta = meta_of(*found);
+  check(meta.contains("recipe"), "checkpoint: ", found->path.string(), ": not of a training run");
+  return {meta["recipe"].dump(), found->path};
 }
 
 void RunFolder::prepare() const {
   std::error_code error;
   fs::create_directories(checkpoints(), error);
-  check(!error, "train: cannot make the run folder ", checkpoints().string(), ": ", error.message(),
-        "; choose another --out");
+  check_or(Remedy::another_folder, !error, "train: cannot make the run folder ",
+           checkpoints().string(), ": ", error.message());
   for (const fs::path& folder : {path_, checkpoints()}) {
     std::vector<fs::path> leftovers;
     for_each_entry(folder, [&](const fs::path& entry) {
@@ -175,8 +179,8 @@ void RunFolder::prepare() const {
   }
 }
 
-void RunFolder::write_recipe(const Json& recipe_json) const {
-  write_text(recipe(), recipe_json.dump(2) + '\n', "train", resume_advice);
+void RunFolder::write_recipe(const Recipe& written) const {
+  write_text(recipe(), written.text(), "train", resume_advice);
 }
 
 std::vector<CheckpointFile> RunFolder::checkpoint_files() const {
@@ -200,11 +204,11 @@ std::optional<FoundCheckpoint> RunFolder::newest() const {
     try {
       return FoundCheckpoint{path, read_good(path)};
     } catch (const Error& error) {
-      std::cerr << "exciton: passing over " << error.what() << std::endl;
+      warn(std::string("skipping ") + error.what());
     }
   }
-  check(all.empty(), "run: none of the ", all.size(), " checkpoints in ", checkpoints().string(),
-        " can be read; start again with another --out");
+  check_or(Remedy::start_again, all.empty(), "run: none of the ", all.size(), " checkpoints in ",
+           checkpoints().string(), " can be read");
   return std::nullopt;
 }
 
@@ -251,20 +255,20 @@ void RunFolder::keep_last(std::int64_t count, const Position& written,
   }
 }
 
-void RunFolder::append_log(const Json& line) const {
-  const std::string text = line.dump() + '\n';
+void RunFolder::append_log(const std::string& line) const {
+  const std::string text = line + '\n';
   File file(log(), File::Mode::append, "train", resume_advice);
   file.write(text.data(), text.size());
   file.sync();
 }
 
-std::vector<Json> RunFolder::read_log() const {
-  std::vector<Json> out;
+std::vector<std::string> RunFolder::read_log() const {
+  std::vector<std::string> out;
   for (LogLine& line : lines_of(log())) {
     if (!line.json.is_null())
-      out.push_back(std::move(line.json));
+      out.push_back(std::move(line.text));
     else if (!line.cut_off())
-      tell_damaged(log(), line, "it is left out");
+      warn(damaged(log(), line, "it is left out"));
   }
   return out;
 }
@@ -283,17 +287,17 @@ void RunFolder::truncate_log(std::int64_t epochs) const {
     if (epoch)
       seen.insert(*epoch);
     else
-      tell_damaged(log(), line, "it stays as it is");
+      warn(damaged(log(), line, "it stays as it is"));
     kept += line.text + '\n';
   }
   const auto known = static_cast<std::int64_t>(seen.size());
   if (known < epochs)
-    std::cerr << "exciton: warning: " << log().string() << " tells of " << known << " of the "
-              << epochs << " epochs that are trained" << std::endl;
+    warn("warning: " + log().string() + " tells of " + std::to_string(known) + " of the " +
+         std::to_string(epochs) + " epochs that are trained");
   if (changed) write_text(log(), kept, "train", resume_advice);
 }
 
-FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint) {
+FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint, const Warn& warn) {
   const bool best = run_or_checkpoint.filename() == "best.ckpt" &&
                     fs::is_directory(run_or_checkpoint.parent_path());
   check(
@@ -302,29 +306,20 @@ FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint) {
            : "; expected a run folder or a checkpoint");
   if (!fs::is_directory(run_or_checkpoint))
     return {run_or_checkpoint, read_checkpoint(run_or_checkpoint)};
-  const RunFolder folder(run_or_checkpoint);
+  const RunFolder folder(run_or_checkpoint, warn);
   std::optional<FoundCheckpoint> found = folder.newest();
   check(found.has_value(), "run: no checkpoint in ", run_or_checkpoint.string(),
-        "; expected a run folder, as `exciton train` makes them");
+        "; expected a run folder, as training makes them");
   std::error_code none;
-  if (found->checkpoint.meta.value("chosen", false) && found->path != folder.best() &&
+  if (meta_of(*found).value("chosen", false) && found->path != folder.best() &&
       fs::exists(folder.best(), none)) {
     try {
       return {folder.best(), read_good(folder.best())};
     } catch (const Error& error) {
-      std::cerr << "exciton: passing over " << error.what() << std::endl;
+      if (warn) warn(std::string("skipping ") + error.what());
     }
   }
   return std::move(*found);
-}
-
-Json with_watched(Json line) {
-  const bool val = line.contains("val_top1");
-  for (const char* what : {"_loss", "_top1", "_top5"})
-    if (val && line.contains(std::string("val") + what))
-      line[std::string("test") + what] = line[std::string("val") + what];
-  line["measured_on"] = val ? "val" : "test";
-  return line;
 }
 
 }  // namespace exciton::train

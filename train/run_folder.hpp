@@ -10,6 +10,7 @@
 #include <compare>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,7 +18,7 @@
 
 #include "core/file.hpp"
 #include "train/checkpoint.hpp"
-#include "train/json.hpp"
+#include "train/recipe.hpp"
 
 namespace exciton::train {
 
@@ -37,14 +38,17 @@ struct FoundCheckpoint {
   Checkpoint checkpoint;
 };
 
+/// Takes a sentence about what was skipped or is not as it should be; empty: nobody listens.
+using Warn = std::function<void(const std::string&)>;
+
 /// Keeps other processes from writing into a folder while in scope, by flock on its run.lock: the
 /// system lets go of it however the process ends. Reading is not hindered. Where the file system
-/// has no locks a warning on stderr says so.
+/// has no locks `warn` is told so.
 class FolderLock {
  public:
   /// Makes the folder if need be; `who` begins the messages. Errors: another process holds it; the
   /// system's.
-  FolderLock(const std::filesystem::path& folder, const std::string& who);
+  FolderLock(const std::filesystem::path& folder, const std::string& who, const Warn& warn = {});
 
  private:
   File file_;
@@ -52,7 +56,8 @@ class FolderLock {
 
 class RunFolder {
  public:
-  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  explicit RunFolder(std::filesystem::path path, Warn warn = {})
+      : path_(std::move(path)), warn_(std::move(warn)) {}
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path recipe() const { return path_ / "recipe.json"; }
@@ -68,51 +73,57 @@ class RunFolder {
   bool occupied() const;
   /// True when there is a recipe or a checkpoint.
   bool is_run() const;
-  /// The recipe of recipe.json or, where there is none, the newest checkpoint's own copy. Errors:
+  struct StoredRecipe {
+    std::string text;
+    std::filesystem::path from;  ///< recipe.json, or a checkpoint
+  };
+  /// The text of recipe.json or, where there is none, of the newest checkpoint's own copy. Errors:
   /// neither is there.
-  Json stored_recipe() const;
+  StoredRecipe stored_recipe() const;
   /// Makes the folders and removes what a killed process left half written of this program's own
   /// files. Errors: the system's.
   void prepare() const;
-  void write_recipe(const Json& recipe) const;
+  void write_recipe(const Recipe& recipe) const;
 
   /// Newest first, best.ckpt not among them. Errors: the folder cannot be read.
   std::vector<CheckpointFile> checkpoint_files() const;
-  /// The newest checkpoint that can be read and whose numbers are finite; what had to be passed
-  /// over is told on stderr. Nothing when there is none at all. Errors: there are some, and none is
+  /// The newest checkpoint that can be read and whose numbers are finite; what had to be skipped
+  /// is told. Nothing when there is none at all. Errors: there are some, and none is
   /// good.
   std::optional<FoundCheckpoint> newest() const;
   /// Where newest() would find one, without a word.
   std::optional<std::filesystem::path> last_good() const;
   /// Deletes checkpoints that are older than the newest `count` good ones up to `written`, which
   /// has just been written (best.ckpt stays). Good are those in `good`, and those found whole now,
-  /// which are added. Later ones than `written` had to be passed over when the run was resumed:
+  /// which are added. Later ones than `written` had to be skipped when the run was resumed:
   /// they do not count, and stay until they are written anew.
   void keep_last(std::int64_t count, const Position& written,
                  std::set<std::filesystem::path>& good) const;
 
   /// Errors: a full disk or a read-only folder.
-  void append_log(const Json& line) const;
-  /// Its lines that tell of an epoch; none where there is no log. Damaged ones are left out and
-  /// named on stderr, but for a last one that was cut off as it was written.
-  std::vector<Json> read_log() const;
+  void append_log(const std::string& line) const;
+  /// Its lines, JSON objects that tell of an epoch; none where there is no log. Damaged ones are
+  /// left out and told, but for a last one that was cut off as it was written.
+  std::vector<std::string> read_log() const;
   /// Takes out the lines of epochs after the first `epochs`, and a last one that was cut off. All
-  /// others stay as they are, damaged ones as well. What is missing is told on stderr.
+  /// others stay as they are, damaged ones as well. What is missing is told.
   void truncate_log(std::int64_t epochs) const;
 
  private:
   /// All checkpoints, newest first, best.ckpt at last.
   std::vector<std::filesystem::path> candidates() const;
 
-  std::filesystem::path path_;
-};
+  void warn(const std::string& text) const {
+    if (warn_) warn_(text);
+  }
 
-/// A line of the log in which "test_*" are the values of what was looked at after the epoch: those
-/// of "val_*" where images of their own choose the best epoch ("measured_on" says which).
-Json with_watched(Json line);
+  std::filesystem::path path_;
+  Warn warn_;
+};
 
 /// The checkpoint file itself, or that of a run folder: the best where validation images have
 /// chosen one, else the newest readable one.
-FoundCheckpoint open_checkpoint(const std::filesystem::path& run_or_checkpoint);
+FoundCheckpoint open_checkpoint(const std::filesystem::path& run_or_checkpoint,
+                                const Warn& warn = {});
 
 }  // namespace exciton::train

@@ -7,6 +7,7 @@
 #include "core/error.hpp"
 #include "core/file.hpp"
 #include "train/checkpoint.hpp"
+#include "train/json.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;
@@ -67,7 +68,8 @@ void add_scalars(const Json& value, const std::string& prefix,
   }
 }
 
-std::string record_of(const Json& line) {
+std::string record_of(const std::string& text) {
+  const Json line = parse_json(text, "tensorboard");
   std::vector<std::pair<std::string, double>> scalars;
   add_scalars(line, "", scalars);
   return event_record(now(), line.at("epoch").get<std::int64_t>(), scalars);
@@ -93,17 +95,17 @@ std::string event_record(double seconds, std::int64_t step,
                 of_bytes(5, summary));
 }
 
-EventFile::EventFile(const fs::path& run, const std::vector<Json>& log)
+EventFile::EventFile(const fs::path& run, const std::vector<std::string>& log)
     : path_(run / "tensorboard" / "events.out.tfevents.0000000001.exciton") {
   std::error_code error;
   fs::create_directories(path_.parent_path(), error);
   check(!error, "tensorboard: cannot make ", path_.parent_path().string(), ": ", error.message());
   std::string all = record(of_double(1, now()) + of_bytes(3, "brain.Event:2"));
-  for (const Json& line : log) all += record_of(line);
+  for (const std::string& line : log) all += record_of(line);
   write_text(path_, all, "tensorboard", resume_advice);
 }
 
-void EventFile::add(const Json& line) {
+void EventFile::add(const std::string& line) {
   const std::string bytes = record_of(line);
   File(path_, File::Mode::append, "tensorboard", resume_advice).write(bytes.data(), bytes.size());
 }

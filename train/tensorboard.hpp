@@ -12,8 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "train/json.hpp"
-
 namespace exciton::train {
 
 /// CRC-32C (Castagnoli), as in RFC 3720, appendix B.4.
@@ -27,10 +25,11 @@ std::string event_record(double seconds, std::int64_t step,
 /// epoch, a scalar a number of log.jsonl.
 class EventFile {
  public:
-  /// Begins the file afresh with what the log holds already. Errors: the system's.
-  EventFile(const std::filesystem::path& run, const std::vector<Json>& log);
+  /// Begins the file afresh with what the log holds already: JSON objects, a line each. Errors: the
+  /// system's.
+  EventFile(const std::filesystem::path& run, const std::vector<std::string>& log);
   /// Appends a line of the log. Errors: the system's.
-  void add(const Json& line);
+  void add(const std::string& line);
 
  private:
   std::filesystem::path path_;

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/apps/support.hpp"
-#include "train/recipe.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -74,7 +74,7 @@ TEST_F(Folder, trains_evaluates_and_predicts) {
   const train::Json resolved = train::read_json(path("run/recipe.json"));
   EXPECT_EQ(resolved["data"]["workers"], "auto");
   EXPECT_EQ(resolved["data"]["augment"]["random_resized_crop"]["scale"], train::Json({0.2, 1.0}));
-  EXPECT_EQ(train::Recipe::from_json(resolved).to_json(), resolved);
+  EXPECT_EQ(to_json(train::recipe_from(resolved)), resolved);
   const std::string image = path("data/val/cat/exif6.jpg");
   EXPECT_NE(succeed({"predict", path("run"), image}).out.find("cat"), std::string::npos);
 }

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "tests/apps/support.hpp"
-#include "train/recipe.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -32,9 +32,10 @@ class GoldenRun : public ::testing::Test {
     }
     EXPECT_FALSE(log[3].contains("val_top1"));
     const train::Checkpoint last = train::read_checkpoint(run() + "/checkpoints/epoch-0004.ckpt");
-    EXPECT_EQ(last.meta["step"], 4 * (60 / 16));
-    EXPECT_EQ(last.meta["recipe"]["data"]["last_batch"], "drop");
-    EXPECT_EQ(last.meta["recipe"]["data"]["validation"], "test");
+    const train::Json meta = train::parse_json(last.meta, "test");
+    EXPECT_EQ(meta["step"], 4 * (60 / 16));
+    EXPECT_EQ(meta["recipe"]["data"]["last_batch"], "drop");
+    EXPECT_EQ(meta["recipe"]["data"]["validation"], "test");
   }
 
   const fs::path golden_ = EXCITON_GOLDEN_RUN;
@@ -74,20 +75,19 @@ TEST_F(GoldenRun, evaluates_as_it_was_logged) {
 
 TEST_F(GoldenRun, a_recipe_has_the_old_defaults_only_where_it_is_an_old_runs) {
   const train::Json stored = train::read_json(run() + "/recipe.json");
-  EXPECT_EQ(train::Recipe::from_json(stored, train::Recipe::Source::stored)
-                .to_json()["data"]["last_batch"],
-            "drop");
-  EXPECT_EQ(train::Recipe::from_json(stored).to_json()["data"]["last_batch"], "train");
+  EXPECT_EQ(
+      to_json(train::recipe_from(stored, train::Recipe::Source::stored))["data"]["last_batch"],
+      "drop");
+  EXPECT_EQ(to_json(train::recipe_from(stored))["data"]["last_batch"], "train");
   train::Json given = train::read_json(golden_ / "recipe.json");
   given["data"]["last_batch"] = "train";
   train::fill_as_begun(given, stored);
   EXPECT_EQ(given["data"]["last_batch"], "train") << "what is said counts";
   EXPECT_EQ(given["data"]["validation"], "test");
-  EXPECT_EQ(
-      train::as_begun(train::Recipe::from_json(given), stored).to_json()["data"]["last_batch"],
-      "drop");
-  train::Json today = train::Recipe::from_json(stored).to_json();
-  EXPECT_EQ(train::Recipe::from_json(today, train::Recipe::Source::stored).to_json(), today);
+  EXPECT_EQ(to_json(train::as_begun(train::recipe_from(given), stored))["data"]["last_batch"],
+            "drop");
+  train::Json today = to_json(train::recipe_from(stored));
+  EXPECT_EQ(to_json(train::recipe_from(today, train::Recipe::Source::stored)), today);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "tests/apps/support.hpp"
-#include "train/recipe.hpp"
+#include "train/recipe_json.hpp"
 
 namespace exciton::apps::testing {
 namespace {
@@ -69,7 +69,7 @@ TEST_F(Program, trains_and_leaves_a_run_folder) {
   EXPECT_EQ(resolved["model"]["classes"], 10);
   EXPECT_EQ(resolved["threads"], 1);
   EXPECT_EQ(resolved["optimizer"]["momentum"], 0.9);
-  EXPECT_EQ(train::Recipe::from_json(resolved).to_json(), resolved);
+  EXPECT_EQ(to_json(train::recipe_from(resolved)), resolved);
 
   const std::vector<train::Json> log = read_log(path("run"));
   ASSERT_EQ(log.size(), 2u);
@@ -239,7 +239,7 @@ TEST_F(Program, interrupt_saves_and_resume_ends_in_the_same_bits) {
   EXPECT_NE(stopped.out.find("exciton train " + path("run") + " --resume"), std::string::npos)
       << stopped.out;
   const Result resumed = succeed({"train", path("run"), "--resume"});
-  EXPECT_NE(resumed.out.find("Going on from"), std::string::npos);
+  EXPECT_NE(resumed.out.find("Resuming from"), std::string::npos);
   expect_same_tensors(last("whole", "epoch-0003.ckpt"), last("run", "epoch-0003.ckpt"));
   const auto a = read_log(path("whole")), b = read_log(path("run"));
   ASSERT_EQ(b.size(), 3u);
@@ -256,7 +256,7 @@ TEST_F(Program, resume_passes_over_a_damaged_checkpoint) {
   write_file(last("run", "epoch-0003.ckpt"), bytes);
   const Result resumed = run({"train", path("run"), "--resume"});
   EXPECT_EQ(resumed.code, 0);
-  EXPECT_NE(resumed.err.find("passing over"), std::string::npos) << resumed.err;
+  EXPECT_NE(resumed.err.find("skipping"), std::string::npos) << resumed.err;
   EXPECT_NE(resumed.err.find("epoch-0003.ckpt"), std::string::npos) << resumed.err;
   EXPECT_NE(resumed.out.find("epoch-0002.ckpt"), std::string::npos) << resumed.out;
   expect_same_tensors(last("whole", "epoch-0003.ckpt"), last("run", "epoch-0003.ckpt"));
@@ -454,7 +454,7 @@ TEST_F(Program, recipes_passes_over_what_is_none_and_says_where_it_looked) {
   const Result result = run({"recipes", "--dir", path("mine")});
   EXPECT_EQ(result.code, 0);
   EXPECT_NE(result.out.find("good"), std::string::npos);
-  EXPECT_NE(result.err.find("passing over recipe: " + path("mine/bad.json")), std::string::npos);
+  EXPECT_NE(result.err.find("skipping recipe: " + path("mine/bad.json")), std::string::npos);
   expect_failure({"recipes", "--dir", path("none")}, {"no folder", path("none"), "--dir"});
   expect_failure({"recipes", "xyz", "--dir", path("mine")}, {"xyz", "leave that out"});
 }

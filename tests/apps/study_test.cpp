@@ -11,6 +11,7 @@
 #include "nn/summary.hpp"
 #include "tests/apps/support.hpp"
 #include "train/inspect/pruning.hpp"
+#include "train/recipe_json.hpp"
 #include "train/tensorboard.hpp"
 
 namespace exciton::apps::testing {
@@ -98,7 +99,7 @@ TEST(Study, EveryFamilyTrainsSomethingElse) {
     for (const Variant& variant : family.variants) {
       const train::Recipe recipe = variant_recipe(base, variant, 7);
       EXPECT_EQ(recipe.seed, 7u);
-      const std::string text = recipe.to_json()["model"].dump();
+      const std::string text = to_json(recipe)["model"].dump();
       EXPECT_EQ(std::count(seen.begin(), seen.end(), text), 0) << name << ' ' << variant.name;
       seen.push_back(text);
       nn::make_model(recipe.model.name, recipe.model.options);
@@ -224,7 +225,7 @@ TEST_F(Studies, PrunedNetworksAreDenseAndSmaller) {
 /// Channels whose gates are nothing can go without a trace in the output.
 TEST_F(Studies, PruningKeepsWhatIsLeftAsItWas) {
   succeed({"train", path("recipe.json"), "--out", path("run")});
-  train::TrainedModel trained = train::load_trained(path("run"));
+  train::TrainedModel trained = train::load(path("run"));
   const auto set = data::open_dataset("fashion-mnist", path("data"), "test");
   // All kept: the same network.
   train::Pruned whole = prune(trained, set, 1, 0);

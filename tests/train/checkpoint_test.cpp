@@ -18,8 +18,7 @@ namespace {
 Checkpoint sample() {
   Generator rng(3);
   Checkpoint out;
-  out.meta["note"] = "7 \xc3\xa4 \"quoted\"";
-  out.meta["third"] = 1.0 / 3;
+  out.meta = Json{{"note", "7 \xc3\xa4 \"quoted\""}, {"third", 1.0 / 3}}.dump();
   out.tensors.push_back({"a", Tensor::randn({3, 5}, rng)});
   out.tensors.push_back({"b", Tensor::randn({7}, rng).to(DType::bf16)});
   out.tensors.push_back({"c", Tensor::full({2, 2}, -4, DType::i64)});

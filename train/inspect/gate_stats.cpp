@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/error.hpp"
+#include "train/inspect/gate_json.hpp"
 
 namespace exciton::train {
 namespace {
@@ -33,8 +34,11 @@ GateCounts& GateCounts::operator+=(const GateCounts& other) {
   return *this;
 }
 
-Json GateCounts::to_json() const {
-  return {{"channels", channels}, {"dead", dead}, {"saturated", saturated}, {"stuck", stuck}};
+Json to_json(const GateCounts& counts) {
+  return {{"channels", counts.channels},
+          {"dead", counts.dead},
+          {"saturated", counts.saturated},
+          {"stuck", counts.stuck}};
 }
 
 UnitStats::UnitStats(std::string name, std::int64_t channels, std::int64_t classes, double low,

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "nn/gates.hpp"
-#include "train/json.hpp"
 
 namespace exciton::train {
 
@@ -16,7 +15,6 @@ inline constexpr double gate_margin = 0.05, stuck_deviation = 0.01;
 struct GateCounts {
   std::int64_t channels = 0, dead = 0, saturated = 0, stuck = 0;
   GateCounts& operator+=(const GateCounts& other);
-  Json to_json() const;
 };
 
 /// Sums over the gates of one unit; exact enough in double for any number of images.

@@ -14,7 +14,8 @@
 #include "nn/layers.hpp"
 #include "nn/summary.hpp"
 #include "train/evaluate.hpp"
-#include "train/run_state.hpp"
+#include "train/predict.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::train {
 namespace {
@@ -56,19 +57,13 @@ class Inspector {
   }
 
  private:
-  data::Loader loader(std::shared_ptr<const data::Dataset> set, bool shuffle) const {
-    data::LoaderOptions load = evaluation_loading(trained_.recipe, *set);
-    load.shuffle = shuffle;
-    return {std::move(set), trained_.facts.evaluation(), load};
-  }
-
   void tell(const std::string& what, std::int64_t done, std::int64_t total) const {
     if (options_.progress) options_.progress(what, done, total);
   }
 
   /// Gates over the whole set, in an order in which the halves are alike.
   void watch_all() {
-    data::Loader images = loader(set_, true);
+    data::Loader images = evaluation_loader(trained_, set_, {.shuffle = true});
     Evaluation result(set_->classes());
     const nn::GateRecorder recorder(net_);
     bool second_half = false;
@@ -89,7 +84,7 @@ class Inspector {
 
   /// What each unit costs.
   void count() {
-    const nn::Summary summary = nn::summarize(trained_.model, trained_.facts.image_size);
+    const nn::Summary summary = nn::summarize(trained_.model, trained_.preprocessing.image_size);
     out_.parameters = summary.parameters;
     out_.multiply_adds = summary.multiply_adds;
     std::map<std::string, Worth> groups;
@@ -124,7 +119,7 @@ class Inspector {
     std::int64_t trials = 1;
     for (const Worth& w : out_.units) trials += w.units > 0 ? 3 : 0;
     trials += 2 * static_cast<std::int64_t>(out_.groups.size());
-    data::Loader images = loader(chosen, false);
+    data::Loader images = evaluation_loader(trained_, chosen);
     std::int64_t trial = 0;
     const auto attempt = [&] {
       tell("replaced gates", trial++, trials);
@@ -187,7 +182,8 @@ class Inspector {
     CloseUp out;
     out.name = "image " + std::to_string(pick);
     out.label = set_->class_names()[static_cast<std::size_t>(set_->label(pick))];
-    set_->read_view(pick, framing(), out.image);
+    set_->read_view(
+        pick, [&](data::Size own) { return trained_.preprocessing.view(own); }, out.image);
     look(out);
     return out;
   }
@@ -195,29 +191,14 @@ class Inspector {
   CloseUp of_file(const std::string& file) {
     CloseUp out;
     out.name = file;
-    data::decode_view(data::read_file(file), file, trained_.facts.channels, framing(), out.image);
+    out.image = input_image(trained_, file);
     look(out);
     return out;
   }
 
-  /// The part of an image that the network sees.
-  data::Framing framing() const {
-    const DataFacts& facts = trained_.facts;
-    return [&facts](data::Size own) {
-      return data::View{facts.shorter_side > 0
-                            ? data::centre_box(own, facts.shorter_side, facts.image_size)
-                            : data::whole(own),
-                        {facts.image_size, facts.image_size}};
-    };
-  }
-
   /// Fills in what the network makes of out.image.
   void look(CloseUp& out) {
-    const std::int64_t side = trained_.facts.image_size;
-    Tensor input({1, side, side, trained_.facts.channels});
-    Generator unused;
-    trained_.facts.evaluation()(out.image, unused, input.data<float>());
-
+    const Tensor input = input_tensor(trained_, out.image);
     struct FindPool final : nn::Visitor {
       nn::GlobalAvgPool* last = nullptr;
       void enter(const std::string&, nn::Module& m) override {
@@ -248,17 +229,9 @@ class Inspector {
   }
 
   void rank(const Tensor& logits, CloseUp& out) const {
-    const auto v = logits.span<float>();
-    const double highest = *std::max_element(v.begin(), v.end());
-    double sum = 0;
-    for (const float x : v) sum += std::exp(x - highest);
-    std::vector<std::size_t> order(v.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return v[a] > v[b]; });
-    for (std::size_t i = 0; i < std::min<std::size_t>(5, order.size()); ++i)
-      out.top5.emplace_back(trained_.facts.class_names[order[i]],
-                            std::exp(v[order[i]] - highest) / sum);
+    const std::vector<double> probabilities = softmax(logits.span<float>());
+    for (const std::size_t k : top_k(probabilities, 5))
+      out.top5.emplace_back(trained_.preprocessing.class_names[k], probabilities[k]);
   }
 
   static void heat(const Tensor& map, const Tensor& gradient, CloseUp& out) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "train/inspect/gate_stats.hpp"
-#include "train/run_state.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::train {
 

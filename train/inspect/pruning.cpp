@@ -11,7 +11,7 @@
 #include "data/subset.hpp"
 #include "nn/squeeze_excite.hpp"
 #include "train/inspect/gate_stats.hpp"
-#include "train/run_state.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::train {
 namespace {
@@ -105,7 +105,7 @@ class Pruner {
       }
       unit += blocks_[s];
     }
-    out.model = make_model(out.recipe, trained_.facts);
+    out.model = make_model(out.recipe, trained_.preprocessing);
     fill(*out.model.net, out.kept);
     nn::set_training(*out.model.net, false);
     return out;
@@ -127,8 +127,7 @@ class Pruner {
   std::vector<std::vector<double>> mean_gates(const std::shared_ptr<const data::Dataset>& set,
                                               std::int64_t images) {
     const auto chosen = std::make_shared<data::Subset>(set, data::spread(set->size(), images));
-    data::Loader loader(chosen, trained_.facts.evaluation(),
-                        evaluation_loading(trained_.recipe, *chosen));
+    data::Loader loader = evaluation_loader(trained_, chosen);
     nn::set_training(*trained_.model.net, false);
     const nn::GateRecorder recorder(*trained_.model.net);
     GateStats stats(set->classes());

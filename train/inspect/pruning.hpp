@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "train/run_state.hpp"
+#include "train/trained_model.hpp"
 
 namespace exciton::train {
 

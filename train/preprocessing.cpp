@@ -1,11 +1,13 @@
-#include "train/run_state.hpp"
+#include "train/preprocessing.hpp"
 
 #include <algorithm>
 #include <iomanip>
 #include <sstream>
 
 #include "core/error.hpp"
-#include "core/memory.hpp"
+#include "data/resize.hpp"
+#include "train/preprocessing_json.hpp"
+#include "train/remedy.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;
@@ -56,21 +58,21 @@ SetContents contents_of(const data::Dataset& set) {
   return {set.size(), out.str()};
 }
 
-Json DataFacts::to_json() const {
-  Json out{{"class_names", class_names},
-           {"image_size", image_size},
-           {"shorter_side", shorter_side},
-           {"channels", channels},
-           {"mean", mean},
-           {"std", std}};
-  if (train) out["train"] = train::to_json(*train);
-  if (test) out["test"] = train::to_json(*test);
+Json to_json(const Preprocessing& of) {
+  Json out{{"class_names", of.class_names},
+           {"image_size", of.image_size},
+           {"shorter_side", of.shorter_side},
+           {"channels", of.channels},
+           {"mean", of.mean},
+           {"std", of.std}};
+  if (of.train) out["train"] = to_json(*of.train);
+  if (of.test) out["test"] = to_json(*of.test);
   return out;
 }
 
-DataFacts DataFacts::from_json(const Json& json, const fs::path& path) {
+Preprocessing preprocessing_from(const Json& json, const fs::path& path) {
   try {
-    DataFacts out;
+    Preprocessing out;
     out.class_names = json.at("class_names").get<std::vector<std::string>>();
     out.image_size = json.at("image_size").get<std::int64_t>();
     out.shorter_side = json.value("shorter_side", std::int64_t{0});
@@ -90,7 +92,7 @@ DataFacts DataFacts::from_json(const Json& json, const fs::path& path) {
   }
 }
 
-data::Augment DataFacts::evaluation() const {
+data::Augment Preprocessing::evaluation() const {
   data::Augment out;
   if (shorter_side > 0) {
     out.size = image_size;
@@ -101,11 +103,18 @@ data::Augment DataFacts::evaluation() const {
   return out;
 }
 
-DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe,
-                   const std::optional<DataFacts>& stored) {
+data::View Preprocessing::view(data::Size of_image) const {
+  const data::Size size{image_size, image_size};
+  return {shorter_side > 0 ? data::centre_box(of_image, shorter_side, image_size)
+                           : data::whole(of_image),
+          size};
+}
+
+Preprocessing preprocessing_of(const data::Dataset& train, const DataRecipe& recipe,
+                               const std::optional<Preprocessing>& stored) {
   constexpr std::int64_t images_for_statistics = 10'000;
   const NormalizeRecipe& normalize = recipe.normalize;
-  DataFacts out;
+  Preprocessing out;
   out.class_names = train.class_names();
   out.image_size = recipe.image_size > 0 ? recipe.image_size : train.image_size();
   if (recipe.image_size > 0) out.shorter_side = std::max(recipe.image_size, recipe.eval_resize);
@@ -131,11 +140,8 @@ DataFacts facts_of(const data::Dataset& train, const DataRecipe& recipe,
   return out;
 }
 
-optim::EmaOptions ema_options(const Recipe& recipe) {
-  return {.decay = recipe.ema_decay, .warmup = recipe.ema_warmup};
-}
-
-void check_same_data(const DataFacts& stored, const DataFacts& now, const fs::path& checkpoint) {
+void check_same_data(const Preprocessing& stored, const Preprocessing& now,
+                     const fs::path& checkpoint) {
   std::string what = difference(stored.class_names, now.class_names);
   if (what.empty() && stored.channels != now.channels)
     what = "its images had " + std::to_string(stored.channels) + " channels, now they have " +
@@ -145,68 +151,8 @@ void check_same_data(const DataFacts& stored, const DataFacts& now, const fs::pa
            std::to_string(now.image_size);
   if (what.empty()) what = difference(stored.train, now.train, "train");
   if (what.empty()) what = difference(stored.test, now.test, "validation or test");
-  check(what.empty(), "train: --resume: ", checkpoint.string(),
-        " was trained on other data: ", what,
-        "; give the folder of its own with --data, or start another run with another --out");
-}
-
-nn::Model make_model(const Recipe& recipe, const DataFacts& facts) {
-  nn::ModelOptions options = recipe.model.options;
-  const auto classes = static_cast<std::int64_t>(facts.class_names.size());
-  check(options.classes == 0 || options.classes == classes,
-        "recipe: model.classes: ", options.classes, ", but the data has ", classes,
-        "; leave it out or set it to 0");
-  options.classes = classes;
-  options.image_channels = facts.channels;
-  options.image_size = facts.image_size;
-  return nn::make_model(recipe.model.name, options, recipe.seed);
-}
-
-TrainedModel load_trained(const fs::path& run_or_checkpoint) {
-  FoundCheckpoint found = open_checkpoint(run_or_checkpoint);
-  const Json& meta = found.checkpoint.meta;
-  check(meta.contains("recipe") && meta.contains("data") && meta.contains("position"),
-        "checkpoint: ", found.path.string(), ": not of a training run");
-  TrainedModel out;
-  out.checkpoint = found.path;
-  const std::string who = "checkpoint: " + found.path.string();
-  out.recipe = Recipe::from_json(meta["recipe"], Recipe::Source::stored, who + ": recipe");
-  out.facts = DataFacts::from_json(meta["data"], found.path);
-  out.position = {value_at<std::int64_t>(meta, "position.epoch", who),
-                  value_at<std::int64_t>(meta, "position.batch", who)};
-  {
-    // A recipe of a few bytes can describe a network of any size: no larger one is built than the
-    // stored weights fill, with what is made on the way.
-    constexpr std::size_t beside = std::size_t{64} << 20;
-    std::size_t stored = 0;
-    for (const SavedTensor& t : found.checkpoint.tensors) stored += t.tensor.bytes();
-    const MemoryLimit limit(4 * stored + beside,
-                            who +
-                                ": of another model: its recipe describes a network far larger "
-                                "than the weights in it, " +
-                                std::to_string(stored) + " bytes");
-    out.model = make_model(out.recipe, out.facts);
-  }
-  load_model(found.checkpoint, *out.model.net, found.path);
-  if (out.recipe.ema_decay > 0) {
-    optim::Ema ema(nn::parameters(*out.model.net), nn::buffers(*out.model.net),
-                   ema_options(out.recipe));
-    load_tensors(found.checkpoint, "average", ema.state(), found.path);
-    ema.swap();
-  }
-  nn::set_training(*out.model.net, false);
-  return out;
-}
-
-data::LoaderOptions evaluation_loading(const Recipe& recipe, const data::Dataset& set,
-                                       std::int64_t batch) {
-  data::LoaderOptions out;
-  out.batch = std::min(batch > 0 ? batch : recipe.data.batch, set.size());
-  out.shuffle = out.drop_last = false;
-  out.workers = static_cast<int>(recipe.data.workers);
-  out.dtype = activation_dtype(recipe.dtype);
-  out.skip_errors = recipe.data.skip_errors;
-  return out;
+  check_or(Remedy::own_data, what.empty(), "train: resume: ", checkpoint.string(),
+           " was trained on other data: ", what);
 }
 
 }  // namespace exciton::train

@@ -1,0 +1,10 @@
+/// Gate counts as the log and `exciton inspect` write them.
+#pragma once
+#include "train/inspect/gate_stats.hpp"
+#include "train/json.hpp"
+
+namespace exciton::train {
+
+Json to_json(const GateCounts& counts);
+
+}  // namespace exciton::train

@@ -1,0 +1,14 @@
+/// Preprocessing as checkpoints hold it.
+#pragma once
+#include <filesystem>
+
+#include "train/json.hpp"
+#include "train/preprocessing.hpp"
+
+namespace exciton::train {
+
+Json to_json(const Preprocessing& of);
+/// Errors: what cannot be one; `path` names the checkpoint in them.
+Preprocessing preprocessing_from(const Json& json, const std::filesystem::path& path);
+
+}  // namespace exciton::train

@@ -1,0 +1,16 @@
+/// Whether a run may go on, and under which recipe.
+#pragma once
+#include <optional>
+
+#include "train/recipe.hpp"
+#include "train/run_folder.hpp"
+
+namespace exciton::train {
+
+/// The recipe under which the run in `folder` goes on. What it was trained with so far is told by
+/// the checkpoint itself; recipe.json may have been edited since. Errors: the three do not go
+/// together.
+Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
+                        const std::optional<FoundCheckpoint>& start);
+
+}  // namespace exciton::train

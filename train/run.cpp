@@ -1,0 +1,664 @@
+#include "train/run.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <set>
+
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "data/loader.hpp"
+#include "nn/gates.hpp"
+#include "nn/layers.hpp"
+#include "nn/recompute.hpp"
+#include "ops/processor.hpp"
+#include "optim/adamw.hpp"
+#include "optim/ema.hpp"
+#include "optim/schedule.hpp"
+#include "optim/sgd.hpp"
+#include "train/inspect/gate_json.hpp"
+#include "train/loop.hpp"
+#include "train/preprocessing_json.hpp"
+#include "train/recipe_json.hpp"
+#include "train/remedy.hpp"
+#include "train/resume.hpp"
+#include "train/tensorboard.hpp"
+#include "train/trained_model.hpp"
+
+namespace exciton::train {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch) {
+  const ScheduleRecipe& s = recipe.schedule;
+  optim::ScheduleSpec spec;
+  spec.kind = s.name;
+  spec.lr = s.lr;
+  spec.total_steps = recipe.epochs * steps_per_epoch;
+  spec.steps_per_epoch = steps_per_epoch;
+  spec.gamma = s.gamma;
+  spec.step_size = s.step_epochs;
+  spec.milestones = s.milestones;
+  spec.final_lr = s.final_lr;
+  spec.warmup_fraction = s.warmup_fraction;
+  spec.warmup_steps = std::llround(s.warmup_epochs * static_cast<double>(steps_per_epoch));
+  spec.warmup_start_lr = s.warmup_start_lr;
+  spec.warmup = s.warmup;
+  return optim::Schedule(spec);
+}
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerRecipe& o,
+                                                 std::vector<NamedParameter> parameters) {
+  if (o.name == "adamw")
+    return std::make_unique<optim::AdamW>(
+        std::move(parameters), optim::AdamWOptions{.beta1 = o.beta1,
+                                                   .beta2 = o.beta2,
+                                                   .eps = o.eps,
+                                                   .weight_decay = o.weight_decay,
+                                                   .decay_norm_and_bias = o.decay_norm_and_bias});
+  return std::make_unique<optim::Sgd>(
+      std::move(parameters), optim::SgdOptions{.momentum = o.momentum,
+                                               .nesterov = o.nesterov,
+                                               .weight_decay = o.weight_decay,
+                                               .decoupled = o.decoupled,
+                                               .decay_norm_and_bias = o.decay_norm_and_bias});
+}
+
+/// Running totals of the epoch under way; part of checkpoints within an epoch.
+struct EpochTotals {
+  double loss_sum = 0, seconds = 0, waited = 0;
+  std::int64_t correct = 0, images = 0, skipped = 0;
+
+  double loss() const { return images ? loss_sum / static_cast<double>(images) : 0; }
+  double top1() const {
+    return images ? static_cast<double>(correct) / static_cast<double>(images) : 0;
+  }
+  double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
+  Json to_json() const {
+    return {{"loss_sum", loss_sum}, {"seconds", seconds}, {"waited", waited},
+            {"correct", correct},   {"images", images},   {"skipped", skipped}};
+  }
+  static EpochTotals from_json(const Json& json) {
+    EpochTotals out;
+    out.loss_sum = json.at("loss_sum").get<double>();
+    out.seconds = json.at("seconds").get<double>();
+    out.waited = json.at("waited").get<double>();
+    out.correct = json.at("correct").get<std::int64_t>();
+    out.images = json.at("images").get<std::int64_t>();
+    out.skipped = json.value("skipped", std::int64_t{0});
+    return out;
+  }
+};
+
+/// For a line of the log: of the whole network, and of each block.
+Json gate_counts(const GateStats& gates) {
+  Json out = to_json(gates.counts());
+  for (const UnitStats& unit : gates.units()) out["blocks"][unit.name()] = to_json(unit.counts());
+  return out;
+}
+
+/// What was measured on `measured_on` has its name in front.
+Json to_json(const EpochLine& line) {
+  const std::string& on = line.measured_on;
+  return {{"epoch", line.epoch},
+          {"train_loss", line.train_loss},
+          {"train_top1", line.train_top1},
+          {on + "_loss", line.loss},
+          {on + "_top1", line.top1},
+          {on + "_top5", line.top5},
+          {"lr", line.lr},
+          {"images_per_second", line.images_per_second},
+          {"seconds", line.seconds},
+          {"test_seconds", line.test_seconds},
+          {"data_wait_seconds", line.data_wait_seconds},
+          {"data_wait_share", line.data_wait_share()},
+          {"data_workers", line.data_workers},
+          {"skipped_images", line.skipped_images},
+          {"left_out_images", line.left_out_images},
+          {"left_out_files", line.left_out_files},
+          {"test_skipped_images", line.test_skipped_images},
+          {"peak_rss_mib", line.peak_rss_mib},
+          {"system_allocations", line.system_allocations}};
+}
+
+/// Counts the changes that moved the last bits of what a training step computes. 2: batch variance
+/// from shifted sums, and NaN passed on by every ReLU.
+constexpr std::int64_t numerics = 2;
+
+class Run {
+ public:
+  /// `lock` and `start` are those of an occupied folder.
+  Run(Recipe recipe, const RunOptions& options, Observer& observer, std::optional<FolderLock> lock,
+      std::optional<FoundCheckpoint> start)
+      : recipe_(std::move(recipe)),
+        options_(options),
+        observer_(observer),
+        folder_(options.out, warn()),
+        lock_(std::move(lock)),
+        start_(std::move(start)) {}
+
+  Outcome operator()() {
+    open_data();
+    build();
+    start_folder();
+    observer_.started(info());
+    const Clock::time_point start = Clock::now();
+    while (position_.epoch < recipe_.epochs) {
+      const std::uint64_t taken = memory_stats().system_allocations;
+      if (!train_epoch()) return stopped(start);
+      const Clock::time_point test_start = Clock::now();
+      const std::optional<Evaluation> test = test_now();
+      if (!test) return stopped(start);
+      end_epoch(*test, seconds_since(test_start), memory_stats().system_allocations - taken);
+    }
+    Outcome out = outcome(start);
+    out.finished = true;
+    out.final_test = test_at_the_end();
+    return out;
+  }
+
+ private:
+  Warn warn() {
+    return [this](const std::string& text) { observer_.warning(text); };
+  }
+  std::int64_t step() const { return position_.epoch * batches_ + position_.batch; }
+  /// Whether some images choose the best epoch.
+  bool chooses() const { return plan_.chooses != data::Part::none; }
+  bool keeps_best() const { return chooses() && recipe_.checkpoint.keep_best; }
+  /// What the log and people call the images that are looked at after every epoch.
+  const char* watched() const {
+    const data::Part part = chooses() ? plan_.chooses : plan_.reported;
+    return part == data::Part::test || by_test() ? "test" : "val";
+  }
+  /// Whether the test images steer, whatever the folder calls them, as in older runs.
+  bool by_test() const { return recipe_.data.validation.by == data::Validation::By::test; }
+
+  void open_data() {
+    if (recipe_.threads == 0) recipe_.threads = num_threads();
+    set_num_threads(static_cast<int>(recipe_.threads));
+    check_or(Remedy::give_data, !recipe_.data.dir.empty(), "train: the recipe names no data");
+    if (!fs::is_directory(recipe_.data.dir))
+      throw RunError("train: no data folder " + recipe_.data.dir, Remedy::fetch_data,
+                     {recipe_.data.kind, recipe_.data.dir});
+    recipe_.data.dir = fs::absolute(recipe_.data.dir).lexically_normal().string();
+    plan_ = data::plan_splits(data::find_layout(recipe_.data.kind, recipe_.data.dir),
+                              recipe_.data.validation, recipe_.seed);
+    // What was found is what a resume goes by.
+    if (recipe_.data.validation.by == data::Validation::By::automatic)
+      recipe_.data.validation = {data::Validation::By::share, plan_.share};
+    train_set_ = plan_.open(data::Part::train);
+    test_set_ = plan_.open(chooses() ? plan_.chooses : plan_.reported);
+    // What is reported at the end is opened now: an error in it should not come after hours.
+    final_set_ =
+        chooses() && plan_.reported != plan_.chooses ? plan_.open(plan_.reported) : nullptr;
+    for (const auto& set : {test_set_, final_set_})
+      check(!set || (set->class_names() == train_set_->class_names() &&
+                     set->channels() == train_set_->channels()),
+            "train: ", train_set_->description(), " and ", set ? set->description() : "",
+            " are of different kinds");
+    describe_data();
+    recipe_.model.options.classes = recipe_.model.options.classes == 0
+                                        ? static_cast<std::int64_t>(pre_.class_names.size())
+                                        : recipe_.model.options.classes;
+
+    const data::Augment evaluation = pre_.evaluation();
+    data::Augment augment = recipe_.data.augment;
+    augment.mean = evaluation.mean;
+    augment.std = evaluation.std;
+    augment.size = recipe_.data.image_size;
+    data::LoaderOptions load;
+    load.batch = recipe_.data.batch;
+    load.workers = static_cast<int>(recipe_.data.workers);
+    load.skip_errors = recipe_.data.skip_errors;
+    load.seed = recipe_.seed;
+    load.shuffle_block = recipe_.data.shuffle_block;
+    load.dtype = activation_dtype(recipe_.dtype);
+    load.drop_last = recipe_.data.drop_last;
+    load.drop_single = true;
+    train_.emplace(train_set_, augment, load);
+    test_.emplace(evaluation_loader(recipe_, pre_, test_set_));
+    batches_ = train_->batches();
+  }
+
+  /// A resume normalises as before, and goes on with nothing but the same images.
+  void describe_data() {
+    std::optional<Preprocessing> stored;
+    if (start_) stored = preprocessing_from(meta().at("data"), start_->path);
+    pre_ = preprocessing_of(*train_set_, recipe_.data, stored);
+    pre_.train = contents_of(*train_set_);
+    pre_.test = contents_of(*test_set_);
+    if (!stored) return;
+    check_same_data(*stored, pre_, start_->path);
+    compared_images_ = stored->train.has_value();
+  }
+
+  void build() {
+    model_ = make_model(recipe_, pre_);
+    nn::set_recompute(*model_.net, nn::parse_recompute(recipe_.recompute));
+    optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
+    if (recipe_.ema_decay > 0)
+      ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
+                                          ema_options(recipe_));
+    loop_.emplace(*model_.net, *optimizer_, make_schedule(recipe_, batches_),
+                  LoopOptions{.label_smoothing = recipe_.label_smoothing, .average = ema_.get()});
+    check_readable(recipe_);
+  }
+
+  void start_folder() {
+    if (start_) {
+      restore(*start_);
+      check_or(Remedy::more_epochs, position_.epoch + (position_.batch > 0) <= recipe_.epochs,
+               "train: resume: ", start_->path.string(), " has trained ", position_.epoch,
+               " epochs and ", position_.batch, " steps, more than epochs, which is ",
+               recipe_.epochs);
+    }
+    if (!lock_) {
+      lock_.emplace(folder_.path(), "train", warn());
+      check_or(Remedy::another_folder, !folder_.occupied(),
+               "train: another process began a run in ", folder_.path().string(), " meanwhile");
+    }
+    check_log();
+    folder_.prepare();
+    if (options_.resume) {
+      describe_resume();
+      folder_.truncate_log(position_.epoch);
+    }
+    folder_.write_recipe(recipe_);
+    // The process may have died between a checkpoint and its second name.
+    if (start_ && keeps_best() && position_.batch == 0 && position_.epoch > 0 &&
+        best_.epoch == position_.epoch && start_->path != folder_.best())
+      link_file(start_->path, folder_.best(), "train", resume_advice);
+    start_.reset();
+    if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
+  }
+
+  /// Without a checkpoint a run begins anew, and its log with it: refused where that log tells of
+  /// more than can have been trained without one.
+  void check_log() const {
+    if (start_ || !options_.resume) return;
+    const std::vector<std::string> log = folder_.read_log();
+    check_or(Remedy::bring_back,
+             log.empty() || parse_json(log.back(), "log")["epoch"].get<std::int64_t>() <=
+                                recipe_.checkpoint.every_epochs,
+             "train: resume: ", folder_.log().string(), " tells of ", log.size(),
+             " epochs, but there is no checkpoint in ", folder_.checkpoints().string());
+  }
+
+  void describe_resume() {
+    if (!start_) {
+      notes_.push_back("No checkpoint in " + folder_.path().string() + " yet: starting at epoch 1");
+      return;
+    }
+    notes_.push_back("Resuming from " + start_->path.string());
+    const std::int64_t planned = meta()["recipe"].value("epochs", recipe_.epochs);
+    if (planned != recipe_.epochs && step() > 0 && position_.epoch < recipe_.epochs)
+      notes_.push_back(std::to_string(planned) + " epochs were planned, now " +
+                       std::to_string(recipe_.epochs) +
+                       ": the schedule is drawn over all of them anew; the learning rate was " +
+                       short_number(lr_) + " in the last step, is " +
+                       short_number(loop_->schedule().lr(step())) + " in the next, and ends at " +
+                       short_number(loop_->schedule().lr(recipe_.epochs * batches_ - 1)));
+    if (!compared_images_ && step() > 0)
+      notes_.push_back(
+          "This checkpoint does not say which images it was trained on: that they are the same was "
+          "not compared");
+  }
+
+  RunInfo info() const {
+    RunInfo out;
+    out.folder = folder_.path();
+    out.model = model_.name;
+    out.dtype = activation_dtype(recipe_.dtype);
+    out.parameters = nn::parameter_count(*model_.net);
+    out.threads = recipe_.threads;
+    out.batch = recipe_.data.batch;
+    out.epochs = recipe_.epochs;
+    out.steps_per_epoch = batches_;
+    out.first_step = step();
+    out.seed = recipe_.seed;
+    out.left_out = train_->left_out();
+    out.drop_last = recipe_.data.drop_last;
+    out.workers = recipe_.data.workers;
+    out.notes = notes_;
+    const ops::Precision precision = ops::choose_precision(recipe_.dtype);
+    if (!precision.reason.empty())
+      out.notes.push_back((precision.warning ? "warning: " : "") + precision.reason);
+    out.notes.push_back(train_set_->description());
+    out.notes.push_back(test_set_->description());
+    out.notes.insert(out.notes.end(), plan_.notes.begin(), plan_.notes.end());
+    for (const auto& set : {train_set_, test_set_, final_set_})
+      for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
+        out.notes.push_back("Of " + set->description() + ": " + line);
+    return out;
+  }
+
+  Progress progress() const {
+    return {.step = step(),
+            .steps = recipe_.epochs * batches_,
+            .epoch = std::min(position_.epoch + 1, recipe_.epochs),
+            .epochs = recipe_.epochs,
+            .loss = totals_.loss(),
+            .top1 = totals_.top1(),
+            .images_per_second = totals_.rate()};
+  }
+
+  /// The rest of the current epoch. False: stopped.
+  bool train_epoch() {
+    if (position_.batch == batches_) return true;
+    train_->start_epoch(position_.epoch, position_.batch);
+    nn::freeze_norms(*model_.net, position_.epoch >= recipe_.epochs - recipe_.freeze_norm_epochs);
+    const double waited_before = train_->seconds_waited() - totals_.waited;
+    const Clock::time_point start =
+        Clock::now() -
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(totals_.seconds));
+    while (const std::optional<data::Batch> batch = train_->next()) {
+      train_step(*batch);
+      report_skipped(*batch);
+      ++position_.batch;
+      totals_.seconds = seconds_since(start);
+      totals_.waited = train_->seconds_waited() - waited_before;
+      const bool goes_on = observer_.step(progress());
+      const std::int64_t every = recipe_.checkpoint.every_steps;
+      if (every > 0 && step() % every == 0 && position_.batch < batches_) save();
+      if (!goes_on) return false;
+    }
+    check(position_.batch == batches_, "train: the epoch ended after ", position_.batch, " of ",
+          batches_, " batches");
+    return true;
+  }
+
+  void train_step(const data::Batch& batch) {
+    try {
+      const StepResult result = loop_->step(batch);
+      totals_.loss_sum += result.loss * static_cast<double>(result.images);
+      totals_.correct += result.correct;
+      totals_.images += result.images;
+      lr_ = loop_->lr();
+    } catch (const NotFinite& error) {
+      lr_ = loop_->lr();
+      give_up("training", error.loss());
+    }
+  }
+
+  /// Names the first few images that could not be read, and counts them all.
+  void report_skipped(const data::Batch& batch) {
+    constexpr std::int64_t named = 10;
+    for (const std::string& reason : batch.skipped) {
+      if (totals_.skipped++ < named) observer_.warning("left out: " + reason);
+      if (totals_.skipped == named) observer_.warning("further ones are only counted");
+    }
+  }
+
+  /// Nothing: stopped.
+  std::optional<Evaluation> test_now() {
+    const optim::Averaged averaged(ema_.get());
+    std::optional<nn::GateRecorder> recorder;
+    if (recipe_.log.gates) recorder.emplace(*model_.net);
+    GateStats gates(1);
+    Progress now = progress();
+    now.phase = Progress::Phase::testing;
+    Evaluation test =
+        evaluate(*model_.net, *test_, recipe_.model.options.classes, [&](std::int64_t images) {
+          if (recorder && !recorder->units().empty())
+            gates.add(*recorder, Tensor::zeros({recorder->gates(0).dim(0)}, DType::i64));
+          now.tested = images;
+          return observer_.step(now);
+        });
+    if (test.images() + test.skipped() < test_set_->size()) return std::nullopt;
+    if (!std::isfinite(test.loss())) give_up(watched(), test.loss());
+    if (recorder) gates_ = gate_counts(gates);
+    return test;
+  }
+
+  void end_epoch(const Evaluation& test, double test_seconds, std::uint64_t system_allocations) {
+    refuse_ruined(capture());
+    position_ = {position_.epoch + 1, 0};
+    EpochLine line;
+    line.epoch = position_.epoch;
+    line.epochs = recipe_.epochs;
+    line.train_loss = totals_.loss();
+    line.train_top1 = totals_.top1();
+    line.measured_on = watched();
+    line.loss = test.loss();
+    line.top1 = test.top1();
+    line.top5 = test.top5();
+    line.best = chooses() && test.top1() > best_.top1;
+    line.lr = lr_;
+    line.images_per_second = totals_.rate();
+    line.seconds = totals_.seconds;
+    line.test_seconds = test_seconds;
+    line.data_wait_seconds = totals_.waited;
+    line.data_workers = train_->workers();
+    line.skipped_images = totals_.skipped;
+    line.test_skipped_images = test.skipped();
+    line.left_out_images = train_->left_out();
+    line.left_out_files = train_set_->left_out().files() + test_set_->left_out().files();
+    line.peak_rss_mib = static_cast<double>(peak_resident_bytes()) / (1 << 20);
+    line.pool_peak_bytes = memory_stats().peak_bytes_in_use;
+    line.system_allocations = system_allocations;
+    if (line.best) best_ = {position_.epoch, test.top1()};
+    // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
+    Json json = to_json(line);
+    if (recipe_.log.gates) json["gates"] = gates_;
+    folder_.append_log(json.dump());
+    if (events_) events_->add(json.dump());
+    observer_.epoch(line);
+    last_ = test;
+    totals_ = {};
+    const bool due =
+        position_.epoch % recipe_.checkpoint.every_epochs == 0 || position_.epoch == recipe_.epochs;
+    if (due) save();
+    if (line.best && keeps_best()) {
+      if (due)
+        link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
+      else
+        write_checkpoint(folder_.best(), capture());
+    }
+  }
+
+  Checkpoint capture() {
+    const Json meta{
+        {"recipe", to_json(recipe_)},
+        {"data", to_json(pre_)},
+        {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
+        {"step", step()},
+        {"numerics", numerics},
+        {"best", {{"epoch", best_.epoch}, {"top1", best_.top1}}},
+        {"chosen", chooses() && !by_test()},
+        {"totals", totals_.to_json()},
+        // Batches and augmentations are a function of (seed, epoch, image).
+        {"loader",
+         {{"seed", recipe_.seed}, {"epoch", position_.epoch}, {"batch", position_.batch}}},
+        {"lr", lr_}};
+    Checkpoint out;
+    out.meta = to_text(meta);
+    save_model(*model_.net, out);
+    save_tensors(optimizer_->state(), "optimizer", out);
+    if (ema_) save_tensors(ema_->state(), "average", out);
+    return out;
+  }
+
+  /// A step can ruin weights after a finite loss: such weights replace nothing.
+  void refuse_ruined(const Checkpoint& checkpoint) const {
+    const SavedTensor* ruined = checkpoint.first_not_finite();
+    if (ruined) give_up(ruined->name + " holds NaN or infinities");
+  }
+
+  void save() {
+    const Checkpoint checkpoint = capture();
+    refuse_ruined(checkpoint);
+    const fs::path path = folder_.checkpoint(position_);
+    write_checkpoint(path, checkpoint);
+    good_.insert(path);
+    folder_.keep_last(recipe_.checkpoint.keep_last, position_, good_);
+  }
+
+  /// What the checkpoint that is resumed says of its run.
+  Json meta() const {
+    return parse_json(start_->checkpoint.meta, "checkpoint: " + start_->path.string());
+  }
+
+  void restore(const FoundCheckpoint& found) {
+    const auto& [path, checkpoint] = found;
+    load_model(checkpoint, *model_.net, path);
+    load_tensors(checkpoint, "optimizer", optimizer_->state(), path);
+    if (ema_) load_tensors(checkpoint, "average", ema_->state(), path);
+    try {
+      const Json meta = this->meta();
+      position_ = {meta.at("position").at("epoch").get<std::int64_t>(),
+                   meta.at("position").at("batch").get<std::int64_t>()};
+      best_ = {meta.at("best").at("epoch").get<std::int64_t>(),
+               meta.at("best").at("top1").get<double>()};
+      totals_ = EpochTotals::from_json(meta.at("totals"));
+      lr_ = meta.at("lr").get<double>();
+      if (meta.value("numerics", std::int64_t{1}) != numerics)
+        notes_.push_back(
+            "Begun by a program that rounded differently: steps and rates are as they would have "
+            "been, the last bits are not");
+    } catch (const Json::exception&) {
+      fail("checkpoint: ", path.string(), ": does not say how far its run had come");
+    }
+    check(position_.epoch >= 0 && position_.batch >= 0 && position_.batch <= batches_,
+          "checkpoint: ", path.string(), ": was made with other data: batch ", position_.batch,
+          " of an epoch, this one has ", batches_);
+    loop_->resume_at(step());
+    good_.insert(path);
+  }
+
+  Outcome outcome(Clock::time_point start) const {
+    Outcome out;
+    out.folder = folder_.path();
+    out.checkpoint = folder_.checkpoint(position_);
+    out.model = model_.name;
+    out.epochs = position_.epoch;
+    out.seconds = seconds_since(start);
+    out.measured_on = watched();
+    out.last = last_;
+    if (chooses() && best_.epoch > 0) out.best = best_;
+    return out;
+  }
+
+  Outcome stopped(Clock::time_point start) {
+    save();
+    return outcome(start);
+  }
+
+  [[noreturn]] void give_up(const std::string& what) const {
+    const auto good = folder_.last_good();
+    fail("train: ", what, " in epoch ", position_.epoch + 1, ", step ", step(), " (lr ", lr_,
+         "); try a lower schedule.lr or a longer warm-up; ",
+         good ? "last good checkpoint: " + good->string() : "nothing was saved yet");
+  }
+  [[noreturn]] void give_up(const char* which, double loss) const {
+    give_up(std::string("the ") + which + " loss is " + (std::isnan(loss) ? "nan" : "infinite"));
+  }
+
+  /// Once, behind all choices: the images that have chosen nothing, by the best epoch's weights.
+  std::optional<Outcome::Final> test_at_the_end() const {
+    if (!final_set_) return std::nullopt;
+    const bool best = keeps_best() && best_.epoch > 0 && fs::exists(folder_.best());
+    const TrainedModel chosen =
+        load(best ? folder_.best() : folder_.checkpoint({recipe_.epochs, 0}));
+    data::Loader loader = evaluation_loader(recipe_, chosen.preprocessing, final_set_);
+    const Outcome::Final out{
+        .on = plan_.reported == data::Part::test ? "test" : "val",
+        .epoch = best ? best_.epoch : recipe_.epochs,
+        .result = evaluate(*chosen.model.net, loader,
+                           static_cast<std::int64_t>(pre_.class_names.size()))};
+    const Json result{{"on", out.on},
+                      {"data", final_set_->description()},
+                      {"epoch", out.epoch},
+                      {"images", out.result.images()},
+                      {"skipped_images", out.result.skipped()},
+                      {"top1", out.result.top1()},
+                      {"top5", out.result.top5()},
+                      {"loss", out.result.loss()}};
+    write_text(folder_.result(), result.dump(2) + '\n', "train", resume_advice);
+    return out;
+  }
+
+  Recipe recipe_;
+  RunOptions options_;
+  Observer& observer_;
+  RunFolder folder_;
+  std::optional<FolderLock> lock_;
+  std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
+  bool compared_images_ = false;          ///< with those start_ was trained on
+  std::vector<std::string> notes_;        ///< about the resume
+  std::set<fs::path> good_;               ///< checkpoints known to be whole
+  data::SplitPlan plan_;
+  std::shared_ptr<const data::Dataset> train_set_;
+  std::shared_ptr<const data::Dataset> test_set_;   ///< looked at after each epoch
+  std::shared_ptr<const data::Dataset> final_set_;  ///< reported at the end; may be none
+  Preprocessing pre_;
+  std::optional<data::Loader> train_, test_;
+  std::int64_t batches_ = 0;
+  nn::Model model_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::unique_ptr<optim::Ema> ema_;
+  std::optional<Loop> loop_;
+  Position position_;
+  EpochTotals totals_;
+  Outcome::Best best_;
+  std::optional<Evaluation> last_;
+  double lr_ = 0;
+  Json gates_;  ///< counts of the last evaluation, when the recipe wants them
+  std::optional<EventFile> events_;
+};
+
+}  // namespace
+
+Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preprocessing,
+                              nn::Module& net) {
+  Preprocessing none_seen = preprocessing;  // the run that goes on from here may choose its images
+  none_seen.train.reset();
+  none_seen.test.reset();
+  const Json meta{{"recipe", to_json(recipe)},
+                  {"data", to_json(none_seen)},
+                  {"position", {{"epoch", 0}, {"batch", 0}}},
+                  {"step", 0},
+                  {"numerics", numerics},
+                  {"best", {{"epoch", 0}, {"top1", -1.0}}},
+                  {"totals", EpochTotals{}.to_json()},
+                  {"lr", 0.0}};
+  Checkpoint out;
+  out.meta = to_text(meta);
+  save_model(net, out);
+  const auto optimizer = make_optimizer(recipe.optimizer, nn::parameters(net));
+  save_tensors(optimizer->state(), "optimizer", out);
+  if (recipe.ema_decay > 0)
+    save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), ema_options(recipe)).state(),
+                 "average", out);
+  return out;
+}
+
+Outcome run(Recipe recipe, const RunOptions& options, Observer& observer) {
+  const Warn warn = [&](const std::string& text) { observer.warning(text); };
+  const RunFolder folder(options.out, warn);
+  std::optional<FolderLock> lock;
+  std::optional<FoundCheckpoint> start;
+  if (folder.occupied()) {
+    check_or(Remedy::resume, options.resume, "train: ", options.out.string(), " is not empty");
+    check_or(Remedy::another_folder, folder.is_run(), "train: ", options.out.string(),
+             " is no run folder: there is neither recipe.json nor a checkpoint");
+    lock.emplace(folder.path(), "train", warn);
+    start = folder.newest();
+    recipe = recipe_to_resume(std::move(recipe), folder, start);
+  }
+  return Run(std::move(recipe), options, observer, std::move(lock), std::move(start))();
+}
+
+}  // namespace exciton::train

@@ -1,0 +1,128 @@
+/// A training run: a recipe in, a run folder out, with a checkpoint wherever it is stopped.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/dtype.hpp"
+#include "nn/module.hpp"
+#include "train/checkpoint.hpp"
+#include "train/evaluate.hpp"
+#include "train/preprocessing.hpp"
+#include "train/recipe.hpp"
+#include "train/run_folder.hpp"
+
+namespace exciton::train {
+
+struct RunOptions {
+  std::filesystem::path out;  ///< the run folder
+  bool resume = false;        ///< go on with what is in it
+  bool tensorboard = false;   ///< write event files, too
+};
+
+/// What a run is about to do.
+struct RunInfo {
+  std::filesystem::path folder;
+  std::string model;
+  DType dtype = DType::f32;  ///< of the activations
+  std::int64_t parameters = 0, threads = 0, batch = 0;
+  std::int64_t epochs = 0, steps_per_epoch = 0;
+  std::int64_t first_step = 0;  ///< above 0: resumed
+  std::uint64_t seed = 0;
+  std::int64_t left_out = 0;  ///< images of an epoch that are in none of its batches
+  bool drop_last = false;     ///< because incomplete batches are dropped
+  std::int64_t workers = 0;   ///< that prepare images, or data::automatic_workers
+  /// Sentences for people: what is resumed, how the precision was chosen, the data sets, how they
+  /// were split, and what of them is left out.
+  std::vector<std::string> notes;
+};
+
+/// Where a run is.
+struct Progress {
+  enum class Phase { training, testing };
+  Phase phase = Phase::training;
+  std::int64_t step = 0, steps = 0;    ///< of the whole run
+  std::int64_t epoch = 0, epochs = 0;  ///< from 1
+  std::int64_t tested = 0;             ///< images so far, while testing
+  double loss = 0, top1 = 0;           ///< means over the epoch so far; top1 is a fraction
+  double images_per_second = 0;
+};
+
+/// An epoch that is done, as log.jsonl tells it.
+struct EpochLine {
+  std::int64_t epoch = 0, epochs = 0;
+  double train_loss = 0, train_top1 = 0;  ///< means over the epoch, in training mode
+  std::string measured_on;                ///< "val" or "test"
+  double loss = 0, top1 = 0, top5 = 0;    ///< of these images, after the epoch
+  bool best = false;                      ///< top1 is above that of every epoch before
+  double lr = 0;                          ///< of the last step
+  double images_per_second = 0;
+  double seconds = 0, test_seconds = 0;
+  double data_wait_seconds = 0;  ///< in which the step waited for images
+  int data_workers = 0;
+  std::int64_t skipped_images = 0, test_skipped_images = 0;  ///< that could not be read
+  std::int64_t left_out_images = 0, left_out_files = 0;
+  double peak_rss_mib = 0;               ///< of the process
+  std::uint64_t pool_peak_bytes = 0;     ///< of the memory pool, in use at once
+  std::uint64_t system_allocations = 0;  ///< in this epoch
+
+  double data_wait_share() const { return seconds > 0 ? data_wait_seconds / seconds : 0; }
+};
+
+/// Is told what a run does; derive from it, and override what you want to know.
+struct Observer {
+  virtual void started(const RunInfo&) {}
+  /// After each step of training, and each batch of an evaluation. False: stop, after a checkpoint.
+  virtual bool step(const Progress&) { return true; }
+  virtual void epoch(const EpochLine&) {}
+  /// What was skipped, or is not as it should be.
+  virtual void warning(std::string_view) {}
+  virtual ~Observer() = default;
+};
+
+/// How a run ended.
+struct Outcome {
+  bool finished = false;  ///< false: the observer stopped it, and `checkpoint` holds everything
+  std::filesystem::path folder, checkpoint;
+  std::string model;
+  std::int64_t epochs = 0;         ///< that are trained
+  double seconds = 0;              ///< that this call took
+  std::string measured_on;         ///< "val" or "test"
+  std::optional<Evaluation> last;  ///< after the last epoch; none when nothing was left to train
+  struct Best {
+    std::int64_t epoch = 0;
+    double top1 = -1;
+  };
+  std::optional<Best> best;  ///< where images choose
+  struct Final {
+    std::string on;  ///< "val" or "test"
+    std::int64_t epoch = 0;
+    Evaluation result;
+  };
+  std::optional<Final> final_test;  ///< of images that chose nothing, by the best epoch's weights
+};
+
+/// Trains. With the same recipe, seed and thread count the final weights have the same bits, also
+/// across any number of stops, kills and resumes.
+/// Errors: an occupied folder without resume, one that another process trains in, a resume in a
+/// folder that is no run or under another recipe or with other data than its checkpoint was trained
+/// with, fewer epochs than are trained, data or folders that cannot be used, a loss or weights that
+/// are no numbers. What was saved before stays intact. Those that a person can do something about
+/// are RunErrors.
+Outcome run(Recipe recipe, const RunOptions& options, Observer& observer);
+
+/// The checkpoint of a run of `recipe` before its first step that begins with the weights of `net`:
+/// written into a run folder, run() with resume goes on from it.
+Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preprocessing,
+                              nn::Module& net);
+
+/// What of `given` and `stored` (the run folder's recipe) goes on: the given one with what only the
+/// first start could find out (data kind, classes, threads) taken from the stored one. Errors: they
+/// differ in anything but data.dir, data.workers, data.on_error, threads, epochs, checkpoint or
+/// log.
+Recipe resumed_recipe(Recipe given, const Recipe& stored);
+
+}  // namespace exciton::train
