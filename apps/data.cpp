@@ -94,11 +94,12 @@ FolderReport report_on(const InfoArguments& args) {
     layout = data::find_layout(args.kind, args.dir);
   } catch (const Error& error) {
     if (args.kind != "auto" || !fs::is_directory(args.dir)) throw;
+    const std::exception_ptr original = std::current_exception();
     std::shared_ptr<const data::Dataset> images;
     try {
       images = data::open_images(args.dir);
     } catch (const Error&) {
-      fail(error.what());
+      std::rethrow_exception(original);
     }
     out.classes = false;
     out.notes.push_back(std::string("These are images, but no data set to train on: ") +

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "data/dataset.hpp"
 #include "train/checkpoint.hpp"
 #include "train/remedy.hpp"
 
@@ -47,6 +48,9 @@ std::string explained(const std::exception& error) {
   const std::string what = error.what();
   if (const auto* of_run = dynamic_cast<const train::RunError*>(&error))
     return what + "; " + hint(*of_run);
+  if (const auto* no_data = dynamic_cast<const data::NotFound*>(&error))
+    return what + "; try: exciton data fetch " + no_data->fetchable() + " --dir " +
+           no_data->dir().string();
   return what.ends_with(train::resume_advice) ? what + " with --resume" : what;
 }
 

@@ -141,10 +141,10 @@ DataLayout find_layout(const std::string& kind, const fs::path& dir) {
   }
   const bool fetched = kind.starts_with("cifar") || kind.ends_with("mnist");
   const std::string other = found.empty() ? known_but_not_read(dir) : "";
-  check(!found.empty(), "data: no data set in ", dir.string(), "; looked for ", listed(looked_for),
-        !other.empty() ? other
-                       : "; try: exciton data fetch " + (fetched ? kind : "cifar10") + " --dir " +
-                             dir.string());
+  const std::string none =
+      "data: no data set in " + dir.string() + "; looked for " + listed(looked_for);
+  if (found.empty() && other.empty()) throw NotFound(none, fetched ? kind : "cifar10", dir);
+  check(!found.empty(), none, other);
   std::vector<std::string> names;
   for (const DataLayout& layout : found) names.push_back(layout.kind);
   check(found.size() == 1, "data: ", dir.string(), " holds several data sets (", listed(names),

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/tensor.hpp"
 #include "data/left_out.hpp"
 #include "data/pixels.hpp"
@@ -73,6 +74,19 @@ struct DataLayout {
 
   /// True when that split is there and has labels.
   bool has(const std::string& split) const;
+};
+
+/// There is no data set in a folder; one can be downloaded into it (data/fetch.hpp).
+class NotFound : public Error {
+ public:
+  NotFound(const std::string& what, std::string fetchable, std::filesystem::path dir)
+      : Error(what), fetchable_(std::move(fetchable)), dir_(std::move(dir)) {}
+  const std::string& fetchable() const { return fetchable_; }  ///< its kind
+  const std::filesystem::path& dir() const { return dir_; }
+
+ private:
+  std::string fetchable_;
+  std::filesystem::path dir_;
 };
 
 /// Errors: as open_dataset.

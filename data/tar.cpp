@@ -112,7 +112,7 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
         check(pax_value(text, "GNU.sparse.major").empty() &&
                   pax_value(text, "GNU.sparse.size").empty(),
               who, data, ": ", pax_value(text, "GNU.sparse.name"),
-              " is a sparse file, which is not read; make the tar without --sparse");
+              " is a sparse file, which is not read; make the tar without sparse files");
         long_name = pax_value(text, "path");
         long_target = pax_value(text, "linkpath");
       } else {
@@ -126,7 +126,7 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
     long_name.clear();
     long_target.clear();
     check(type != 'S', who, data, ": ", name,
-          " is a sparse file, which is not read; make the tar without --sparse");
+          " is a sparse file, which is not read; make the tar without sparse files");
     if (type == '0' || type == '\0' || type == '7') {
       each({name, data, bytes});
     } else if (type == '1' && links) {

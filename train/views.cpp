@@ -103,7 +103,7 @@ std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
     const std::int64_t bottom = size.height - spec.crop, right = size.width - spec.crop;
     check(spec.crop >= 1 && bottom >= 0 && right >= 0, "eval: a crop of ", spec.crop, " x ",
           spec.crop, " from an image of ", size.height, " x ", size.width,
-          "; try a larger --resize or a smaller --crop");
+          "; try a larger scale or a smaller crop");
     const auto cut = [&](std::int64_t top, std::int64_t left) {
       out.push_back(square(image, size, top, left, spec.crop));
     };
