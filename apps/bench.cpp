@@ -8,11 +8,11 @@
 #include "apps/command.hpp"
 #include "apps/floor.hpp"
 #include "apps/workload.hpp"
-#include "core/memory.hpp"
-#include "core/threads.hpp"
-#include "nn/recompute.hpp"
-#include "ops/cross_entropy.hpp"
-#include "train/json.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/recompute.hpp"
+#include "exciton/ops/cross_entropy.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::apps {
 namespace {

@@ -7,12 +7,12 @@
 #include <memory>
 
 #include "apps/command.hpp"
-#include "core/error.hpp"
-#include "core/threads.hpp"
-#include "data/image.hpp"
-#include "data/loader.hpp"
-#include "train/json.hpp"
-#include "train/recipe_json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/image.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 namespace exciton::apps {
 namespace {

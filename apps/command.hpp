@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::apps {
 

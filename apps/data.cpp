@@ -9,12 +9,12 @@
 #include "apps/command.hpp"
 #include "apps/command_line.hpp"
 #include "apps/progress.hpp"
-#include "core/error.hpp"
-#include "data/dataset.hpp"
-#include "data/fetch.hpp"
-#include "data/splits.hpp"
-#include "data/survey.hpp"
-#include "train/json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/data/fetch.hpp"
+#include "exciton/data/splits.hpp"
+#include "exciton/data/survey.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

@@ -8,12 +8,12 @@
 #include "apps/hints.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
-#include "core/threads.hpp"
-#include "data/loader.hpp"
-#include "train/evaluate.hpp"
-#include "train/json.hpp"
-#include "train/trained_model.hpp"
-#include "train/views.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/train/evaluate.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/trained_model.hpp"
+#include "exciton/train/views.hpp"
 
 namespace exciton::apps {
 namespace {

@@ -6,10 +6,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/threads.hpp"
-#include "nn/layers.hpp"
-#include "ops/convolution/direct.hpp"
-#include "ops/onednn/convolution.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/ops/convolution/direct.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
 
 namespace exciton::apps {
 namespace {

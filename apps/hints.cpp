@@ -2,9 +2,9 @@
 
 #include <iostream>
 
-#include "data/dataset.hpp"
-#include "train/checkpoint.hpp"
-#include "train/remedy.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/train/checkpoint.hpp"
+#include "exciton/train/remedy.hpp"
 
 namespace exciton::apps {
 namespace {

@@ -14,11 +14,11 @@
 #include "apps/page.hpp"
 #include "apps/progress.hpp"
 #include "apps/run_data.hpp"
-#include "core/suggest.hpp"
-#include "core/threads.hpp"
-#include "data/subset.hpp"
-#include "train/inspect/gate_json.hpp"
-#include "train/inspect/inspection.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/subset.hpp"
+#include "exciton/train/inspect/gate_json.hpp"
+#include "exciton/train/inspect/inspection.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

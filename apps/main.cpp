@@ -14,8 +14,8 @@
 
 #include "apps/command.hpp"
 #include "apps/hints.hpp"
-#include "core/suggest.hpp"
-#include "ops/onednn/convolution.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include <cstdlib>
 
 #include "apps/assets.hpp"
-#include "core/error.hpp"
-#include "core/file.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/file.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "train/json.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::apps {
 

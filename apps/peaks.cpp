@@ -4,10 +4,10 @@
 #include <chrono>
 #include <cstring>
 
-#include "core/memory.hpp"
-#include "core/threads.hpp"
-#include "ops/conv2d.hpp"
-#include "ops/processor.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/processor.hpp"
 
 namespace exciton::apps {
 namespace {

@@ -6,10 +6,10 @@
 
 #include "apps/command.hpp"
 #include "apps/hints.hpp"
-#include "data/files.hpp"
-#include "data/listing.hpp"
-#include "train/json.hpp"
-#include "train/predict.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/listing.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/predict.hpp"
 
 namespace exciton::apps {
 namespace {

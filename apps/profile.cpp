@@ -13,10 +13,10 @@
 #include "apps/command.hpp"
 #include "apps/peaks.hpp"
 #include "apps/workload.hpp"
-#include "core/memory.hpp"
-#include "core/threads.hpp"
-#include "ops/cross_entropy.hpp"
-#include "train/json.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/cross_entropy.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::apps {
 namespace {

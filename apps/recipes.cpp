@@ -7,10 +7,10 @@
 
 #include "apps/command.hpp"
 #include "apps/progress.hpp"
-#include "core/error.hpp"
-#include "nn/summary.hpp"
-#include "train/recipe.hpp"
-#include "train/recipe_json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/nn/summary.hpp"
+#include "exciton/train/recipe.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

@@ -8,9 +8,9 @@
 #include "apps/hints.hpp"
 #include "apps/page.hpp"
 #include "apps/run_log.hpp"
-#include "core/error.hpp"
-#include "train/recipe.hpp"
-#include "train/run_folder.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/train/recipe.hpp"
+#include "exciton/train/run_folder.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

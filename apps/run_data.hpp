@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "train/trained_model.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::apps {
 

@@ -2,8 +2,8 @@
 #pragma once
 #include <vector>
 
-#include "train/json.hpp"
-#include "train/run_folder.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/run_folder.hpp"
 
 namespace exciton::apps {
 

@@ -15,12 +15,12 @@
 #include "apps/quiet_out.hpp"
 #include "apps/run_log.hpp"
 #include "apps/train_report.hpp"
-#include "nn/summary.hpp"
-#include "train/checkpoint.hpp"
-#include "train/recipe_json.hpp"
-#include "train/run.hpp"
-#include "train/run_folder.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/nn/summary.hpp"
+#include "exciton/train/checkpoint.hpp"
+#include "exciton/train/recipe_json.hpp"
+#include "exciton/train/run.hpp"
+#include "exciton/train/run_folder.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "apps/statistics.hpp"
-#include "train/json.hpp"
-#include "train/recipe.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/recipe.hpp"
 
 namespace exciton::apps {
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "apps/study.hpp"
-#include "core/error.hpp"
-#include "core/suggest.hpp"
-#include "train/recipe_json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 namespace exciton::apps {
 namespace {

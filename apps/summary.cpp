@@ -1,13 +1,13 @@
 /// exciton summary
-#include "nn/summary.hpp"
+#include "exciton/nn/summary.hpp"
 
 #include <cstdio>
 #include <iostream>
 #include <memory>
 
 #include "apps/command.hpp"
-#include "train/json.hpp"
-#include "train/recipe.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/recipe.hpp"
 
 namespace exciton::apps {
 namespace {

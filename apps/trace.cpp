@@ -7,8 +7,8 @@
 
 #include "apps/command.hpp"
 #include "apps/workload.hpp"
-#include "ops/cross_entropy.hpp"
-#include "train/json.hpp"
+#include "exciton/ops/cross_entropy.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::apps {
 namespace {

@@ -7,8 +7,8 @@
 #include "apps/command.hpp"
 #include "apps/hints.hpp"
 #include "apps/train_report.hpp"
-#include "train/recipe_json.hpp"
-#include "train/run_folder.hpp"
+#include "exciton/train/recipe_json.hpp"
+#include "exciton/train/run_folder.hpp"
 
 namespace exciton::apps {
 namespace fs = std::filesystem;

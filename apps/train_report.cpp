@@ -8,8 +8,8 @@
 #include "apps/hints.hpp"
 #include "apps/interrupt.hpp"
 #include "apps/progress.hpp"
-#include "core/threads.hpp"
-#include "data/loader.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/loader.hpp"
 
 namespace exciton::apps {
 namespace {

@@ -1,6 +1,6 @@
 /// A training run as a person at a terminal sees it.
 #pragma once
-#include "train/run.hpp"
+#include "exciton/train/run.hpp"
 
 namespace exciton::apps {
 

@@ -5,9 +5,9 @@
 #include <iostream>
 
 #include "apps/hints.hpp"
-#include "core/threads.hpp"
-#include "train/recipe.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/train/recipe.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::apps {
 namespace {

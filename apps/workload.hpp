@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "apps/command.hpp"
-#include "nn/registry.hpp"
-#include "ops/processor.hpp"
-#include "optim/sgd.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/optim/sgd.hpp"
 
 namespace exciton::apps {
 

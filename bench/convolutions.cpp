@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "core/random.hpp"
-#include "ops/convolution/direct.hpp"
-#include "ops/processor.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/ops/convolution/direct.hpp"
+#include "exciton/ops/processor.hpp"
 #ifdef EXCITON_ONEDNN
-#include "ops/onednn/convolution.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
 #endif
 
 namespace exciton::ops {

@@ -13,10 +13,10 @@
 #include <sstream>
 #include <type_traits>
 
-#include "core/gradcheck.hpp"
-#include "core/tape.hpp"
-#include "ops/all_ops.hpp"
-#include "ops/processor.hpp"
+#include "exciton/core/gradcheck.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/all_ops.hpp"
+#include "exciton/ops/processor.hpp"
 
 namespace exciton::ops {
 namespace {

@@ -1,20 +1,20 @@
-# exciton_kernels(ROOM file.cpp...): compiles kernel files once an instruction set, each time into a
+# exciton_kernels(COMPONENT file.cpp...): compiles kernel files once an instruction set, each time into a
 # namespace of that name (EXCITON_TARGET); ops/simd/dispatch.cpp picks one at run time. Kernel files
 # share no inline function with other translation units, so newer instructions cannot leak.
 set(EXCITON_FLAGS_baseline "")
 set(EXCITON_FLAGS_avx2 -mavx2 -mfma)
 set(EXCITON_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
 
-function(exciton_kernels ROOM)
+function(exciton_kernels COMPONENT)
   foreach(ISA baseline avx2 avx512)
-    add_library(exciton_${ROOM}_${ISA} OBJECT ${ARGN})
-    target_include_directories(exciton_${ROOM}_${ISA} PRIVATE ${PROJECT_SOURCE_DIR})
-    target_compile_definitions(exciton_${ROOM}_${ISA} PRIVATE EXCITON_TARGET=${ISA})
+    add_library(exciton_${COMPONENT}_${ISA} OBJECT ${ARGN})
+    target_include_directories(exciton_${COMPONENT}_${ISA} PRIVATE ${EXCITON_INCLUDE_DIR})
+    target_compile_definitions(exciton_${COMPONENT}_${ISA} PRIVATE EXCITON_TARGET=${ISA})
     # -O3 where speed counts: these loops are the product. The two warnings misfire on
     # vector types (a psABI note, and zeroed vector arrays taken for uninitialised).
-    target_compile_options(exciton_${ROOM}_${ISA} PRIVATE $<$<CONFIG:Release>:-O3>
+    target_compile_options(exciton_${COMPONENT}_${ISA} PRIVATE $<$<CONFIG:Release>:-O3>
       ${EXCITON_FLAGS_${ISA}} -Wno-psabi $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-    target_link_libraries(exciton_${ROOM}_${ISA} PRIVATE exciton_options)
-    target_sources(exciton_${ROOM} PRIVATE $<TARGET_OBJECTS:exciton_${ROOM}_${ISA}>)
+    target_link_libraries(exciton_${COMPONENT}_${ISA} PRIVATE exciton_options)
+    target_sources(exciton_${COMPONENT} PRIVATE $<TARGET_OBJECTS:exciton_${COMPONENT}_${ISA}>)
   endforeach()
 endfunction()

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton {
 

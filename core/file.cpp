@@ -1,4 +1,4 @@
-#include "core/file.hpp"
+#include "exciton/core/file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/error.hpp"
-#include "core/system_call.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/system_call.hpp"
 
 namespace exciton {
 namespace fs = std::filesystem;

@@ -1,4 +1,4 @@
-#include "core/gradcheck.hpp"
+#include "exciton/core/gradcheck.hpp"
 
 #include <algorithm>
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/tensor.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton {
 

@@ -1,4 +1,4 @@
-#include "core/memory.hpp"
+#include "exciton/core/memory.hpp"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton {
 namespace {

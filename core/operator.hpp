@@ -29,7 +29,7 @@
 #include <tuple>
 #include <vector>
 
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "core/anchored.hpp"
-#include "core/tensor.hpp"
-#include "core/thread_claim.hpp"
+#include "exciton/core/anchored.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/core/thread_claim.hpp"
 
 namespace exciton {
 

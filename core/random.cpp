@@ -1,4 +1,4 @@
-#include "core/random.hpp"
+#include "exciton/core/random.hpp"
 
 #include <cmath>
 #include <numbers>

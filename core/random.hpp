@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton {
 

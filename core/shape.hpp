@@ -6,7 +6,7 @@
 #include <ostream>
 #include <string>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton {
 

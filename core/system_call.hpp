@@ -4,7 +4,7 @@
 #include <string>
 #include <system_error>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton {
 

@@ -1,4 +1,4 @@
-#include "core/tape.hpp"
+#include "exciton/core/tape.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/parameter.hpp"
-#include "core/tensor.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/parameter.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton {
 

@@ -1,9 +1,9 @@
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton {
 namespace {

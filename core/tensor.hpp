@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "core/memory.hpp"
-#include "core/random.hpp"
-#include "core/shape.hpp"
+#include "exciton/core/dtype.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/core/shape.hpp"
 
 namespace exciton {
 

@@ -5,7 +5,7 @@
 #include <thread>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton {
 

@@ -1,4 +1,4 @@
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 #include <omp.h>
 #include <pthread.h>
@@ -7,7 +7,7 @@
 #include <exception>
 #include <mutex>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 #ifdef EXCITON_STD_THREADS
 #include <thread>

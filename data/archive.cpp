@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "core/error.hpp"
-#include "data/files.hpp"
-#include "data/transfer.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/transfer.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

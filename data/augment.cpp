@@ -1,12 +1,12 @@
-#include "data/augment.hpp"
+#include "exciton/data/augment.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "data/pixel_ops.hpp"
-#include "data/rand_augment.hpp"
-#include "data/resize.hpp"
+#include "exciton/data/pixel_ops.hpp"
+#include "exciton/data/rand_augment.hpp"
+#include "exciton/data/resize.hpp"
 
 namespace exciton::data {
 namespace {

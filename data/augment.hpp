@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "core/random.hpp"
-#include "core/tensor.hpp"
-#include "data/dataset.hpp"
+#include "exciton/core/dtype.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/data/dataset.hpp"
 
 namespace exciton::data {
 

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "data/codec.hpp"
-#include "data/image.hpp"
+#include "exciton/data/codec.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace {

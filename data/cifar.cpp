@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "data/files.hpp"
-#include "data/formats.hpp"
-#include "data/memory_dataset.hpp"
-#include "data/pickle.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/memory_dataset.hpp"
+#include "exciton/data/pickle.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "data/pixels.hpp"
+#include "exciton/data/pixels.hpp"
 
 namespace exciton::data {
 

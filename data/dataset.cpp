@@ -1,16 +1,16 @@
-#include "data/dataset.hpp"
+#include "exciton/data/dataset.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <mutex>
 #include <utility>
 
-#include "core/suggest.hpp"
-#include "data/files.hpp"
-#include "data/fingerprint.hpp"
-#include "data/folder_layout.hpp"
-#include "data/formats.hpp"
-#include "data/image.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/fingerprint.hpp"
+#include "exciton/data/folder_layout.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

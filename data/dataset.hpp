@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/error.hpp"
-#include "core/tensor.hpp"
-#include "data/left_out.hpp"
-#include "data/pixels.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/data/left_out.hpp"
+#include "exciton/data/pixels.hpp"
 
 namespace exciton::data {
 

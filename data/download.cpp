@@ -7,9 +7,9 @@
 #include <memory>
 #include <utility>
 
-#include "core/error.hpp"
-#include "core/system_call.hpp"
-#include "data/transfer.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/system_call.hpp"
+#include "exciton/data/transfer.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

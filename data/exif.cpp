@@ -1,4 +1,4 @@
-#include "data/exif.hpp"
+#include "exciton/data/exif.hpp"
 
 #include <algorithm>
 #include <optional>

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "data/pixels.hpp"
+#include "exciton/data/pixels.hpp"
 
 namespace exciton::data {
 

@@ -1,11 +1,11 @@
-#include "data/fetch.hpp"
+#include "exciton/data/fetch.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <thread>
 
-#include "core/error.hpp"
-#include "data/transfer.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/transfer.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

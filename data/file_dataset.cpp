@@ -1,4 +1,4 @@
-#include "data/file_dataset.hpp"
+#include "exciton/data/file_dataset.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -6,10 +6,10 @@
 #include <memory>
 #include <utility>
 
-#include "data/files.hpp"
-#include "data/fingerprint.hpp"
-#include "data/image.hpp"
-#include "data/memory_dataset.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/fingerprint.hpp"
+#include "exciton/data/image.hpp"
+#include "exciton/data/memory_dataset.hpp"
 
 namespace exciton::data {
 

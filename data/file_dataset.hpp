@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/dataset.hpp"
+#include "exciton/data/dataset.hpp"
 
 namespace exciton::data {
 

@@ -1,4 +1,4 @@
-#include "data/files.hpp"
+#include "exciton/data/files.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,8 +9,8 @@
 #include <sstream>
 #include <utility>
 
-#include "core/error.hpp"
-#include "core/system_call.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/system_call.hpp"
 
 namespace exciton::data {
 

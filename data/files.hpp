@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "core/file.hpp"
-#include "core/threads.hpp"
+#include "exciton/core/file.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::data {
 

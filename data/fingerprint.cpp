@@ -1,4 +1,4 @@
-#include "data/fingerprint.hpp"
+#include "exciton/data/fingerprint.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

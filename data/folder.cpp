@@ -3,12 +3,12 @@
 #include <unordered_map>
 #include <utility>
 
-#include "data/file_dataset.hpp"
-#include "data/files.hpp"
-#include "data/folder_layout.hpp"
-#include "data/formats.hpp"
-#include "data/label_list.hpp"
-#include "data/listing.hpp"
+#include "exciton/data/file_dataset.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/folder_layout.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/label_list.hpp"
+#include "exciton/data/listing.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

@@ -1,12 +1,12 @@
-#include "data/folder_layout.hpp"
+#include "exciton/data/folder_layout.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <utility>
 
-#include "core/error.hpp"
-#include "data/listing.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/listing.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.hpp"
+#include "exciton/data/dataset.hpp"
 
 namespace exciton::data {
 

@@ -1,4 +1,4 @@
-#include "data/image.hpp"
+#include "exciton/data/image.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,11 +6,11 @@
 #include <string_view>
 #include <utility>
 
-#include "data/codec.hpp"
-#include "data/exif.hpp"
-#include "data/files.hpp"
-#include "data/jpeg.hpp"
-#include "data/resize.hpp"
+#include "exciton/data/codec.hpp"
+#include "exciton/data/exif.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/jpeg.hpp"
+#include "exciton/data/resize.hpp"
 
 namespace exciton::data {
 namespace {

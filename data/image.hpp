@@ -5,8 +5,8 @@
 #include <span>
 #include <string>
 
-#include "core/error.hpp"
-#include "data/pixels.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/pixels.hpp"
 
 namespace exciton::data {
 

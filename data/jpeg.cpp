@@ -1,4 +1,4 @@
-#include "data/jpeg.hpp"
+#include "exciton/data/jpeg.hpp"
 
 #include <csetjmp>
 #include <cstdio>
@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.hpp"
-#include "data/exif.hpp"
-#include "data/image.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/exif.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace {

@@ -1,10 +1,10 @@
-#include "data/label_list.hpp"
+#include "exciton/data/label_list.hpp"
 
 #include <charconv>
 #include <string_view>
 
-#include "core/error.hpp"
-#include "data/files.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/files.hpp"
 
 namespace exciton::data {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/left_out.hpp"
+#include "exciton/data/left_out.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -1,4 +1,4 @@
-#include "data/listing.hpp"
+#include "exciton/data/listing.hpp"
 
 #include <sys/stat.h>
 
@@ -7,7 +7,7 @@
 #include <cctype>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

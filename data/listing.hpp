@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/left_out.hpp"
+#include "exciton/data/left_out.hpp"
 
 namespace exciton::data {
 

@@ -1,4 +1,4 @@
-#include "data/loader.hpp"
+#include "exciton/data/loader.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -10,8 +10,8 @@
 #include <thread>
 #include <utility>
 
-#include "core/threads.hpp"
-#include "data/order.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/order.hpp"
 
 namespace exciton::data {
 namespace {

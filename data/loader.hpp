@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor.hpp"
-#include "data/augment.hpp"
-#include "data/dataset.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/data/augment.hpp"
+#include "exciton/data/dataset.hpp"
 
 namespace exciton::data {
 

@@ -1,9 +1,9 @@
-#include "data/memory_dataset.hpp"
+#include "exciton/data/memory_dataset.hpp"
 
 #include <array>
 #include <utility>
 
-#include "data/fingerprint.hpp"
+#include "exciton/data/fingerprint.hpp"
 
 namespace exciton::data {
 

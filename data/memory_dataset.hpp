@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.hpp"
+#include "exciton/data/dataset.hpp"
 
 namespace exciton::data {
 

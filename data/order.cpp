@@ -1,4 +1,4 @@
-#include "data/order.hpp"
+#include "exciton/data/order.hpp"
 
 #include <algorithm>
 #include <numeric>

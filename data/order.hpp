@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/random.hpp"
+#include "exciton/core/random.hpp"
 
 namespace exciton::data {
 

@@ -1,4 +1,4 @@
-#include "data/pickle.hpp"
+#include "exciton/data/pickle.hpp"
 
 #include <bit>
 #include <charconv>
@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::data {
 namespace {

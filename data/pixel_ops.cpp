@@ -1,11 +1,11 @@
-#include "data/pixel_ops.hpp"
+#include "exciton/data/pixel_ops.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::data {
 namespace {

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "data/pixels.hpp"
+#include "exciton/data/pixels.hpp"
 
 namespace exciton::data {
 

@@ -3,9 +3,9 @@
 #include <optional>
 #include <utility>
 
-#include "data/file_dataset.hpp"
-#include "data/formats.hpp"
-#include "data/label_list.hpp"
+#include "exciton/data/file_dataset.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/label_list.hpp"
 
 namespace exciton::data {
 namespace fs = std::filesystem;

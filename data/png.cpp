@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "data/codec.hpp"
-#include "data/exif.hpp"
-#include "data/image.hpp"
+#include "exciton/data/codec.hpp"
+#include "exciton/data/exif.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace {

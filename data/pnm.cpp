@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <utility>
 
-#include "data/codec.hpp"
-#include "data/image.hpp"
+#include "exciton/data/codec.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/rand_augment.hpp"
+#include "exciton/data/rand_augment.hpp"
 
 #include <cmath>
 

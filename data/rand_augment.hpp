@@ -1,7 +1,7 @@
 /// RandAugment's operations.
 #pragma once
-#include "core/random.hpp"
-#include "data/pixel_ops.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/data/pixel_ops.hpp"
 
 namespace exciton::data {
 

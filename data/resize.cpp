@@ -1,4 +1,4 @@
-#include "data/resize.hpp"
+#include "exciton/data/resize.hpp"
 
 #include <emmintrin.h>
 

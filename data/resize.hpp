@@ -8,8 +8,8 @@
 #pragma once
 #include <cstdint>
 
-#include "core/error.hpp"
-#include "data/pixels.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/pixels.hpp"
 
 namespace exciton::data {
 

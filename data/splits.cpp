@@ -1,4 +1,4 @@
-#include "data/splits.hpp"
+#include "exciton/data/splits.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include <sstream>
 #include <utility>
 
-#include "core/error.hpp"
-#include "core/random.hpp"
-#include "data/subset.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/data/subset.hpp"
 
 namespace exciton::data {
 namespace {

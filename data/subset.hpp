@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "data/dataset.hpp"
-#include "data/fingerprint.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/data/fingerprint.hpp"
 
 namespace exciton::data {
 

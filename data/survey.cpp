@@ -1,11 +1,11 @@
-#include "data/survey.hpp"
+#include "exciton/data/survey.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <mutex>
 
-#include "data/files.hpp"
-#include "data/image.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace {

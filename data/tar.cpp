@@ -1,4 +1,4 @@
-#include "data/tar.hpp"
+#include "exciton/data/tar.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::data {
 namespace {

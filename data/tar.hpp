@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "data/files.hpp"
+#include "exciton/data/files.hpp"
 
 namespace exciton::data {
 

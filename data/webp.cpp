@@ -6,9 +6,9 @@
 #include <memory>
 #include <utility>
 
-#include "data/codec.hpp"
-#include "data/exif.hpp"
-#include "data/image.hpp"
+#include "exciton/data/codec.hpp"
+#include "exciton/data/exif.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data {
 namespace {

@@ -1,7 +1,7 @@
-#include "nn/blocks.hpp"
+#include "exciton/nn/blocks.hpp"
 
-#include "ops/add.hpp"
-#include "ops/shortcut_pad.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/shortcut_pad.hpp"
 
 namespace exciton::nn {
 namespace {

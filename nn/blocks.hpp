@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "nn/residual.hpp"
+#include "exciton/nn/residual.hpp"
 
 namespace exciton::nn {
 

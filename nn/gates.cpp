@@ -1,8 +1,8 @@
-#include "nn/gates.hpp"
+#include "exciton/nn/gates.hpp"
 
 #include <utility>
 
-#include "ops/global_avg_pool.hpp"
+#include "exciton/ops/global_avg_pool.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/squeeze_excite.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 

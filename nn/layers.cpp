@@ -1,13 +1,13 @@
-#include "nn/layers.hpp"
+#include "exciton/nn/layers.hpp"
 
 #include <cmath>
 
-#include "core/threads.hpp"
-#include "nn/random_stream.hpp"
-#include "ops/dropout.hpp"
-#include "ops/linear.hpp"
-#include "ops/pooling.hpp"
-#include "ops/relu.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/random_stream.hpp"
+#include "exciton/ops/dropout.hpp"
+#include "exciton/ops/linear.hpp"
+#include "exciton/ops/pooling.hpp"
+#include "exciton/ops/relu.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "core/random.hpp"
-#include "nn/module.hpp"
-#include "nn/tap.hpp"
-#include "ops/batch_norm.hpp"
-#include "ops/conv2d.hpp"
-#include "ops/folded_conv.hpp"
-#include "ops/pooling.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/nn/module.hpp"
+#include "exciton/nn/tap.hpp"
+#include "exciton/ops/batch_norm.hpp"
+#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/folded_conv.hpp"
+#include "exciton/ops/pooling.hpp"
 
 namespace exciton::nn {
 

@@ -1,6 +1,6 @@
-#include "nn/module.hpp"
+#include "exciton/nn/module.hpp"
 
-#include "nn/recompute.hpp"
+#include "exciton/nn/recompute.hpp"
 
 #include <functional>
 

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/anchored.hpp"
-#include "core/tape.hpp"
-#include "core/thread_claim.hpp"
+#include "exciton/core/anchored.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/core/thread_claim.hpp"
 
 namespace exciton::nn {
 

@@ -1,8 +1,8 @@
 /// A module's own random stream, kept as a buffer so that a checkpoint resumes it exactly: [3] i64
 /// of seed, stream and counter.
 #pragma once
-#include "core/random.hpp"
-#include "core/tensor.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton::nn {
 

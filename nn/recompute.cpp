@@ -1,4 +1,4 @@
-#include "nn/recompute.hpp"
+#include "exciton/nn/recompute.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 #include <string_view>
 
-#include "nn/module.hpp"
+#include "exciton/nn/module.hpp"
 
 namespace exciton::nn {
 

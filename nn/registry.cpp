@@ -1,10 +1,10 @@
-#include "nn/registry.hpp"
+#include "exciton/nn/registry.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include "core/suggest.hpp"
-#include "nn/models/families.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/nn/models/families.hpp"
 
 namespace exciton::nn {
 

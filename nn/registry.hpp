@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/random.hpp"
-#include "nn/module.hpp"
-#include "nn/se_spec.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/nn/module.hpp"
+#include "exciton/nn/se_spec.hpp"
 
 namespace exciton::nn {
 

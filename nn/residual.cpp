@@ -1,9 +1,9 @@
-#include "nn/residual.hpp"
+#include "exciton/nn/residual.hpp"
 
-#include "ops/add.hpp"
-#include "ops/norm_relu_conv.hpp"
-#include "ops/relu.hpp"
-#include "ops/se/residual_tail.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/norm_relu_conv.hpp"
+#include "exciton/ops/relu.hpp"
+#include "exciton/ops/se/residual_tail.hpp"
 
 namespace exciton::nn {
 

@@ -1,8 +1,8 @@
 /// The two units every residual block is made of. Blocks go through them and compose nothing by
 /// hand, so a fused operator behind them serves all models.
 #pragma once
-#include "nn/layers.hpp"
-#include "nn/squeeze_excite.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 

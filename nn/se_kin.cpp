@@ -1,13 +1,13 @@
-#include "nn/se_kin.hpp"
+#include "exciton/nn/se_kin.hpp"
 
 #include <cmath>
 
-#include "ops/add.hpp"
-#include "ops/hard_sigmoid.hpp"
-#include "ops/linear.hpp"
-#include "ops/relu.hpp"
-#include "ops/se/channel_conv.hpp"
-#include "ops/sigmoid.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/hard_sigmoid.hpp"
+#include "exciton/ops/linear.hpp"
+#include "exciton/ops/relu.hpp"
+#include "exciton/ops/se/channel_conv.hpp"
+#include "exciton/ops/sigmoid.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string_view>
 
-#include "nn/squeeze_excite.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 

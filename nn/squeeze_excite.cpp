@@ -1,16 +1,16 @@
-#include "nn/squeeze_excite.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "nn/se_kin.hpp"
-#include "ops/hard_sigmoid.hpp"
-#include "ops/mul.hpp"
-#include "ops/relu.hpp"
-#include "ops/reshape.hpp"
-#include "ops/se/scale.hpp"
-#include "ops/sigmoid.hpp"
-#include "ops/tanh.hpp"
+#include "exciton/nn/se_kin.hpp"
+#include "exciton/ops/hard_sigmoid.hpp"
+#include "exciton/ops/mul.hpp"
+#include "exciton/ops/relu.hpp"
+#include "exciton/ops/reshape.hpp"
+#include "exciton/ops/se/scale.hpp"
+#include "exciton/ops/sigmoid.hpp"
+#include "exciton/ops/tanh.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -3,11 +3,11 @@
 #include <memory>
 #include <string_view>
 
-#include "nn/layers.hpp"
-#include "nn/se_spec.hpp"
-#include "nn/tap.hpp"
-#include "ops/se/excite.hpp"
-#include "ops/se/squeeze.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/nn/se_spec.hpp"
+#include "exciton/nn/tap.hpp"
+#include "exciton/ops/se/excite.hpp"
+#include "exciton/ops/se/squeeze.hpp"
 
 namespace exciton::nn {
 

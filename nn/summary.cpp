@@ -1,10 +1,10 @@
-#include "nn/summary.hpp"
+#include "exciton/nn/summary.hpp"
 
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
-#include "nn/squeeze_excite.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 namespace {

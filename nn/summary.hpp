@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/registry.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn {
 

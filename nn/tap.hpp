@@ -2,7 +2,7 @@
 #pragma once
 #include <functional>
 
-#include "core/tape.hpp"
+#include "exciton/core/tape.hpp"
 
 namespace exciton::nn {
 

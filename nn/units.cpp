@@ -1,6 +1,6 @@
-#include "nn/units.hpp"
+#include "exciton/nn/units.hpp"
 
-#include "ops/concat.hpp"
+#include "exciton/ops/concat.hpp"
 
 namespace exciton::nn {
 

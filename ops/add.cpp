@@ -1,6 +1,6 @@
-#include "ops/add.hpp"
+#include "exciton/ops/add.hpp"
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 

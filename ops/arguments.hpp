@@ -4,7 +4,7 @@
 #pragma once
 #include <string_view>
 
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton::ops {
 

@@ -1,6 +1,6 @@
-#include "ops/avg_pool.hpp"
+#include "exciton/ops/avg_pool.hpp"
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::ops {
 namespace {

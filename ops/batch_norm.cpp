@@ -1,10 +1,10 @@
-#include "ops/batch_norm.hpp"
+#include "exciton/ops/batch_norm.hpp"
 
 #include <cmath>
 #include <utility>
 
-#include "ops/arguments.hpp"
-#include "ops/simd/passes.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
 

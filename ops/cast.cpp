@@ -1,4 +1,4 @@
-#include "ops/cast.hpp"
+#include "exciton/ops/cast.hpp"
 
 namespace exciton::ops {
 

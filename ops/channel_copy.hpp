@@ -2,8 +2,8 @@
 #pragma once
 #include <cstring>
 
-#include "core/tensor.hpp"
-#include "core/threads.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::ops {
 

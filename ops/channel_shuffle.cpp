@@ -1,6 +1,6 @@
-#include "ops/channel_shuffle.hpp"
+#include "exciton/ops/channel_shuffle.hpp"
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::ops {
 namespace {

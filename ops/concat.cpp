@@ -1,9 +1,9 @@
-#include "ops/concat.hpp"
+#include "exciton/ops/concat.hpp"
 
 #include <algorithm>
 #include <string>
 
-#include "ops/channel_copy.hpp"
+#include "exciton/ops/channel_copy.hpp"
 
 namespace exciton::ops {
 

@@ -1,11 +1,11 @@
-#include "ops/conv2d.hpp"
+#include "exciton/ops/conv2d.hpp"
 
 #include <mutex>
 
-#include "core/threads.hpp"
-#include "ops/arguments.hpp"
-#include "ops/convolution/kernels.hpp"
-#include "ops/simd/passes.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/convolution/kernels.hpp"
+#include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
 

@@ -1,10 +1,10 @@
-#include "ops/cross_entropy.hpp"
+#include "exciton/ops/cross_entropy.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/threads.hpp"
-#include "ops/arguments.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {
 

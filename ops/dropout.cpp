@@ -1,6 +1,6 @@
-#include "ops/dropout.hpp"
+#include "exciton/ops/dropout.hpp"
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::ops {
 namespace {

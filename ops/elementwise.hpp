@@ -3,9 +3,9 @@
 #pragma once
 #include <string_view>
 
-#include "core/tensor.hpp"
-#include "core/threads.hpp"
-#include "ops/arguments.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {
 

@@ -1,4 +1,4 @@
-#include "ops/folded_conv.hpp"
+#include "exciton/ops/folded_conv.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,10 +6,10 @@
 #include <mutex>
 #include <vector>
 
-#include "ops/arguments.hpp"
-#include "ops/convolution/kernels.hpp"
-#include "ops/se/squeeze.hpp"
-#include "ops/simd/passes.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/convolution/kernels.hpp"
+#include "exciton/ops/se/squeeze.hpp"
+#include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
 namespace {

@@ -4,8 +4,8 @@
 #include <functional>
 #include <memory>
 
-#include "ops/batch_norm.hpp"
-#include "ops/conv2d.hpp"
+#include "exciton/ops/batch_norm.hpp"
+#include "exciton/ops/conv2d.hpp"
 
 namespace exciton::ops {
 

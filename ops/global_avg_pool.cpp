@@ -1,6 +1,6 @@
-#include "ops/global_avg_pool.hpp"
+#include "exciton/ops/global_avg_pool.hpp"
 
-#include "ops/arguments.hpp"
+#include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {
 

@@ -3,9 +3,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/tape.hpp"
-#include "ops/se/squeeze.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/se/squeeze.hpp"
 
 namespace exciton::ops {
 

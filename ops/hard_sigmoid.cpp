@@ -1,8 +1,8 @@
-#include "ops/hard_sigmoid.hpp"
+#include "exciton/ops/hard_sigmoid.hpp"
 
 #include <algorithm>
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 

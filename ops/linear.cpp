@@ -1,7 +1,7 @@
-#include "ops/linear.hpp"
+#include "exciton/ops/linear.hpp"
 
-#include "ops/arguments.hpp"
-#include "ops/matrix_product.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/matrix_product.hpp"
 
 namespace exciton::ops {
 

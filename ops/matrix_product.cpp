@@ -1,12 +1,12 @@
-#include "ops/matrix_product.hpp"
+#include "exciton/ops/matrix_product.hpp"
 
 #include <algorithm>
 #include <type_traits>
 
-#include "core/tensor.hpp"
-#include "core/threads.hpp"
-#include "ops/simd/channel_kernels.hpp"
-#include "ops/simd/matrix_kernels.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
+#include "exciton/ops/simd/matrix_kernels.hpp"
 
 #ifdef EXCITON_OPENBLAS
 #include <cblas.h>

@@ -1,7 +1,7 @@
-#include "ops/max_pool.hpp"
+#include "exciton/ops/max_pool.hpp"
 
-#include "core/threads.hpp"
-#include "ops/simd/channel_kernels.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops {
 namespace {

@@ -3,10 +3,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/tape.hpp"
-#include "ops/arguments.hpp"
-#include "ops/pool_spec.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/pool_spec.hpp"
 
 namespace exciton::ops {
 

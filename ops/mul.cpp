@@ -1,6 +1,6 @@
-#include "ops/mul.hpp"
+#include "exciton/ops/mul.hpp"
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 namespace {

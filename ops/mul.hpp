@@ -3,8 +3,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/tape.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/tape.hpp"
 
 namespace exciton::ops {
 

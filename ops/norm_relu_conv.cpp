@@ -1,4 +1,4 @@
-#include "ops/norm_relu_conv.hpp"
+#include "exciton/ops/norm_relu_conv.hpp"
 
 namespace exciton::ops {
 

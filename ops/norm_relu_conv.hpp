@@ -3,8 +3,8 @@
 #include <string_view>
 #include <vector>
 
-#include "ops/conv2d.hpp"
-#include "ops/se/residual_tail.hpp"
+#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/se/residual_tail.hpp"
 
 namespace exciton::ops {
 

@@ -1,4 +1,4 @@
-#include "ops/pool_spec.hpp"
+#include "exciton/ops/pool_spec.hpp"
 
 #include <algorithm>
 

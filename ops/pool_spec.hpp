@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/shape.hpp"
+#include "exciton/core/shape.hpp"
 
 namespace exciton::ops {
 

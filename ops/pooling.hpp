@@ -1,5 +1,5 @@
 /// All pooling operators.
 #pragma once
-#include "ops/avg_pool.hpp"
-#include "ops/global_avg_pool.hpp"
-#include "ops/max_pool.hpp"
+#include "exciton/ops/avg_pool.hpp"
+#include "exciton/ops/global_avg_pool.hpp"
+#include "exciton/ops/max_pool.hpp"

@@ -1,4 +1,4 @@
-#include "ops/processor.hpp"
+#include "exciton/ops/processor.hpp"
 
 #include <cpuid.h>
 #include <unistd.h>
@@ -55,7 +55,8 @@ Precision choose_precision(const std::string& dtype) {
   check(dtype == "bf16", "dtype: wants f32, bf16 or auto, got ", dtype);
   if (p.bf16) return {DType::bf16, "bf16, multiplied natively here (" + native + ")"};
   return {DType::bf16,
-          "bf16 is emulated on this processor: it saves memory, not time; try dtype \"auto\"", true};
+          "bf16 is emulated on this processor: it saves memory, not time; try dtype \"auto\"",
+          true};
 }
 
 }  // namespace exciton::ops

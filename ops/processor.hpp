@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/dtype.hpp"
+#include "exciton/core/dtype.hpp"
 
 namespace exciton::ops {
 

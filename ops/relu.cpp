@@ -1,6 +1,6 @@
-#include "ops/relu.hpp"
+#include "exciton/ops/relu.hpp"
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 

@@ -1,4 +1,4 @@
-#include "ops/reshape.hpp"
+#include "exciton/ops/reshape.hpp"
 
 namespace exciton::ops {
 

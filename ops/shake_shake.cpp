@@ -1,7 +1,7 @@
-#include "ops/shake_shake.hpp"
+#include "exciton/ops/shake_shake.hpp"
 
-#include "core/threads.hpp"
-#include "ops/elementwise.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 namespace {

@@ -1,8 +1,8 @@
-#include "ops/shortcut_pad.hpp"
+#include "exciton/ops/shortcut_pad.hpp"
 
 #include <algorithm>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::ops {
 

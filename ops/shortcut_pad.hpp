@@ -3,9 +3,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/tape.hpp"
-#include "ops/arguments.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {
 

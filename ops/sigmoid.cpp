@@ -1,8 +1,8 @@
-#include "ops/sigmoid.hpp"
+#include "exciton/ops/sigmoid.hpp"
 
 #include <cmath>
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 

@@ -1,8 +1,8 @@
-#include "ops/slice_channels.hpp"
+#include "exciton/ops/slice_channels.hpp"
 
 #include <numeric>
 
-#include "ops/channel_copy.hpp"
+#include "exciton/ops/channel_copy.hpp"
 
 namespace exciton::ops {
 

@@ -1,8 +1,8 @@
-#include "ops/tanh.hpp"
+#include "exciton/ops/tanh.hpp"
 
 #include <cmath>
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {
 

@@ -1,9 +1,9 @@
-#include "optim/adamw.hpp"
+#include "exciton/optim/adamw.hpp"
 
 #include <cmath>
 #include <utility>
 
-#include "optim/elements.hpp"
+#include "exciton/optim/elements.hpp"
 
 namespace exciton::optim {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "optim/optimizer.hpp"
+#include "exciton/optim/optimizer.hpp"
 
 namespace exciton::optim {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 namespace exciton::optim {
 

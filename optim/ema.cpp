@@ -1,9 +1,9 @@
-#include "optim/ema.hpp"
+#include "exciton/optim/ema.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include "optim/elements.hpp"
+#include "exciton/optim/elements.hpp"
 
 namespace exciton::optim {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/parameter.hpp"
+#include "exciton/core/parameter.hpp"
 
 namespace exciton::optim {
 

@@ -1,4 +1,4 @@
-#include "optim/optimizer.hpp"
+#include "exciton/optim/optimizer.hpp"
 
 namespace exciton::optim {
 

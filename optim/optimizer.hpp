@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "core/parameter.hpp"
+#include "exciton/core/parameter.hpp"
 
 namespace exciton::optim {
 

@@ -1,11 +1,11 @@
-#include "optim/schedule.hpp"
+#include "exciton/optim/schedule.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::optim {
 namespace {

@@ -1,8 +1,8 @@
-#include "optim/sgd.hpp"
+#include "exciton/optim/sgd.hpp"
 
 #include <utility>
 
-#include "optim/elements.hpp"
+#include "exciton/optim/elements.hpp"
 
 namespace exciton::optim {
 namespace {

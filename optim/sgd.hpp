@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "optim/optimizer.hpp"
+#include "exciton/optim/optimizer.hpp"
 
 namespace exciton::optim {
 

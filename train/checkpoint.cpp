@@ -1,4 +1,4 @@
-#include "train/checkpoint.hpp"
+#include "exciton/train/checkpoint.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,9 +12,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "core/error.hpp"
-#include "core/file.hpp"
-#include "train/json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/file.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor.hpp"
-#include "nn/module.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/nn/module.hpp"
 
 namespace exciton::train {
 

@@ -1,11 +1,11 @@
-#include "train/evaluate.hpp"
+#include "exciton/train/evaluate.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::train {
 namespace {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor.hpp"
-#include "data/loader.hpp"
-#include "nn/module.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/nn/module.hpp"
 
 namespace exciton::train {
 

@@ -1,12 +1,12 @@
-#include "train/json.hpp"
+#include "exciton/train/json.hpp"
 
 #include <set>
 #include <sstream>
 #include <utility>
 #include <vector>
 
-#include "core/error.hpp"
-#include "core/file.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/file.hpp"
 
 namespace exciton::train {
 namespace {

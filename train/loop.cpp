@@ -1,11 +1,11 @@
-#include "train/loop.hpp"
+#include "exciton/train/loop.hpp"
 
 #include <cmath>
 #include <utility>
 
-#include "core/tape.hpp"
-#include "train/evaluate.hpp"
-#include "train/loss.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/train/evaluate.hpp"
+#include "exciton/train/loss.hpp"
 
 namespace exciton::train {
 

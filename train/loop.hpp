@@ -2,12 +2,12 @@
 #pragma once
 #include <cstdint>
 
-#include "core/error.hpp"
-#include "data/loader.hpp"
-#include "nn/module.hpp"
-#include "optim/ema.hpp"
-#include "optim/optimizer.hpp"
-#include "optim/schedule.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/nn/module.hpp"
+#include "exciton/optim/ema.hpp"
+#include "exciton/optim/optimizer.hpp"
+#include "exciton/optim/schedule.hpp"
 
 namespace exciton::train {
 

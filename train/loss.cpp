@@ -1,10 +1,10 @@
-#include "train/loss.hpp"
+#include "exciton/train/loss.hpp"
 
 #include <algorithm>
 
-#include "ops/add.hpp"
-#include "ops/cross_entropy.hpp"
-#include "ops/mul.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/cross_entropy.hpp"
+#include "exciton/ops/mul.hpp"
 
 namespace exciton::train {
 

@@ -1,7 +1,7 @@
 /// The loss of a training step.
 #pragma once
-#include "core/tape.hpp"
-#include "data/loader.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/data/loader.hpp"
 
 namespace exciton::train {
 

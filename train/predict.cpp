@@ -1,12 +1,12 @@
-#include "train/predict.hpp"
+#include "exciton/train/predict.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "core/random.hpp"
-#include "data/files.hpp"
-#include "data/resize.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/resize.hpp"
 
 namespace exciton::train {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "data/image.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/data/image.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 

@@ -1,13 +1,13 @@
-#include "train/preprocessing.hpp"
+#include "exciton/train/preprocessing.hpp"
 
 #include <algorithm>
 #include <iomanip>
 #include <sstream>
 
-#include "core/error.hpp"
-#include "data/resize.hpp"
-#include "train/preprocessing_json.hpp"
-#include "train/remedy.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/resize.hpp"
+#include "exciton/train/preprocessing_json.hpp"
+#include "exciton/train/remedy.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "data/augment.hpp"
-#include "data/dataset.hpp"
-#include "train/recipe.hpp"
+#include "exciton/data/augment.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/train/recipe.hpp"
 
 namespace exciton::train {
 

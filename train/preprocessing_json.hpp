@@ -2,8 +2,8 @@
 #pragma once
 #include <filesystem>
 
-#include "train/json.hpp"
-#include "train/preprocessing.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/preprocessing.hpp"
 
 namespace exciton::train {
 

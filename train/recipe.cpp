@@ -1,15 +1,15 @@
-#include "train/recipe.hpp"
+#include "exciton/train/recipe.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <optional>
 #include <sstream>
 
-#include "core/error.hpp"
-#include "core/suggest.hpp"
-#include "data/dataset.hpp"
-#include "ops/processor.hpp"
-#include "train/recipe_json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 namespace exciton::train {
 namespace {

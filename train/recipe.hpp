@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "data/augment.hpp"
-#include "data/loader.hpp"
-#include "data/splits.hpp"
-#include "nn/registry.hpp"
+#include "exciton/core/dtype.hpp"
+#include "exciton/data/augment.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/data/splits.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::train {
 

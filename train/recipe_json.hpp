@@ -2,8 +2,8 @@
 #pragma once
 #include <string>
 
-#include "train/json.hpp"
-#include "train/recipe.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/recipe.hpp"
 
 namespace exciton::train {
 

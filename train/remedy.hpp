@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::train {
 

@@ -1,10 +1,10 @@
-#include "train/resume.hpp"
+#include "exciton/train/resume.hpp"
 
 #include <algorithm>
 
-#include "train/recipe_json.hpp"
-#include "train/remedy.hpp"
-#include "train/run.hpp"
+#include "exciton/train/recipe_json.hpp"
+#include "exciton/train/remedy.hpp"
+#include "exciton/train/run.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

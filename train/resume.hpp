@@ -2,8 +2,8 @@
 #pragma once
 #include <optional>
 
-#include "train/recipe.hpp"
-#include "train/run_folder.hpp"
+#include "exciton/train/recipe.hpp"
+#include "exciton/train/run_folder.hpp"
 
 namespace exciton::train {
 

@@ -1,4 +1,4 @@
-#include "train/run.hpp"
+#include "exciton/train/run.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -6,25 +6,25 @@
 #include <memory>
 #include <set>
 
-#include "core/memory.hpp"
-#include "core/threads.hpp"
-#include "data/loader.hpp"
-#include "nn/gates.hpp"
-#include "nn/layers.hpp"
-#include "nn/recompute.hpp"
-#include "ops/processor.hpp"
-#include "optim/adamw.hpp"
-#include "optim/ema.hpp"
-#include "optim/schedule.hpp"
-#include "optim/sgd.hpp"
-#include "train/inspect/gate_json.hpp"
-#include "train/loop.hpp"
-#include "train/preprocessing_json.hpp"
-#include "train/recipe_json.hpp"
-#include "train/remedy.hpp"
-#include "train/resume.hpp"
-#include "train/tensorboard.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/nn/gates.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/nn/recompute.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/optim/adamw.hpp"
+#include "exciton/optim/ema.hpp"
+#include "exciton/optim/schedule.hpp"
+#include "exciton/optim/sgd.hpp"
+#include "exciton/train/inspect/gate_json.hpp"
+#include "exciton/train/loop.hpp"
+#include "exciton/train/preprocessing_json.hpp"
+#include "exciton/train/recipe_json.hpp"
+#include "exciton/train/remedy.hpp"
+#include "exciton/train/resume.hpp"
+#include "exciton/train/tensorboard.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

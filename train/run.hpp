@@ -7,13 +7,13 @@
 #include <string_view>
 #include <vector>
 
-#include "core/dtype.hpp"
-#include "nn/module.hpp"
-#include "train/checkpoint.hpp"
-#include "train/evaluate.hpp"
-#include "train/preprocessing.hpp"
-#include "train/recipe.hpp"
-#include "train/run_folder.hpp"
+#include "exciton/core/dtype.hpp"
+#include "exciton/nn/module.hpp"
+#include "exciton/train/checkpoint.hpp"
+#include "exciton/train/evaluate.hpp"
+#include "exciton/train/preprocessing.hpp"
+#include "exciton/train/recipe.hpp"
+#include "exciton/train/run_folder.hpp"
 
 namespace exciton::train {
 

@@ -1,4 +1,4 @@
-#include "train/run_folder.hpp"
+#include "exciton/train/run_folder.hpp"
 
 #include <sys/file.h>
 #include <unistd.h>
@@ -10,10 +10,10 @@
 #include <regex>
 #include <sstream>
 
-#include "core/error.hpp"
-#include "core/system_call.hpp"
-#include "train/json.hpp"
-#include "train/remedy.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/system_call.hpp"
+#include "exciton/train/json.hpp"
+#include "exciton/train/remedy.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

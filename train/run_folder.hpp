@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
-#include "core/file.hpp"
-#include "train/checkpoint.hpp"
-#include "train/recipe.hpp"
+#include "exciton/core/file.hpp"
+#include "exciton/train/checkpoint.hpp"
+#include "exciton/train/recipe.hpp"
 
 namespace exciton::train {
 

@@ -1,13 +1,13 @@
-#include "train/tensorboard.hpp"
+#include "exciton/train/tensorboard.hpp"
 
 #include <bit>
 #include <chrono>
 #include <cstring>
 
-#include "core/error.hpp"
-#include "core/file.hpp"
-#include "train/checkpoint.hpp"
-#include "train/json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/file.hpp"
+#include "exciton/train/checkpoint.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

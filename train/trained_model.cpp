@@ -1,11 +1,11 @@
-#include "train/trained_model.hpp"
+#include "exciton/train/trained_model.hpp"
 
 #include <algorithm>
 
-#include "core/error.hpp"
-#include "core/memory.hpp"
-#include "train/preprocessing_json.hpp"
-#include "train/recipe_json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/train/preprocessing_json.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;

@@ -4,13 +4,13 @@
 #include <filesystem>
 #include <memory>
 
-#include "data/dataset.hpp"
-#include "data/loader.hpp"
-#include "nn/registry.hpp"
-#include "optim/ema.hpp"
-#include "train/preprocessing.hpp"
-#include "train/recipe.hpp"
-#include "train/run_folder.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/optim/ema.hpp"
+#include "exciton/train/preprocessing.hpp"
+#include "exciton/train/recipe.hpp"
+#include "exciton/train/run_folder.hpp"
 
 namespace exciton::train {
 

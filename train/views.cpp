@@ -1,11 +1,11 @@
-#include "train/views.hpp"
+#include "exciton/train/views.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.hpp"
-#include "data/files.hpp"
-#include "data/resize.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/resize.hpp"
 
 namespace exciton::train {
 namespace {

@@ -11,9 +11,9 @@
 #include <functional>
 #include <vector>
 
-#include "data/augment.hpp"
-#include "data/dataset.hpp"
-#include "train/evaluate.hpp"
+#include "exciton/data/augment.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/train/evaluate.hpp"
 
 namespace exciton::train {
 

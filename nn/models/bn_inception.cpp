@@ -10,8 +10,8 @@
 /// Options: classes (1000), image_channels, se, dropout (0).
 /// The convolutions have no biases, as in the prototxt; the 11,295,240 parameters published for
 /// PyTorch copies keep 10,016 of them.
-#include "nn/models/families.hpp"
-#include "nn/units.hpp"
+#include "exciton/nn/models/families.hpp"
+#include "exciton/nn/units.hpp"
 
 namespace exciton::nn::models {
 namespace {

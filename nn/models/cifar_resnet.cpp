@@ -7,8 +7,8 @@
 /// and except for resnet164 widths (16, 32, 64; the stem has the first).
 ///   shortcut: "projection" (1x1 convolution, the default: the published SE counts have it), or
 ///   "zero_pad", the parameter-free one of He et al.
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn::models {
 namespace {

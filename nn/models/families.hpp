@@ -1,6 +1,6 @@
 /// What the families in nn/models/ share.
 #pragma once
-#include "nn/registry.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn::models {
 

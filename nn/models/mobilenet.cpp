@@ -5,8 +5,8 @@
 /// linearity following a convolution), applied to the whole unit, gives the 4.7 M parameters of its
 /// table 3; SE behind the depthwise convolutions would give 4.6 M, behind both 5.1 M.
 /// Options: classes (1000), image_channels, se, dropout (0).
-#include "nn/models/families.hpp"
-#include "nn/units.hpp"
+#include "exciton/nn/models/families.hpp"
+#include "exciton/nn/units.hpp"
 
 namespace exciton::nn::models {
 namespace {

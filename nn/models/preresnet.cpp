@@ -6,8 +6,8 @@
 /// and 4 in se.stages. Where SE sits is in nn/blocks.hpp.
 /// Options: classes (10), image_channels, se, shortcut, blocks, dropout (0), stride_on
 /// (preresnet164).
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn::models {
 namespace {

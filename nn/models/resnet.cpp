@@ -11,8 +11,8 @@
 /// timm's legacy_seresnet); torchvision pads by 1 instead. Both give 56 pixels from 112.
 #include <array>
 
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn::models {
 namespace {

@@ -7,8 +7,8 @@
 /// Options: classes (1000), image_channels, se, shortcut, blocks, dropout (0).
 #include <array>
 
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn::models {
 namespace {

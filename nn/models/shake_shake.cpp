@@ -19,14 +19,14 @@
 /// "post" after the sum; "identity" on the shortcut; "conv3x3" in each branch, behind the norm of
 /// its first 3x3 convolution. stage1 to stage3 are 2 to 4 in se.stages.
 /// Options: classes (10), image_channels, se, blocks, dropout (0).
-#include "ops/shake_shake.hpp"
-#include "nn/blocks.hpp"
-#include "nn/random_stream.hpp"
-#include "nn/registry.hpp"
-#include "ops/add.hpp"
-#include "ops/concat.hpp"
-#include "ops/relu.hpp"
-#include "ops/shortcut_pad.hpp"
+#include "exciton/ops/shake_shake.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/random_stream.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/concat.hpp"
+#include "exciton/ops/relu.hpp"
+#include "exciton/ops/shortcut_pad.hpp"
 
 namespace exciton::nn::models {
 namespace {

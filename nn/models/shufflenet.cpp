@@ -9,11 +9,11 @@
 /// SE sits on the branch's last batch norm, as in a ResNet; so the network has 2,484,533
 /// parameters, the paper's 2.4 M cut to one digit (as its 1.8 M is 1,865,728 cut).
 /// Options: classes (1000), image_channels, se, dropout (0).
-#include "nn/models/families.hpp"
-#include "nn/units.hpp"
-#include "ops/avg_pool.hpp"
-#include "ops/channel_shuffle.hpp"
-#include "ops/concat.hpp"
+#include "exciton/nn/models/families.hpp"
+#include "exciton/nn/units.hpp"
+#include "exciton/ops/avg_pool.hpp"
+#include "exciton/ops/channel_shuffle.hpp"
+#include "exciton/ops/concat.hpp"
 
 namespace exciton::nn::models {
 namespace {

@@ -7,10 +7,10 @@
 ///               pixels, in memory order [H, W, C].
 /// The convolutions have no biases, which batch norm would take away again (torchvision's vgg16_bn
 /// and the published 138,365,992 parameters keep those 4,224).
-#include "nn/models/families.hpp"
-#include "nn/units.hpp"
-#include "ops/relu.hpp"
-#include "ops/reshape.hpp"
+#include "exciton/nn/models/families.hpp"
+#include "exciton/nn/units.hpp"
+#include "exciton/ops/relu.hpp"
+#include "exciton/ops/reshape.hpp"
 
 namespace exciton::nn::models {
 namespace {

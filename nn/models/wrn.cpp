@@ -8,8 +8,8 @@
 #include <charconv>
 #include <optional>
 
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
 
 namespace exciton::nn::models {
 namespace {

@@ -1,13 +1,13 @@
-#include "ops/convolution/direct.hpp"
+#include "exciton/ops/convolution/direct.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <type_traits>
 #include <vector>
 
-#include "core/threads.hpp"
-#include "ops/processor.hpp"
-#include "ops/simd/direct_kernels.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/direct_kernels.hpp"
 
 namespace exciton::ops::direct {
 namespace {

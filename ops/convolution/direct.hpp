@@ -5,7 +5,7 @@
 /// dw are f32. Over bf16 maps the weights are rounded to bf16, all between stays f32, and the
 /// result is rounded once. NaN and infinities pass as in the formula (ops/conv2d.hpp).
 #pragma once
-#include "ops/convolution/geometry.hpp"
+#include "exciton/ops/convolution/geometry.hpp"
 
 namespace exciton::ops::direct {
 

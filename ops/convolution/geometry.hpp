@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "ops/conv2d.hpp"
+#include "exciton/ops/conv2d.hpp"
 
 namespace exciton::ops {
 

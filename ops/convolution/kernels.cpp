@@ -1,7 +1,7 @@
-#include "ops/convolution/kernels.hpp"
+#include "exciton/ops/convolution/kernels.hpp"
 
-#include "ops/convolution/direct.hpp"
-#include "ops/convolution/path.hpp"
+#include "exciton/ops/convolution/direct.hpp"
+#include "exciton/ops/convolution/path.hpp"
 
 namespace exciton::ops {
 namespace {

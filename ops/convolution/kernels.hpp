@@ -1,8 +1,8 @@
 /// The fast convolution of one layer: chooses between our Winograd kernels and oneDNN's for each
 /// shape and direction, and keeps what either has packed.
 #pragma once
-#include "ops/convolution/winograd.hpp"
-#include "ops/onednn/convolution.hpp"
+#include "exciton/ops/convolution/winograd.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
 
 namespace exciton::ops {
 

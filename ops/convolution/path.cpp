@@ -1,9 +1,9 @@
-#include "ops/convolution/path.hpp"
+#include "exciton/ops/convolution/path.hpp"
 
 #include <cstdlib>
 #include <string_view>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::ops {
 

@@ -1,12 +1,12 @@
-#include "ops/convolution/winograd.hpp"
+#include "exciton/ops/convolution/winograd.hpp"
 
 #include <algorithm>
 #include <atomic>
 
-#include "core/threads.hpp"
-#include "ops/convolution/path.hpp"
-#include "ops/processor.hpp"
-#include "ops/simd/winograd_kernels.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/convolution/path.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops {
 namespace {

@@ -23,7 +23,7 @@
 ///
 /// EXCITON_CONV (ops/convolution/path.hpp) switches it off, or on for all bf16 maps.
 #pragma once
-#include "ops/convolution/geometry.hpp"
+#include "exciton/ops/convolution/geometry.hpp"
 
 namespace exciton::ops {
 

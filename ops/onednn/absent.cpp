@@ -1,6 +1,6 @@
 // In place of convolution.cpp where the program is built without oneDNN (EXCITON_ONEDNN=OFF): it
 // takes nothing, so that the own direct convolution runs all (ops/convolution/kernels.cpp).
-#include "ops/onednn/convolution.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
 
 namespace exciton::ops::onednn {
 namespace {

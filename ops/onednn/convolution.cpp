@@ -1,4 +1,4 @@
-#include "ops/onednn/convolution.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -11,14 +11,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/random.hpp"
-#include "core/threads.hpp"
-#include "ops/convolution/direct.hpp"
-#include "ops/onednn/descriptors.hpp"
-#include "ops/onednn/kernel_table.hpp"
-#include "ops/onednn/trial.hpp"
-#include "ops/processor.hpp"
-#include "ops/simd/channel_kernels.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/convolution/direct.hpp"
+#include "exciton/ops/onednn/descriptors.hpp"
+#include "exciton/ops/onednn/kernel_table.hpp"
+#include "exciton/ops/onednn/trial.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops::onednn {
 namespace {

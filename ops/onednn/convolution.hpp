@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "ops/convolution/geometry.hpp"
+#include "exciton/ops/convolution/geometry.hpp"
 
 namespace exciton::ops::onednn {
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <string_view>
 
-#include "ops/convolution/geometry.hpp"
+#include "exciton/ops/convolution/geometry.hpp"
 
 namespace exciton::ops::onednn {
 

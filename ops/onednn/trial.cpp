@@ -1,4 +1,4 @@
-#include "ops/onednn/trial.hpp"
+#include "exciton/ops/onednn/trial.hpp"
 
 #include <cpuid.h>
 #include <sys/wait.h>
@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::ops::onednn {
 

@@ -1,9 +1,9 @@
-#include "ops/se/channel_conv.hpp"
+#include "exciton/ops/se/channel_conv.hpp"
 
 #include <algorithm>
 #include <vector>
 
-#include "ops/arguments.hpp"
+#include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {
 namespace {

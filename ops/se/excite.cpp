@@ -1,11 +1,11 @@
-#include "ops/se/excite.hpp"
+#include "exciton/ops/se/excite.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "core/threads.hpp"
-#include "ops/arguments.hpp"
-#include "ops/matrix_product.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/matrix_product.hpp"
 
 namespace exciton::ops {
 namespace {

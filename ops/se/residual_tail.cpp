@@ -1,14 +1,14 @@
-#include "ops/se/residual_tail.hpp"
+#include "exciton/ops/se/residual_tail.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "ops/add.hpp"
-#include "ops/arguments.hpp"
-#include "ops/relu.hpp"
-#include "ops/se/scale.hpp"
-#include "ops/simd/passes.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/relu.hpp"
+#include "exciton/ops/se/scale.hpp"
+#include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
 namespace {

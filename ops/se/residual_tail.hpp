@@ -22,11 +22,11 @@
 #include <string_view>
 #include <vector>
 
-#include "core/operator.hpp"
-#include "core/tape.hpp"
-#include "ops/batch_norm.hpp"
-#include "ops/se/excite.hpp"
-#include "ops/se/squeeze.hpp"
+#include "exciton/core/operator.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/batch_norm.hpp"
+#include "exciton/ops/se/excite.hpp"
+#include "exciton/ops/se/squeeze.hpp"
 
 namespace exciton::ops {
 

@@ -1,7 +1,7 @@
-#include "ops/se/scale.hpp"
+#include "exciton/ops/se/scale.hpp"
 
-#include "ops/arguments.hpp"
-#include "ops/simd/passes.hpp"
+#include "exciton/ops/arguments.hpp"
+#include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
 

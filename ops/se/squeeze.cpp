@@ -1,6 +1,6 @@
-#include "ops/se/squeeze.hpp"
+#include "exciton/ops/se/squeeze.hpp"
 
-#include "ops/simd/passes.hpp"
+#include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
 

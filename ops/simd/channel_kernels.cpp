@@ -1,6 +1,6 @@
 // Compiled once an instruction set; see vector.hpp.
-#include "ops/simd/channel_kernels.hpp"
-#include "ops/simd/vector.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
+#include "exciton/ops/simd/vector.hpp"
 
 namespace exciton::ops::simd {
 namespace EXCITON_TARGET {

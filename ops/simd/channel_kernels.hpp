@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/dtype.hpp"
+#include "exciton/core/dtype.hpp"
 
 namespace exciton::ops::simd {
 

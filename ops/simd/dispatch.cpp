@@ -1,10 +1,10 @@
 #include <cstdlib>
 
-#include "ops/processor.hpp"
-#include "ops/simd/channel_kernels.hpp"
-#include "ops/simd/direct_kernels.hpp"
-#include "ops/simd/matrix_kernels.hpp"
-#include "ops/simd/winograd_kernels.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
+#include "exciton/ops/simd/direct_kernels.hpp"
+#include "exciton/ops/simd/matrix_kernels.hpp"
+#include "exciton/ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops::simd {
 namespace {

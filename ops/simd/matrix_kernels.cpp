@@ -1,7 +1,7 @@
 // Compiled once an instruction set; see vector.hpp.
-#include "ops/simd/matrix_kernels.hpp"
+#include "exciton/ops/simd/matrix_kernels.hpp"
 
-#include "ops/simd/vector.hpp"
+#include "exciton/ops/simd/vector.hpp"
 
 namespace exciton::ops::simd {
 namespace EXCITON_TARGET {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <vector>
 
-#include "core/tensor.hpp"
-#include "core/threads.hpp"
-#include "ops/simd/channel_kernels.hpp"
+#include "exciton/core/tensor.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops::simd {
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/dtype.hpp"
+#include "exciton/core/dtype.hpp"
 
 #if defined(__AVX512F__)
 #define EXCITON_VECTOR_BYTES 64

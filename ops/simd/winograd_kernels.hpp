@@ -9,7 +9,7 @@
 #pragma once
 #include <cstdint>
 
-#include "core/dtype.hpp"
+#include "exciton/core/dtype.hpp"
 
 namespace exciton::ops::simd {
 

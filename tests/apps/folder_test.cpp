@@ -1,8 +1,8 @@
 /// Training on a folder of photographs of several sizes, as a user does.
 #include <gtest/gtest.h>
 
+#include "exciton/train/recipe_json.hpp"
 #include "tests/apps/support.hpp"
-#include "train/recipe_json.hpp"
 
 namespace exciton::apps::testing {
 namespace {

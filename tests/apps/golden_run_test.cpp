@@ -3,8 +3,8 @@
 
 #include <sstream>
 
+#include "exciton/train/recipe_json.hpp"
 #include "tests/apps/support.hpp"
-#include "train/recipe_json.hpp"
 
 namespace exciton::apps::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <csignal>
 #include <thread>
 
-#include "core/random.hpp"
+#include "exciton/core/random.hpp"
 #include "tests/apps/support.hpp"
 
 namespace exciton::apps::testing {

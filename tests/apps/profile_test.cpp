@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "exciton/train/json.hpp"
 #include "tests/apps/support.hpp"
-#include "train/json.hpp"
 
 namespace exciton::apps::testing {
 namespace {

@@ -10,8 +10,8 @@
 #include <map>
 #include <thread>
 
+#include "exciton/train/recipe_json.hpp"
 #include "tests/apps/support.hpp"
-#include "train/recipe_json.hpp"
 
 namespace exciton::apps::testing {
 namespace {

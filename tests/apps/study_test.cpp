@@ -7,12 +7,12 @@
 
 #include "apps/statistics.hpp"
 #include "apps/study.hpp"
-#include "data/dataset.hpp"
-#include "nn/summary.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/nn/summary.hpp"
+#include "exciton/train/inspect/pruning.hpp"
+#include "exciton/train/recipe_json.hpp"
+#include "exciton/train/tensorboard.hpp"
 #include "tests/apps/support.hpp"
-#include "train/inspect/pruning.hpp"
-#include "train/recipe_json.hpp"
-#include "train/tensorboard.hpp"
 
 namespace exciton::apps::testing {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "exciton/train/run_folder.hpp"
 #include "tests/train/support.hpp"
-#include "train/run_folder.hpp"
 
 namespace exciton::apps::testing {
 using namespace train::testing;

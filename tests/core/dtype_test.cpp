@@ -1,4 +1,4 @@
-#include "core/dtype.hpp"
+#include "exciton/core/dtype.hpp"
 
 #include <gtest/gtest.h>
 

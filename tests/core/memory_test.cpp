@@ -1,4 +1,4 @@
-#include "core/memory.hpp"
+#include "exciton/core/memory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/error.hpp"
-#include "core/tensor.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton {
 namespace {

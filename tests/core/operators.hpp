@@ -1,7 +1,7 @@
 /// Small operators that only these tests know: core has none of its own.
 #pragma once
-#include "core/gradcheck.hpp"
-#include "core/tape.hpp"
+#include "exciton/core/gradcheck.hpp"
+#include "exciton/core/tape.hpp"
 
 namespace exciton::testing_ops {
 

@@ -1,4 +1,4 @@
-#include "core/suggest.hpp"
+#include "exciton/core/suggest.hpp"
 
 #include <gtest/gtest.h>
 

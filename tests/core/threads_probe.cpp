@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "core/error.hpp"
-#include "core/threads.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/threads.hpp"
 
 int main() {
   using namespace exciton;

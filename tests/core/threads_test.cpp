@@ -1,4 +1,4 @@
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/error.hpp"
-#include "core/tensor.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace exciton {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/augment.hpp"
+#include "exciton/data/augment.hpp"
 
 #include <algorithm>
 #include <map>

@@ -1,4 +1,4 @@
-#include "data/fetch.hpp"
+#include "exciton/data/fetch.hpp"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -14,8 +14,8 @@
 #include <mutex>
 #include <thread>
 
-#include "data/files.hpp"
-#include "data/transfer.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/transfer.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

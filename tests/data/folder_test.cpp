@@ -1,5 +1,5 @@
-#include "data/formats.hpp"
-#include "data/listing.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/listing.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

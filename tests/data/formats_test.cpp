@@ -1,4 +1,4 @@
-#include "data/formats.hpp"
+#include "exciton/data/formats.hpp"
 
 #include <sys/resource.h>
 #include <zlib.h>
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -1,10 +1,10 @@
-#include "data/image.hpp"
+#include "exciton/data/image.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <span>
 
-#include "data/files.hpp"
+#include "exciton/data/files.hpp"
 
 #include "support.hpp"
 

@@ -1,12 +1,12 @@
 // JPEG files as Pillow wrote them, whole and in part.
-#include "data/jpeg.hpp"
+#include "exciton/data/jpeg.hpp"
 
 #include <cstdlib>
 
-#include "data/exif.hpp"
-#include "data/files.hpp"
-#include "data/image.hpp"
-#include "data/resize.hpp"
+#include "exciton/data/exif.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/image.hpp"
+#include "exciton/data/resize.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -8,10 +8,10 @@
 #include <fstream>
 #include <iterator>
 
-#include "data/file_dataset.hpp"
-#include "data/formats.hpp"
-#include "data/label_list.hpp"
-#include "data/tar.hpp"
+#include "exciton/data/file_dataset.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/label_list.hpp"
+#include "exciton/data/tar.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -1,4 +1,4 @@
-#include "data/loader.hpp"
+#include "exciton/data/loader.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -8,8 +8,8 @@
 #include <set>
 #include <thread>
 
-#include "core/threads.hpp"
-#include "data/order.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/order.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

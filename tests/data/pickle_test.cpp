@@ -1,9 +1,9 @@
 // Pickles written by hand, opcode by opcode, and those that Python's own pickle module wrote.
-#include "data/pickle.hpp"
+#include "exciton/data/pickle.hpp"
 
 #include <bit>
 
-#include "data/formats.hpp"
+#include "exciton/data/formats.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -1,10 +1,10 @@
-#include "data/pixel_ops.hpp"
+#include "exciton/data/pixel_ops.hpp"
 
 #include <cstdlib>
 #include <functional>
 #include <set>
 
-#include "data/rand_augment.hpp"
+#include "exciton/data/rand_augment.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -3,10 +3,10 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "data/dataset.hpp"
-#include "data/formats.hpp"
-#include "data/loader.hpp"
-#include "data/survey.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/data/formats.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/data/survey.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -1,8 +1,8 @@
-#include "data/resize.hpp"
+#include "exciton/data/resize.hpp"
 
 #include <cstdlib>
 
-#include "data/image.hpp"
+#include "exciton/data/image.hpp"
 #include "support.hpp"
 
 namespace exciton::data {

@@ -1,5 +1,5 @@
 // Which images choose, which are reported, and which are held out.
-#include "data/splits.hpp"
+#include "exciton/data/splits.hpp"
 
 #include <gtest/gtest.h>
 

@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "core/random.hpp"
-#include "data/image.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/data/image.hpp"
 
 namespace exciton::data::testing {
 namespace fs = std::filesystem;

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "core/error.hpp"
-#include "data/dataset.hpp"
-#include "data/memory_dataset.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/dataset.hpp"
+#include "exciton/data/memory_dataset.hpp"
 
 namespace exciton::data::testing {
 

@@ -1,6 +1,6 @@
 /// A checkpoint, as it comes, and once more with its length and checksum put right, which no fuzzer
 /// guesses.
-#include "train/checkpoint.hpp"
+#include "exciton/train/checkpoint.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -1,5 +1,5 @@
 /// The binary format of CIFAR-10 and CIFAR-100; the first byte chooses.
-#include "data/formats.hpp"
+#include "exciton/data/formats.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

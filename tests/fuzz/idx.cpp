@@ -2,7 +2,7 @@
 /// follows is the label file.
 #include <algorithm>
 
-#include "data/formats.hpp"
+#include "exciton/data/formats.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,5 +1,5 @@
 /// JPEG and PNG: the header, all pixels, and a part of them.
-#include "data/image.hpp"
+#include "exciton/data/image.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

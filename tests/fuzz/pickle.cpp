@@ -1,6 +1,6 @@
 /// Python's pickles: as values, and as the python version of CIFAR-10.
-#include "data/pickle.hpp"
-#include "data/formats.hpp"
+#include "exciton/data/pickle.hpp"
+#include "exciton/data/formats.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 namespace {

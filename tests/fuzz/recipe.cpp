@@ -1,5 +1,5 @@
 /// A recipe: what is accepted writes itself so that it is read back the same.
-#include "train/recipe_json.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 #include "tests/fuzz/fuzz.hpp"
 

@@ -1,7 +1,7 @@
 /// A tar file in the layout of WebDataset.
 #include <vector>
 
-#include "data/formats.hpp"
+#include "exciton/data/formats.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

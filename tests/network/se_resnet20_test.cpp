@@ -7,9 +7,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "nn/registry.hpp"
-#include "ops/cross_entropy.hpp"
-#include "optim/sgd.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/cross_entropy.hpp"
+#include "exciton/optim/sgd.hpp"
 
 namespace exciton {
 namespace {

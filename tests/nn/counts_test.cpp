@@ -5,8 +5,8 @@
 #include <cmath>
 #include <map>
 
-#include "nn/registry.hpp"
-#include "nn/summary.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/nn/summary.hpp"
 
 namespace exciton::nn {
 namespace {

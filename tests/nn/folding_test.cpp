@@ -1,10 +1,10 @@
 // Evaluation without a tape folds batch norm into convolutions; it must compute what the single
 // operators do, for every form of block, and notice when weights or statistics move.
-#include "core/threads.hpp"
-#include "nn/blocks.hpp"
-#include "nn/gates.hpp"
-#include "nn/registry.hpp"
-#include "nn/units.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/gates.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/nn/units.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {

@@ -1,13 +1,13 @@
 /// Seeing gates and replacing them, against what the single operators say.
-#include "nn/gates.hpp"
+#include "exciton/nn/gates.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "nn/registry.hpp"
-#include "nn/residual.hpp"
-#include "ops/se/residual_tail.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/nn/residual.hpp"
+#include "exciton/ops/se/residual_tail.hpp"
 
 namespace exciton::nn {
 namespace {

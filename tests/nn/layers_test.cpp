@@ -1,11 +1,11 @@
-#include "nn/layers.hpp"
+#include "exciton/nn/layers.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "core/threads.hpp"
-#include "nn/squeeze_excite.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 namespace {

@@ -1,7 +1,7 @@
 // Whole networks: gradients against differences in double, and training on one batch.
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
-#include "ops/cross_entropy.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/cross_entropy.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {

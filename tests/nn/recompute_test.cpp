@@ -1,7 +1,7 @@
 // Forgetting feature maps must change the memory of a training step and nothing else.
-#include "nn/recompute.hpp"
-#include "core/memory.hpp"
-#include "nn/registry.hpp"
+#include "exciton/nn/recompute.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/nn/registry.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {

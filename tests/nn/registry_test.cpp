@@ -1,4 +1,4 @@
-#include "nn/registry.hpp"
+#include "exciton/nn/registry.hpp"
 
 #include <gtest/gtest.h>
 

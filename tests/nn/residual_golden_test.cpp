@@ -3,7 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "nn/registry.hpp"
+#include "exciton/nn/registry.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {

@@ -2,8 +2,8 @@
 // check it.
 #include <set>
 
-#include "nn/registry.hpp"
-#include "ops/shake_shake.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/shake_shake.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {

@@ -1,4 +1,4 @@
-#include "nn/summary.hpp"
+#include "exciton/nn/summary.hpp"
 
 #include <gtest/gtest.h>
 

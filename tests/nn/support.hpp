@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "nn/module.hpp"
-#include "ops/cross_entropy.hpp"
+#include "exciton/nn/module.hpp"
+#include "exciton/ops/cross_entropy.hpp"
 
 namespace exciton::nn {
 

@@ -1,10 +1,10 @@
 // Every variant of SE in every kind of block: gradients, training, and fused against plain.
 #include <algorithm>
 
-#include "nn/blocks.hpp"
-#include "nn/registry.hpp"
-#include "nn/se_kin.hpp"
-#include "ops/global_avg_pool.hpp"
+#include "exciton/nn/blocks.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/nn/se_kin.hpp"
+#include "exciton/ops/global_avg_pool.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {

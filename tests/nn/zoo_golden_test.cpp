@@ -5,8 +5,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "nn/registry.hpp"
-#include "ops/cross_entropy.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/cross_entropy.hpp"
 
 namespace exciton::nn {
 namespace {

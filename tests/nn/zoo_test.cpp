@@ -3,10 +3,10 @@
 
 #include <cmath>
 
-#include "nn/layers.hpp"
-#include "nn/registry.hpp"
-#include "nn/summary.hpp"
-#include "ops/cross_entropy.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/nn/summary.hpp"
+#include "exciton/ops/cross_entropy.hpp"
 
 namespace exciton::nn {
 namespace {

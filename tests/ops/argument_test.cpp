@@ -2,7 +2,7 @@
 // its own (buffers end at pages that nobody may touch).
 #include <string>
 
-#include "ops/elementwise.hpp"
+#include "exciton/ops/elementwise.hpp"
 #include "support.hpp"
 #include "sweep/guarded_memory.hpp"
 

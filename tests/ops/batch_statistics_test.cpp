@@ -1,7 +1,7 @@
 // Batch statistics of maps whose mean is large beside their deviation, against two passes in double
 // over the same values: variance, running variance, normalised maps and gradients must not lose
 // digits to the cancellation of E[x^2] - E[x]^2 or of sum g x - mean sum g.
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {

@@ -1,7 +1,7 @@
 // What every operator promises beside its numbers (core/operator.hpp).
 #include <cmath>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {

@@ -1,13 +1,13 @@
 // The own direct convolution against the plain twin in double, in every geometry: by itself,
 // whatever EXCITON_CONV says, with unreadable pages around all it is given.
-#include "ops/convolution/direct.hpp"
+#include "exciton/ops/convolution/direct.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {

@@ -3,9 +3,9 @@
 
 #include <csignal>
 
-#include "core/threads.hpp"
-#include "ops/onednn/kernel_table.hpp"
-#include "ops/onednn/trial.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/onednn/kernel_table.hpp"
+#include "exciton/ops/onednn/trial.hpp"
 #include "support.hpp"
 #include "sweep/check.hpp"
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "ops/convolution/kernels.hpp"
-#include "ops/convolution/path.hpp"
+#include "exciton/ops/convolution/kernels.hpp"
+#include "exciton/ops/convolution/path.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/gradcheck.hpp"
-#include "ops/all_ops.hpp"
+#include "exciton/core/gradcheck.hpp"
+#include "exciton/ops/all_ops.hpp"
 
 namespace exciton::ops {
 

@@ -2,7 +2,7 @@
 // Then the sweep itself: each kind of fault that it is there to find is planted and found.
 #include <cstring>
 
-#include "core/threads.hpp"
+#include "exciton/core/threads.hpp"
 #include "support.hpp"
 #include "sweep/check.hpp"
 

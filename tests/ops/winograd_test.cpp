@@ -1,9 +1,9 @@
 // Winograd's kernels against the direct sum in double, on maps of every remainder by four.
-#include "ops/convolution/winograd.hpp"
+#include "exciton/ops/convolution/winograd.hpp"
 
-#include "core/threads.hpp"
-#include "ops/convolution/path.hpp"
-#include "ops/processor.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/convolution/path.hpp"
+#include "exciton/ops/processor.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {

@@ -1,4 +1,4 @@
-#include "optim/adamw.hpp"
+#include "exciton/optim/adamw.hpp"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "optim/ema.hpp"
+#include "exciton/optim/ema.hpp"
 
 #include <gtest/gtest.h>
 

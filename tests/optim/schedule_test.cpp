@@ -1,4 +1,4 @@
-#include "optim/schedule.hpp"
+#include "exciton/optim/schedule.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::optim {
 namespace {

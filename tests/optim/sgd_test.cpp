@@ -1,4 +1,4 @@
-#include "optim/sgd.hpp"
+#include "exciton/optim/sgd.hpp"
 
 #include "tests/optim/support.hpp"
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/random.hpp"
-#include "core/threads.hpp"
-#include "optim/optimizer.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/optim/optimizer.hpp"
 
 namespace exciton::optim {
 

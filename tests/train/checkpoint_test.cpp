@@ -1,4 +1,4 @@
-#include "train/checkpoint.hpp"
+#include "exciton/train/checkpoint.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +7,10 @@
 
 #include <cstring>
 
-#include "core/file.hpp"
-#include "nn/registry.hpp"
+#include "exciton/core/file.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/train/recipe.hpp"
 #include "tests/train/support.hpp"
-#include "train/recipe.hpp"
 
 namespace exciton::train::testing {
 namespace {

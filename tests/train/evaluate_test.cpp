@@ -1,12 +1,12 @@
-#include "train/evaluate.hpp"
+#include "exciton/train/evaluate.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "core/random.hpp"
-#include "data/resize.hpp"
+#include "exciton/core/random.hpp"
+#include "exciton/data/resize.hpp"
 #include "tests/train/support.hpp"
 
 namespace exciton::train::testing {

@@ -1,8 +1,8 @@
-#include "train/inspect/gate_stats.hpp"
+#include "exciton/train/inspect/gate_stats.hpp"
 
 #include <gtest/gtest.h>
 
-#include "core/random.hpp"
+#include "exciton/core/random.hpp"
 
 namespace exciton::train::testing {
 namespace {

@@ -1,9 +1,9 @@
 // What is read as JSON is read within limits, and told by name where it is not.
-#include "train/json.hpp"
+#include "exciton/train/json.hpp"
 
 #include <gtest/gtest.h>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 #include "tests/train/support.hpp"
 
 namespace exciton::train::testing {

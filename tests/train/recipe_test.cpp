@@ -1,11 +1,11 @@
-#include "train/recipe_json.hpp"
+#include "exciton/train/recipe_json.hpp"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <set>
 
-#include "ops/processor.hpp"
+#include "exciton/ops/processor.hpp"
 #include "tests/train/support.hpp"
 
 namespace exciton::train::testing {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "core/random.hpp"
+#include "exciton/core/random.hpp"
 
 namespace exciton::train::testing {
 namespace fs = std::filesystem;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "core/error.hpp"
-#include "train/checkpoint.hpp"
-#include "train/json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/train/checkpoint.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::train::testing {
 

@@ -1,13 +1,13 @@
 // Crops, scales and ensembles against loops over single pixels and single images.
-#include "train/views.hpp"
+#include "exciton/train/views.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "data/memory_dataset.hpp"
-#include "data/resize.hpp"
-#include "nn/registry.hpp"
+#include "exciton/data/memory_dataset.hpp"
+#include "exciton/data/resize.hpp"
+#include "exciton/nn/registry.hpp"
 #include "tests/train/support.hpp"
 
 namespace exciton::train::testing {

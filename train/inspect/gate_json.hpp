@@ -1,7 +1,7 @@
 /// Gate counts as the log and `exciton inspect` write them.
 #pragma once
-#include "train/inspect/gate_stats.hpp"
-#include "train/json.hpp"
+#include "exciton/train/inspect/gate_stats.hpp"
+#include "exciton/train/json.hpp"
 
 namespace exciton::train {
 

@@ -1,11 +1,11 @@
-#include "train/inspect/gate_stats.hpp"
+#include "exciton/train/inspect/gate_stats.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/error.hpp"
-#include "train/inspect/gate_json.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/train/inspect/gate_json.hpp"
 
 namespace exciton::train {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/gates.hpp"
+#include "exciton/nn/gates.hpp"
 
 namespace exciton::train {
 

@@ -1,21 +1,21 @@
-#include "train/inspect/inspection.hpp"
+#include "exciton/train/inspect/inspection.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
 
-#include "core/error.hpp"
-#include "data/files.hpp"
-#include "data/image.hpp"
-#include "data/loader.hpp"
-#include "data/resize.hpp"
-#include "data/subset.hpp"
-#include "nn/layers.hpp"
-#include "nn/summary.hpp"
-#include "train/evaluate.hpp"
-#include "train/predict.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/files.hpp"
+#include "exciton/data/image.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/data/resize.hpp"
+#include "exciton/data/subset.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/nn/summary.hpp"
+#include "exciton/train/evaluate.hpp"
+#include "exciton/train/predict.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 namespace {

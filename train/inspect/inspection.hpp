@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "train/inspect/gate_stats.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/train/inspect/gate_stats.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 

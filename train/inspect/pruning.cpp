@@ -1,4 +1,4 @@
-#include "train/inspect/pruning.hpp"
+#include "exciton/train/inspect/pruning.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,12 +6,12 @@
 #include <optional>
 #include <unordered_map>
 
-#include "core/error.hpp"
-#include "data/loader.hpp"
-#include "data/subset.hpp"
-#include "nn/squeeze_excite.hpp"
-#include "train/inspect/gate_stats.hpp"
-#include "train/trained_model.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/data/loader.hpp"
+#include "exciton/data/subset.hpp"
+#include "exciton/nn/squeeze_excite.hpp"
+#include "exciton/train/inspect/gate_stats.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 namespace {

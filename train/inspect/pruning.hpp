@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "train/trained_model.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 

@@ -1,6 +1,6 @@
 /// Exercise 1: where the values of an image batch lie in memory.
 #pragma once
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace course {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/tape.hpp"
-#include "ops/elementwise.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/elementwise.hpp"
 
 namespace course {
 

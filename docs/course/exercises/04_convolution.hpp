@@ -1,6 +1,6 @@
 /// Exercise 4: a convolution and the gradient of its weights, as plain loops.
 #pragma once
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace course {
 

@@ -1,6 +1,6 @@
 /// Exercise 7: the fused tail, all that happens between its passes over the maps.
 #pragma once
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace course {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "nn/residual.hpp"
+#include "exciton/nn/residual.hpp"
 
 namespace course {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace course {
 

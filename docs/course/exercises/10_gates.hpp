@@ -1,6 +1,6 @@
 /// Exercise 10: what the gates of an SE unit do.
 #pragma once
-#include "nn/gates.hpp"
+#include "exciton/nn/gates.hpp"
 
 namespace course {
 

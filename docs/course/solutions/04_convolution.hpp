@@ -1,6 +1,6 @@
 /// Exercise 4, solved.
 #pragma once
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace course {
 

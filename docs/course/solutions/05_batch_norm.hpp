@@ -2,7 +2,7 @@
 #pragma once
 #include <cmath>
 
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace course {
 

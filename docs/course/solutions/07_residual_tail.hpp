@@ -1,6 +1,6 @@
 /// Exercise 7, solved.
 #pragma once
-#include "core/tensor.hpp"
+#include "exciton/core/tensor.hpp"
 
 namespace course {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <algorithm>
 
-#include "nn/gates.hpp"
+#include "exciton/nn/gates.hpp"
 
 namespace course {
 

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "core/tape.hpp"
-#include "ops/add.hpp"
-#include "ops/mul.hpp"
+#include "exciton/core/tape.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/mul.hpp"
 
 TEST(ScalarTape, a_product_knows_both_derivatives) {
   course::ScalarTape t;

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/gradcheck.hpp"
+#include "exciton/core/gradcheck.hpp"
 
 using namespace exciton;
 

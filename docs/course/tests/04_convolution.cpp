@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/conv2d.hpp"
+#include "exciton/ops/conv2d.hpp"
 
 using namespace exciton;
 

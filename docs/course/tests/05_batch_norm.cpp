@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/batch_norm.hpp"
+#include "exciton/ops/batch_norm.hpp"
 
 using namespace exciton;
 

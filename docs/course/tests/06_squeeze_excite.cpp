@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/se/excite.hpp"
-#include "ops/se/scale.hpp"
-#include "ops/se/squeeze.hpp"
+#include "exciton/ops/se/excite.hpp"
+#include "exciton/ops/se/scale.hpp"
+#include "exciton/ops/se/squeeze.hpp"
 
 using namespace exciton;
 

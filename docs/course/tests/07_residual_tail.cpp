@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ops/se/residual_tail.hpp"
+#include "exciton/ops/se/residual_tail.hpp"
 
 using namespace exciton;
 

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "nn/summary.hpp"
-#include "ops/add.hpp"
-#include "ops/relu.hpp"
+#include "exciton/nn/summary.hpp"
+#include "exciton/ops/add.hpp"
+#include "exciton/ops/relu.hpp"
 
 using namespace exciton;
 

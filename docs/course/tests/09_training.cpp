@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "optim/schedule.hpp"
-#include "optim/sgd.hpp"
+#include "exciton/optim/schedule.hpp"
+#include "exciton/optim/sgd.hpp"
 
 using namespace exciton;
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "nn/registry.hpp"
+#include "exciton/nn/registry.hpp"
 
 using namespace exciton;
 

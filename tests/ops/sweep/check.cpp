@@ -5,9 +5,9 @@
 #include <sstream>
 #include <string_view>
 
-#include "core/threads.hpp"
-#include "ops/folded_conv.hpp"
-#include "ops/norm_relu_conv.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/ops/folded_conv.hpp"
+#include "exciton/ops/norm_relu_conv.hpp"
 #include "sweep/reference.hpp"
 
 namespace exciton::sweep {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "ops/convolution/kernels.hpp"
+#include "exciton/ops/convolution/kernels.hpp"
 #include "sweep/form.hpp"
 
 namespace exciton::sweep {

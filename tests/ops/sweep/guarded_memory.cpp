@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/error.hpp"
+#include "exciton/core/error.hpp"
 
 namespace exciton::sweep {
 namespace {

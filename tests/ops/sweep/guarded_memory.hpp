@@ -5,7 +5,7 @@
 #include <mutex>
 #include <string>
 
-#include "core/memory.hpp"
+#include "exciton/core/memory.hpp"
 
 namespace exciton::sweep {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/simd/channel_kernels.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 #include "sweep/check.hpp"
 
 namespace exciton::sweep {
