@@ -52,7 +52,8 @@ function(exciton_library NAME)
   add_library(exciton_${NAME} ${ARG_SOURCES})  # static, unless BUILD_SHARED_LIBS says otherwise
   add_library(exciton::${NAME} ALIAS exciton_${NAME})
   set_target_properties(exciton_${NAME} PROPERTIES
-    EXPORT_NAME ${NAME} VERSION ${PROJECT_VERSION}
+    EXPORT_NAME ${NAME} UNITY_BUILD OFF  # names within a file are that file's own
+    VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   target_include_directories(exciton_${NAME} PUBLIC
     $<BUILD_INTERFACE:${EXCITON_INCLUDE_DIR}>

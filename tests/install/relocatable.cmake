@@ -1,5 +1,5 @@
 # Fails when an exported CMake file below FILES names SOURCE or a library of the system by path.
-file(GLOB EXPORTED ${FILES}/*.cmake)
+file(GLOB EXPORTED "${FILES}/*.cmake")
 if(NOT EXPORTED)
   message(FATAL_ERROR "no exported files in ${FILES}")
 endif()

@@ -1,0 +1,23 @@
+# The library is no program: it prints nothing, names no flag of a command line, and its archive of
+# training has nothing of the command line, of pages or of statistics in it.
+#   cmake -DSOURCE=... -DARCHIVE=libexciton_train.a -DNM=nm -P library.cmake
+foreach(COMPONENT core ops nn optim data train)
+  file(GLOB_RECURSE FILES ${SOURCE}/${COMPONENT}/*.cpp ${SOURCE}/${COMPONENT}/*.hpp)
+  foreach(FILE ${FILES})
+    file(STRINGS ${FILE} LINES REGEX "\"[^\"]*--[a-z]|std::cout|std::cerr|[^ns]printf\\(")
+    foreach(LINE ${LINES})
+      if(NOT LINE MATCHES "^ *//")
+        message(SEND_ERROR "${FILE}: ${LINE}")
+      endif()
+    endforeach()
+  endforeach()
+endforeach()
+if(EXISTS "${ARCHIVE}")
+  execute_process(COMMAND ${NM} -C ${ARCHIVE} OUTPUT_VARIABLE SYMBOLS COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT SYMBOLS MATCHES "exciton::train::run")
+    message(SEND_ERROR "${ARCHIVE} does not train")
+  endif()
+  if(SYMBOLS MATCHES "CLI::|boost::|exciton::apps")
+    message(SEND_ERROR "${ARCHIVE} has ${CMAKE_MATCH_0}")
+  endif()
+endif()
