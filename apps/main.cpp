@@ -10,11 +10,10 @@
 #include <iostream>
 #include <new>
 #include <string>
-#include <vector>
 
-#include "apps/command.hpp"
-#include "apps/hints.hpp"
-#include "exciton/core/suggest.hpp"
+#include "apps/commands/commands.hpp"
+#include "apps/terminal/hints.hpp"
+#include "exciton/core/error.hpp"
 #include "exciton/ops/onednn/convolution.hpp"
 
 namespace {
@@ -43,14 +42,6 @@ int with_output_checked(int code) {
   return code == 0 ? exit_error : code;
 }
 
-/// What of the subcommands of `app` a word may have meant.
-std::string meant_by(const CLI::App& app, const std::string& word) {
-  std::vector<std::string> known;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    known.push_back(command->get_name());
-  return exciton::did_you_mean(word, known);
-}
-
 /// Without them the next files that are opened, a checkpoint or the log, would get the numbers of
 /// the standard streams, and every message would be written into them.
 void open_standard_streams() {
@@ -71,39 +62,23 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
 
-  CLI::App program("Squeeze-and-Excitation networks, trained on the CPU you have.", "exciton");
+  Command program("exciton", "Squeeze-and-Excitation networks, trained on the CPU you have.");
   program.footer(
       "Example:\n  exciton data fetch cifar10 --dir data-cache/cifar10\n"
       "  exciton train recipes/cifar10_se_resnet20_fast.json --data data-cache/cifar10 "
       "--out runs/first\n  exciton eval runs/first");
-  program.set_version_flag("--version", std::string("exciton ") + EXCITON_VERSION);
-  program.require_subcommand(1);
-  Action action;
+  program.show_version(std::string("exciton ") + EXCITON_VERSION);
+  program.require_command();
   for (const auto add :
        {add_train, add_eval, add_predict, add_inspect, add_report, add_study, add_prune, add_trace,
         add_summary, add_bench, add_profile, add_data, add_recipes})
-    add(program, action);
+    add(program);
   try {
-    program.parse(argc, argv);
-    if (const std::string doubts = exciton::ops::onednn::doubts(); !doubts.empty())
-      std::cerr << "exciton: " << doubts << std::endl;
-    return with_output_checked(action());
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return with_output_checked(program.exit(error));  // --help
-    std::string command = "exciton";
-    const CLI::App* at = &program;
-    while (!at->get_subcommands().empty()) {
-      at = at->get_subcommands().front();
-      command += ' ' + at->get_name();
-    }
-    // Without a subcommand CLI11 complains of that, not of the word that is none.
-    std::string unknown;
-    for (const std::string& word : program.remaining(true))
-      if (unknown.empty() && word.rfind('-', 0) != 0) unknown = word;
-    const bool wants_command = at->get_require_subcommand_min() > 0 && !unknown.empty();
-    const std::string what =
-        wants_command ? "no command " + unknown + meant_by(*at, unknown) : error.what();
-    return complain(what + "; see " + command + " --help", exit_usage);
+    const auto before = [] {
+      if (const std::string doubts = exciton::ops::onednn::doubts(); !doubts.empty()) warn(doubts);
+    };
+    const auto wrong = [](const std::string& what) { return complain(what, exit_usage); };
+    return with_output_checked(program.run(argc, argv, before, wrong));
   } catch (const std::bad_alloc&) {
     return complain(
         "out of memory: the system has no more; try a smaller batch, fewer threads or data "

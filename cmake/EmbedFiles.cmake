@@ -1,6 +1,6 @@
 # Writes a C++ file that holds other files, so that a program carries them with it.
 #   cmake -DOUTPUT=assets.cpp "-DFILES=a.css;b.js" -P EmbedFiles.cmake
-# The functions it defines are declared in apps/assets.hpp.
+# The functions it defines are declared in apps/page/assets.hpp.
 set(BODY "")
 set(CASES "")
 set(INDEX 0)
@@ -13,7 +13,7 @@ foreach(PATH ${FILES})
   math(EXPR INDEX "${INDEX} + 1")
 endforeach()
 file(WRITE ${OUTPUT} "// Made by cmake/EmbedFiles.cmake.
-#include \"apps/assets.hpp\"
+#include \"apps/page/assets.hpp\"
 
 #include \"core/error.hpp\"
 

@@ -21,6 +21,7 @@ enum class Remedy {
   put_back,                ///< what was changed in the folder, or the same
   same_recipe,             ///< or the same
   own_data,                ///< what the run was trained on, or the same
+  larger_images,           ///< larger images, or smaller crops
 };
 
 /// An error that somebody can do something about.

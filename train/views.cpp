@@ -6,6 +6,7 @@
 #include "exciton/core/error.hpp"
 #include "exciton/data/files.hpp"
 #include "exciton/data/resize.hpp"
+#include "exciton/train/remedy.hpp"
 
 namespace exciton::train {
 namespace {
@@ -101,9 +102,8 @@ std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
   std::vector<data::Image> out;
   for (const data::Size& size : sizes) {
     const std::int64_t bottom = size.height - spec.crop, right = size.width - spec.crop;
-    check(spec.crop >= 1 && bottom >= 0 && right >= 0, "eval: a crop of ", spec.crop, " x ",
-          spec.crop, " from an image of ", size.height, " x ", size.width,
-          "; try a larger scale or a smaller crop");
+    check_or(Remedy::larger_images, spec.crop >= 1 && bottom >= 0 && right >= 0, "eval: a crop of ",
+             spec.crop, " x ", spec.crop, " from an image of ", size.height, " x ", size.width);
     const auto cut = [&](std::int64_t top, std::int64_t left) {
       out.push_back(square(image, size, top, left, spec.crop));
     };

@@ -1,7 +1,7 @@
 /// `exciton inspect` as its user sees it, and the numbers behind it.
 #include <gtest/gtest.h>
 
-#include "apps/page.hpp"
+#include "apps/page/page.hpp"
 #include "tests/apps/support.hpp"
 
 namespace exciton::apps::testing {

@@ -5,8 +5,8 @@
 #include <csignal>
 #include <thread>
 
-#include "apps/statistics.hpp"
-#include "apps/study.hpp"
+#include "apps/study/families.hpp"
+#include "apps/study/statistics.hpp"
 #include "exciton/data/dataset.hpp"
 #include "exciton/nn/summary.hpp"
 #include "exciton/train/inspect/pruning.hpp"

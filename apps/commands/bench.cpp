@@ -1,0 +1,198 @@
+/// exciton bench
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "apps/commands/commands.hpp"
+#include "apps/measure/floor.hpp"
+#include "apps/measure/workload.hpp"
+#include "exciton/core/memory.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/recompute.hpp"
+#include "exciton/ops/cross_entropy.hpp"
+#include "exciton/train/json.hpp"
+
+namespace exciton::apps {
+namespace {
+
+struct BenchArguments {
+  std::string mode;
+  WorkloadOptions workload;
+  int steps = 20, warmup = 3;
+  double lr = 1e-3;
+  std::string recompute = "none";
+  bool json = false;
+};
+
+/// Of the first and the last of all training steps, each on the same batch: a network that learns
+/// has a lower one at the end.
+struct Losses {
+  double first = 0, last = 0;
+};
+
+struct Timing {
+  double ms_per_step;  ///< median
+  double system_allocations_per_step;
+};
+
+template <class Step>
+Timing measure(int warmup, int steps, Step&& step) {
+  for (int i = 0; i < warmup; ++i) step();
+  const std::uint64_t before = memory_stats().system_allocations;
+  std::vector<double> ms;
+  for (int i = 0; i < steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    step();
+    ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+                     .count());
+  }
+  const auto taken = static_cast<double>(memory_stats().system_allocations - before);
+  return {median(std::move(ms)), taken / steps};
+}
+
+/// The fields that every mode reports.
+train::Json description(const BenchArguments& args, const Workload& w) {
+  return {{"model", w.model.name},
+          {"mode", args.mode},
+          {"batch", w.images.dim(0)},
+          {"image_size", w.side},
+          {"dtype", name_of(w.precision.dtype)},
+          {"precision", w.precision.reason},
+          {"processor", ops::processor().name},
+          {"threads", num_threads()},
+          {"steps", args.steps}};
+}
+
+void print_description(const BenchArguments& args, const Workload& w) {
+  std::printf("%s, %s, batch %lld, %lld x %lld, %s, %d threads, %s\n", w.model.name.c_str(),
+              args.mode.c_str(), static_cast<long long>(w.images.dim(0)),
+              static_cast<long long>(w.side), static_cast<long long>(w.side),
+              std::string(name_of(w.precision.dtype)).c_str(), num_threads(),
+              ops::processor().name.c_str());
+}
+
+int run_floor(const BenchArguments& args, Workload& w) {
+  const ConvolutionFloor floor = convolution_floor(w, args.warmup, args.steps);
+  const PrimitiveTime &f = floor.forward, &d = floor.backward_data, &g = floor.backward_weights;
+  const double whole = f.whole_batch + d.whole_batch + g.whole_batch;
+  const double pieces = f.pieces + d.pieces + g.pieces;
+  if (args.json) {
+    train::Json json = description(args, w);
+    json["convolutions"] = floor.convolutions;
+    json["multiply_adds"] = floor.multiply_adds;
+    json["ms_forward"] = f.least;
+    json["ms_backward_data"] = d.least;
+    json["ms_backward_weights"] = g.least;
+    json["ms_total"] = floor.total();
+    json["ms_total_whole_batch"] = whole;
+    json["ms_total_pieces"] = pieces;
+    std::cout << train::to_text(json) << std::endl;
+    return 0;
+  }
+  print_description(args, w);
+  std::printf("%lld convolutions of %lld shapes, medians of %d runs, milliseconds\n\n",
+              static_cast<long long>(floor.convolutions), static_cast<long long>(floor.shapes),
+              args.steps);
+  std::printf("%-18s %12s %12s %12s\n", "primitive", "whole batch", "pieces", "least");
+  const auto row = [](const char* name, const PrimitiveTime& t) {
+    std::printf("%-18s %12.3f %12.3f %12.3f\n", name, t.whole_batch, t.pieces, t.least);
+  };
+  row("forward", f);
+  row("backward data", d);
+  row("backward weights", g);
+  row("total", {whole, pieces, floor.total()});
+  return 0;
+}
+
+int run(const BenchArguments& args) {
+  Workload w = make_workload(args.workload);
+  print_precision(w.precision, args.json);
+  if (args.mode == "floor") return run_floor(args, w);
+
+  nn::Module& net = *w.model.net;
+  nn::set_training(net, args.mode == "train");
+  Timing timing{};
+  std::optional<Losses> losses;
+  if (args.mode == "train") {
+    nn::set_recompute(net, nn::parse_recompute(args.recompute));
+    optim::Sgd sgd = make_optimizer(net);
+    timing = measure(args.warmup, args.steps, [&] {
+      Tape tape;
+      const Var loss = ops::cross_entropy(net(w.images), w.labels);
+      const double value = loss.value().item();
+      if (!losses) losses = {value, value};
+      losses->last = value;
+      tape.backward(loss);
+      sgd.step(args.lr);
+    });
+  } else {
+    timing = measure(args.warmup, args.steps, [&] { net(w.images); });
+  }
+
+  const double rate = static_cast<double>(w.images.dim(0)) / timing.ms_per_step * 1e3;
+  const double peak = static_cast<double>(peak_resident_bytes()) / (1 << 20);
+  if (args.json) {
+    train::Json json = description(args, w);
+    json["images_per_second"] = rate;
+    json["ms_per_step"] = timing.ms_per_step;
+    json["recompute"] = args.recompute;
+    json["peak_rss_mib"] = peak;
+    json["system_allocations_per_step"] = timing.system_allocations_per_step;
+    if (losses) {
+      json["first_loss"] = losses->first;
+      json["last_loss"] = losses->last;
+    }
+    std::cout << train::to_text(json) << std::endl;
+    return 0;
+  }
+  print_description(args, w);
+  std::printf(
+      "%.1f images/s, %.2f ms a step (median of %d), peak memory %.0f MiB, "
+      "%.2f allocations from the system a step\n",
+      rate, timing.ms_per_step, args.steps, peak, timing.system_allocations_per_step);
+  if (losses)
+    std::printf("loss %.4f at the first step, %.4f at the last\n", losses->first, losses->last);
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(Command& program) {
+  auto args = std::make_shared<BenchArguments>();
+  Command& command = program.add_command(
+      "bench", "Images per second of a training step or of inference, on random images");
+  command
+      .add_option("MODE", args->mode,
+                  "train (forward, loss, backward, optimiser step), infer (forward), or floor "
+                  "(the convolution primitives of a training step alone)")
+      .check(one_of({"train", "infer", "floor"}));
+  add_workload_options(command, args->workload, /*model_required=*/false);  // not in `bench data`
+  add_bench_data(command);
+  command.add_option("--steps", args->steps, "measured steps, after the warm-up")
+      .check(number_in(1, 1'000'000))
+      .show_default();
+  command.add_option("--warmup", args->warmup, "steps that are not measured")
+      .check(number_in(0, 1'000'000))
+      .show_default();
+  command
+      .add_option("--recompute", args->recompute,
+                  "what a training step forgets and computes again: none, tail or block")
+      .check(one_of({"none", "tail", "block"}))
+      .show_default();
+  command.add_option("--lr", args->lr, "learning rate of train")
+      .check(number_in(0.0, 1e300))
+      .show_default();
+  command.add_flag("--json", args->json, "print one JSON object");
+  command.footer(
+      "Example:\n  exciton bench train se_resnet20 --batch 128 --threads 2 --steps 30 --json\n"
+      "  exciton bench floor se_resnet20 --batch 128 --dtype bf16 --threads 2\n"
+      "  exciton bench data data-cache/imagenet");
+  command.action([args] { return run(*args); },
+                 [args] {
+                   return args->mode.empty() ? "MODE" : args->workload.model.empty() ? "MODEL" : "";
+                 });
+}
+
+}  // namespace exciton::apps

@@ -1,0 +1,187 @@
+#include "apps/measure/floor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <unordered_map>
+#include <utility>
+
+#include "exciton/core/threads.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/ops/convolution/direct.hpp"
+#include "exciton/ops/onednn/convolution.hpp"
+
+namespace exciton::apps {
+namespace {
+
+namespace onednn = ops::onednn;
+
+/// The layer of every convolution weight: the tape names weights, the layer knows the attributes.
+struct ConvolutionLayers final : nn::Visitor {
+  std::unordered_map<const Parameter*, const nn::Conv2d*> of;
+  void enter(const std::string&, nn::Module& m) override {
+    if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&m)) of[&conv->weight] = conv;
+  }
+};
+
+/// Convolutions of one shape.
+struct Shared {
+  ops::ConvGeometry geometry;
+  Shape weight;
+  std::int64_t count = 0, data_gradients = 0;
+};
+
+std::vector<EntryInfo> convolutions_of(Workload& w) {
+  nn::set_training(*w.model.net, false);
+  // A frozen layer convolves, too, and its weights name it.
+  for (const auto& p : nn::parameters(*w.model.net)) p.parameter->trainable = true;
+  Tape tape({.describe = true});
+  (*w.model.net)(w.images);
+  std::vector<EntryInfo> found;
+  for (const EntryInfo& e : tape.description())
+    if (e.op == ops::Conv2d::name) found.push_back(e);
+  return found;
+}
+
+/// The attributes of a convolution, from its layer. SE blocks also call the operator on weights of
+/// their own, as 1x1 layers at every pixel, which leave no choice. Errors: any other.
+ops::ConvSpec spec_of(const EntryInfo& e, const ConvolutionLayers& layers) {
+  if (!e.parameters.empty())
+    if (const auto layer = layers.of.find(e.parameters[0]); layer != layers.of.end())
+      return layer->second->spec;
+  const Shape &x = e.inputs[0], &w = e.inputs[1], &y = e.output;
+  check(w[2] == 1 && w[3] == 1 && x[1] == y[1] && x[2] == y[2], "bench floor: the convolution of ",
+        x, " to ", y, " by ", w, " is no Conv2d layer, so its stride is unknown");
+  ops::ConvSpec spec;
+  spec.groups = x[3] / w[1];
+  return spec;
+}
+
+std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolutions) {
+  ConvolutionLayers layers;
+  layers.walk(*w.model.net);
+  std::vector<Shared> shapes;
+  for (const EntryInfo& e : convolutions) {
+    const bool bias = e.inputs.size() > 2;
+    auto geometry =
+        ops::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers), w.precision.dtype, bias);
+    geometry.dtype = onednn::kernel_type(geometry);
+    auto at = std::find_if(shapes.begin(), shapes.end(),
+                           [&](const Shared& s) { return s.geometry == geometry; });
+    if (at == shapes.end()) at = shapes.insert(at, Shared{geometry, e.inputs[1]});
+    ++at->count;
+    if (&e != &convolutions.front()) ++at->data_gradients;
+  }
+  return shapes;
+}
+
+using Run = std::function<void()>;
+
+/// Median milliseconds of two ways to the same result, run in turn.
+std::pair<double, double> time_both(int warmup, int steps, const Run& first_way,
+                                    const Run& second_way) {
+  const auto ms = [](const Run& f) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
+  };
+  std::vector<double> first, second;
+  for (int i = 0; i < warmup + steps; ++i) {
+    const double x = ms(first_way), y = ms(second_way);
+    if (i < warmup) continue;
+    first.push_back(x);
+    second.push_back(y);
+  }
+  return {median(std::move(first)), median(std::move(second))};
+}
+
+void add(PrimitiveTime& sum, std::int64_t count, const std::pair<double, double>& ms) {
+  const auto times = static_cast<double>(count);
+  sum.whole_batch += times * ms.first;
+  sum.pieces += times * ms.second;
+  sum.least += times * std::min(ms.first, ms.second);
+}
+
+void measure(const Shared& s, std::int64_t images, int warmup, int steps, ConvolutionFloor& to) {
+  using onednn::Convolution;
+  using ops::Direction;
+  const ops::ConvGeometry& g = s.geometry;
+  const int threads = num_threads();
+  Generator rng(1);
+  Tensor x = Tensor::randn({images, g.h, g.w, g.c}, rng).to(g.dtype);
+  Tensor y = Tensor::randn({images, g.oh, g.ow, g.o}, rng).to(g.dtype);
+  const Tensor weights = Tensor::randn(s.weight, rng), bias = Tensor::zeros({g.o});
+  const float* bias_data = g.bias ? bias.data<float>() : nullptr;
+  constexpr std::uint64_t version = 1;
+  // The gradients of the weights do not depend on the bias.
+  ops::ConvGeometry unbiased = g;
+  unbiased.bias = false;
+
+  Convolution whole, pieces;
+  const auto prepared = [&](Direction direction, const ops::ConvGeometry& form) -> const auto& {
+    return whole.prepare(direction, form, images, threads, weights, version);
+  };
+  // Where oneDNN may not run a form one way (ops/onednn/kernel_table.hpp), the other counts for
+  // both; where it may in neither, our own kernel, as in a step.
+  const auto timed = [&](Direction direction, const ops::ConvGeometry& form, const Run& whole_batch,
+                         const Run& in_pieces, const Run& own) {
+    const bool takes_pieces = onednn::takes(pieces, direction, form, images);
+    const bool takes_whole =
+        onednn::doubts().empty() && whole.why_not(direction, form, images, threads).empty();
+    if (takes_whole) prepared(direction, form);  // outside what is timed
+    const Run& first = takes_whole ? whole_batch : takes_pieces ? in_pieces : own;
+    return time_both(warmup, steps, first, takes_pieces ? in_pieces : first);
+  };
+  // Gradients first: forward overwrites y, which stands for its own gradient here.
+  Tensor packed;
+  add(to.backward_weights, s.count,
+      timed(
+          Direction::backward_weights, unbiased,
+          [&] {
+            const auto& job = prepared(Direction::backward_weights, unbiased);
+            if (packed.empty()) packed = Tensor({Convolution::weight_elements(job)});
+            Convolution::run(job, 0, x.raw(), y.raw(), packed.data<float>());
+          },
+          [&] { onednn::backward_weights(pieces, unbiased, images, s.weight, x.raw(), y.raw()); },
+          [&] { ops::direct::backward_weights(unbiased, images, s.weight, x.raw(), y.raw()); }));
+  if (s.data_gradients > 0) {
+    Tensor dx(x.shape(), x.dtype());
+    add(to.backward_data, s.data_gradients,
+        timed(
+            Direction::backward_data, unbiased,
+            [&] {
+              Convolution::run(prepared(Direction::backward_data, unbiased), 0, y.raw(), nullptr,
+                               dx.raw());
+            },
+            [&] {
+              onednn::backward_data(pieces, unbiased, images, weights, version, y.raw(), dx.raw());
+            },
+            [&] { ops::direct::backward_data(unbiased, images, weights, y.raw(), dx.raw()); }));
+  }
+  add(to.forward, s.count,
+      timed(
+          Direction::forward, g,
+          [&] {
+            Convolution::run(prepared(Direction::forward, g), 0, x.raw(), bias_data, y.raw());
+          },
+          [&] {
+            onednn::forward(pieces, g, images, weights, version, x.raw(), bias_data, y.raw());
+          },
+          [&] { ops::direct::forward(g, images, weights, x.raw(), bias_data, y.raw()); }));
+}
+
+}  // namespace
+
+ConvolutionFloor convolution_floor(Workload& workload, int warmup, int steps) {
+  const std::vector<EntryInfo> convolutions = convolutions_of(workload);
+  ConvolutionFloor floor;
+  floor.convolutions = static_cast<std::int64_t>(convolutions.size());
+  for (const EntryInfo& e : convolutions) floor.multiply_adds += e.multiply_adds;
+  const std::vector<Shared> shapes = by_shape(workload, convolutions);
+  floor.shapes = static_cast<std::int64_t>(shapes.size());
+  for (const Shared& s : shapes) measure(s, workload.images.dim(0), warmup, steps, floor);
+  return floor;
+}
+
+}  // namespace exciton::apps

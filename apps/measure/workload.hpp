@@ -1,0 +1,46 @@
+/// What `exciton bench` and `exciton profile` run: a model with random images and labels.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "apps/terminal/options.hpp"
+#include "exciton/nn/registry.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/optim/sgd.hpp"
+
+namespace exciton::apps {
+
+struct WorkloadOptions {
+  std::string model, dtype = "f32";
+  std::int64_t batch = 128, classes = 0, image = 0;  ///< 0: the model's own
+  int threads = 0;                                   ///< 0: all
+  std::vector<std::string> set;
+};
+
+/// MODEL, --batch, --dtype, --threads, --classes, --image and --set.
+void add_workload_options(Command& command, WorkloadOptions& to, bool model_required = true);
+
+struct Workload {
+  nn::Model model;
+  ops::Precision precision;
+  std::int64_t side = 0;
+  Tensor images;  ///< [batch, side, side, channels] of precision.dtype
+  Tensor labels;  ///< [batch] i64
+};
+
+/// Sets the thread count and makes the model, the same for the same options. Errors: an unknown
+/// model or option, a type this processor cannot take.
+Workload make_workload(const WorkloadOptions& options);
+
+/// The optimiser of a measured training step: SGD with Nesterov momentum and weight decay.
+optim::Sgd make_optimizer(nn::Module& net);
+
+/// Tells people which type was taken and why: on stdout, or as a warning on stderr; nothing of it
+/// in a JSON document.
+void print_precision(const ops::Precision& precision, bool json);
+
+/// The middle value, the mean of the two middle ones of an even count. `values` must not be empty.
+double median(std::vector<double> values);
+
+}  // namespace exciton::apps

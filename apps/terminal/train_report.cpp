@@ -1,0 +1,146 @@
+#include "apps/terminal/train_report.hpp"
+
+#include <cstdio>
+#include <iostream>
+#include <optional>
+
+#include "apps/terminal/command_line.hpp"
+#include "apps/terminal/hints.hpp"
+#include "apps/terminal/interrupt.hpp"
+#include "apps/terminal/progress.hpp"
+#include "exciton/core/threads.hpp"
+#include "exciton/data/loader.hpp"
+
+namespace exciton::apps {
+namespace {
+
+std::string format(const char* pattern, auto... values) {
+  const int n = std::snprintf(nullptr, 0, pattern, values...);
+  std::string out(static_cast<std::size_t>(n), '\0');
+  std::snprintf(out.data(), out.size() + 1, pattern, values...);
+  return out;
+}
+
+auto wide(std::int64_t value) { return static_cast<long long>(value); }
+
+std::string describe_workers(std::int64_t workers) {
+  if (workers == 0) return "Images are prepared by the step itself";
+  if (workers != data::automatic_workers)
+    return "Images are prepared by " + std::to_string(workers) + " threads beside the step";
+  return "Images are prepared by 1 thread beside the step, by up to " +
+         std::to_string(num_threads()) + " when it waits";
+}
+
+/// A sentence when batches do not take every image of an epoch.
+std::string describe_left_out(const train::RunInfo& info) {
+  if (info.left_out == 0) return "";
+  return "Each epoch leaves out " + std::to_string(info.left_out) +
+         (info.left_out == 1 ? " image, another one" : " images, others") +
+         " each time: the last batch would be incomplete (data.last_batch is " +
+         (info.drop_last ? "\"drop\")\n" : "\"train\", but batch norm needs two)\n");
+}
+
+class TrainReport final : public train::Observer {
+ public:
+  explicit TrainReport(bool verbose) : verbose_(verbose) {}
+
+  void started(const train::RunInfo& info) override {
+    for (const std::string& note : info.notes) std::cout << note << '\n';
+    std::cout << info.model << ", " << info.parameters << " parameters, " << info.dtype << ", "
+              << info.threads << " threads, seed " << info.seed << "; " << info.epochs
+              << " epochs of " << info.steps_per_epoch << " steps, batch " << info.batch << '\n'
+              << describe_left_out(info) << describe_workers(info.workers) << "\nRun folder "
+              << info.folder.string() << std::endl;
+    interrupt_.emplace();
+    bar_.emplace(info.epochs * info.steps_per_epoch, info.first_step);
+  }
+
+  bool step(const train::Progress& now) override {
+    if (bar_->due()) {
+      const bool tests = now.phase == train::Progress::Phase::testing;
+      bar_->update(now.step,
+                   "epoch " + std::to_string(now.epoch) + '/' + std::to_string(now.epochs),
+                   tests ? format("testing, %lld images", wide(now.tested))
+                         : format("loss %.3f  top-1 %.1f %%  %.0f images/s", now.loss,
+                                  100 * now.top1, now.images_per_second));
+    }
+    return !interrupt_->requested();
+  }
+
+  void epoch(const train::EpochLine& line) override {
+    const char* on = line.measured_on.c_str();
+    bar_->line(
+        format("epoch %*lld/%lld  train loss %.4f top-1 %.2f %%  %s loss %.4f top-1 "
+               "%.2f %%  %.0f images/s, waited %.1f %%  %s%s",
+               static_cast<int>(std::to_string(line.epochs).size()), wide(line.epoch),
+               wide(line.epochs), line.train_loss, 100 * line.train_top1, on, line.loss,
+               100 * line.top1, line.images_per_second, 100 * line.data_wait_share(),
+               for_people(line.seconds + line.test_seconds).c_str(), line.best ? "  *" : ""));
+    if (line.skipped_images + line.test_skipped_images > 0)
+      bar_->line(format("  %lld train and %lld %s images could not be read and were left out",
+                        wide(line.skipped_images), wide(line.test_skipped_images), on));
+    if (verbose_)
+      bar_->line(format(
+          "  peak memory %.0f MiB, pool %s in use at most; memory taken from the "
+          "system in this epoch: %llu times; waited for data %.2f s; %d data threads",
+          line.peak_rss_mib, bytes_for_people(static_cast<double>(line.pool_peak_bytes)).c_str(),
+          static_cast<unsigned long long>(line.system_allocations), line.data_wait_seconds,
+          line.data_workers));
+  }
+
+  void warning(std::string_view text) override {
+    if (bar_)
+      bar_->line("warning: " + std::string(text));
+    else
+      warn(std::string(text));
+  }
+
+  void ended(const train::Outcome& outcome) {
+    const std::string run = outcome.folder.string();
+    if (!outcome.finished) {
+      bar_->line(format("Interrupted in epoch %lld, everything is saved in %s",
+                        wide(outcome.epochs + 1), outcome.checkpoint.c_str()));
+      std::cout << "Resume with\n  " << command_line({"train", run, "--resume"}) << std::endl;
+      return;
+    }
+    bar_->clear();
+    std::cout << '\n';
+    if (outcome.last)
+      std::cout << "Trained " << outcome.model << " in " << for_people(outcome.seconds) << ": "
+                << outcome.measured_on
+                << format(" top-1 %.2f %%, top-5 %.2f %%, loss %.4f", 100 * outcome.last->top1(),
+                          100 * outcome.last->top5(), outcome.last->loss());
+    else
+      std::cout << "Nothing left to do: all " << outcome.epochs << " epochs are trained";
+    if (outcome.best)
+      std::cout << format("; best %.2f %% after epoch %lld", 100 * outcome.best->top1,
+                          wide(outcome.best->epoch));
+    std::cout << '\n';
+    if (const auto& final = outcome.final_test)
+      std::cout << format(
+          "%s, by the weights of epoch %lld: top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n",
+          final->on.c_str(), wide(final->epoch), 100 * final->result.top1(),
+          100 * final->result.top5(), final->result.loss());
+    std::cout << "Saved in " << run << ": recipe.json, log.jsonl, checkpoints/\nTry next\n"
+              << "  " << command_line({"eval", run}) << "              accuracy of every class\n"
+              << "  " << command_line({"predict", run}) << " IMAGE...  what is on an image\n"
+              << "  " << command_line({"summary", outcome.model})
+              << "   layers, parameters, multiply-adds" << std::endl;
+  }
+
+ private:
+  bool verbose_;
+  std::optional<Interrupt> interrupt_;
+  std::optional<Progress> bar_;
+};
+
+}  // namespace
+
+bool train_and_report(train::Recipe recipe, const train::RunOptions& options, bool verbose) {
+  TrainReport report(verbose);
+  const train::Outcome outcome = train::run(std::move(recipe), options, report);
+  report.ended(outcome);
+  return outcome.finished;
+}
+
+}  // namespace exciton::apps
