@@ -50,13 +50,15 @@ std::int64_t download(const RemoteFile& file, const fs::path& target, const Fetc
     received += end.received;
     if (end.complete || !end.broken) break;
   }
-  check(end.complete, "fetch: ", what.url, ": ", end.reason, "; has ", size_of_part(), " of ",
-        file.bytes, " bytes, run again to continue, or name a mirror as url");
+  if (!end.complete)
+    throw FetchFailed("fetch: " + what.url + ": " + end.reason + "; has " +
+                      std::to_string(size_of_part()) + " of " + std::to_string(file.bytes) +
+                      " bytes, run again to continue, or name a mirror");
 
   if (const std::string md5 = md5_of(what.part); md5 != file.md5) {
     fs::remove(what.part);
-    fail("fetch: ", what.url, " has MD5 ", md5, ", wants ", file.md5,
-         "; the download is deleted, run again or name another mirror as url");
+    throw FetchFailed("fetch: " + what.url + " has MD5 " + md5 + ", wants " + file.md5 +
+                      "; the download is deleted, run again or name another mirror");
   }
   std::error_code error;
   fs::rename(what.part, target, error);

@@ -6,7 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "exciton/core/error.hpp"
+
 namespace exciton::data {
+
+/// A download that did not come, or came damaged; another place may have it (FetchOptions::url).
+class FetchFailed : public Error {
+ public:
+  using Error::Error;
+};
 
 /// One file of a data set on the net, with what it must be once it is here.
 struct RemoteFile {

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "exciton/data/dataset.hpp"
+#include "exciton/data/fetch.hpp"
 #include "exciton/train/checkpoint.hpp"
 #include "exciton/train/remedy.hpp"
 
@@ -53,6 +54,7 @@ std::string explained(const std::exception& error) {
   if (const auto* no_data = dynamic_cast<const data::NotFound*>(&error))
     return what + "; try: exciton data fetch " + no_data->fetchable() + " --dir " +
            no_data->dir().string();
+  if (dynamic_cast<const data::FetchFailed*>(&error) != nullptr) return what + " with --url";
   return what.ends_with(train::resume_advice) ? what + " with --resume" : what;
 }
 

@@ -311,7 +311,7 @@ TEST(Fetch, not_found_is_not_tried_again) {
   Server server({});
   const TempDir dir;
   expect_error([&] { fetch_dataset("noise", dir.path(), plain_options(server)); },
-               {"noise.bin", "404", "--url"});
+               {"noise.bin", "404", "mirror"});
   EXPECT_EQ(server.requests().size(), 1u);
 }
 
