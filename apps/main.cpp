@@ -10,11 +10,13 @@
 #include <iostream>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/ops/onednn/convolution.hpp"
+#include "exciton/train/plugin.hpp"
 
 namespace {
 
@@ -52,6 +54,17 @@ void open_standard_streams() {
   }
 }
 
+/// The values of --plugin, which may stand anywhere on the command line.
+std::vector<std::string> plugins_of(int argc, char** argv) {
+  std::vector<std::string> out;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--plugin" && i + 1 < argc) out.emplace_back(argv[++i]);
+    if (word.starts_with("--plugin=")) out.push_back(word.substr(9));
+  }
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -62,6 +75,12 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
 
+  // Before the commands: what a plugin brings is among the words that their options take.
+  try {
+    for (const std::string& file : plugins_of(argc, argv)) exciton::train::load_plugin(file);
+  } catch (const std::exception& error) {
+    return complain(error.what(), exit_error);
+  }
   Command program("exciton", "Squeeze-and-Excitation networks, trained on the CPU you have.");
   program.footer(
       "Example:\n  exciton data fetch cifar10 --dir data-cache/cifar10\n"
@@ -69,6 +88,12 @@ int main(int argc, char** argv) {
       "--out runs/first\n  exciton eval runs/first");
   program.show_version(std::string("exciton ") + EXCITON_VERSION);
   program.require_command();
+  std::vector<std::string> plugins;  // loaded by now
+  program
+      .add_option("--plugin", plugins,
+                  "a shared library with units, models or data sets of your own")
+      .type_name("FILE")
+      .one_at_a_time();
   for (const auto add :
        {add_train, add_eval, add_predict, add_inspect, add_report, add_study, add_prune, add_trace,
         add_summary, add_bench, add_profile, add_data, add_recipes})

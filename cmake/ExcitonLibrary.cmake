@@ -15,10 +15,11 @@ if(PROJECT_IS_TOP_LEVEL)
   # Decided once a build folder: with another launcher every object would be compiled again.
   if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     find_program(EXCITON_CCACHE ccache NO_CACHE)
-    if(NOT EXCITON_CCACHE)
-      set(EXCITON_CCACHE "")
+    set(EXCITON_LAUNCHER "")
+    if(EXCITON_CCACHE)  # the setting by which it keeps what is compiled behind precompiled headers
+      set(EXCITON_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${EXCITON_CCACHE})
     endif()
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${EXCITON_CCACHE}" CACHE STRING "Goes before the compiler")
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${EXCITON_LAUNCHER}" CACHE STRING "Goes before the compiler")
   endif()
 endif()
 
@@ -31,7 +32,8 @@ file(MAKE_DIRECTORY ${EXCITON_INCLUDE_DIR}/exciton)
 
 # Warnings and sanitizers, for our own targets only.
 add_library(exciton_options INTERFACE)
-target_compile_options(exciton_options INTERFACE -fopenmp-simd)
+target_compile_options(exciton_options INTERFACE -fopenmp-simd
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)  # for ccache
 if(EXCITON_WARNINGS)
   target_compile_options(exciton_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                          -Wno-sign-conversion -Wno-missing-field-initializers -Werror

@@ -11,20 +11,61 @@ add_library(exciton::exciton ALIAS exciton_all)
 set_target_properties(exciton_all PROPERTIES EXPORT_NAME exciton)
 target_link_libraries(exciton_all INTERFACE ${EXCITON_TARGETS})
 
-# What users need stands in exciton.hpp; what only the components themselves include is not
-# installed: kernels and oneDNN's side (ops/convolution, ops/simd, ops/onednn), the models' own
-# headers, JSON.
-set(EXCITON_INTERNAL_HEADERS "/(onednn|convolution|simd|models)/|json\\.hpp$")
-set(EXCITON_INCLUDES)
+# The sum of them as one shared library, libexciton, for the program, its plugins and other languages:
+# they share one registry, one memory pool and one tape. A plugin is linked with exciton::plugin, which
+# has the headers and no library: its symbols are those of the program that loads it.
+add_library(exciton_plugin INTERFACE)
+add_library(exciton::plugin ALIAS exciton_plugin)
+set_target_properties(exciton_plugin PROPERTIES EXPORT_NAME plugin)
+target_include_directories(exciton_plugin INTERFACE
+  $<BUILD_INTERFACE:${EXCITON_INCLUDE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_features(exciton_plugin INTERFACE cxx_std_20)
+target_compile_options(exciton_plugin INTERFACE $<$<CXX_COMPILER_ID:GNU,Clang>:-fopenmp-simd>)
+if(BUILD_SHARED_LIBS)
+  add_library(exciton_shared INTERFACE)
+  target_link_libraries(exciton_shared INTERFACE ${EXCITON_TARGETS})
+else()
+  # All objects; of the archives behind them nothing is missing then, they name what else to link.
+  list(TRANSFORM EXCITON_TARGETS REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE OBJECTS)
+  foreach(ISA baseline avx2 avx512)
+    list(APPEND OBJECTS $<TARGET_OBJECTS:exciton_ops_${ISA}>)
+  endforeach()
+  add_library(exciton_shared SHARED EXCLUDE_FROM_ALL ${OBJECTS})
+  target_link_libraries(exciton_shared PRIVATE ${EXCITON_TARGETS} INTERFACE exciton_plugin)
+  target_link_options(exciton_shared PRIVATE LINKER:-Bsymbolic-functions)
+  set_target_properties(exciton_shared PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME exciton VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+endif()
+
+# exciton.hpp names what users need. What only the components themselves include is not installed:
+# kernels and oneDNN's side, the models' own headers, JSON, and the files listed here.
+# tests/install/api.cmake checks that docs/api.md and this agree.
+set(EXCITON_INTERNAL core/suggest.hpp core/system_call.hpp data/codec.hpp data/exif.hpp
+  data/file_dataset.hpp data/files.hpp data/folder_layout.hpp data/formats.hpp data/jpeg.hpp
+  data/label_list.hpp data/listing.hpp data/pixel_ops.hpp data/rand_augment.hpp data/tar.hpp
+  data/transfer.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/matrix_product.hpp
+  ops/norm_relu_conv.hpp optim/elements.hpp train/resume.hpp)
+set(EXCITON_HEADERS)
 foreach(COMPONENT ${EXCITON_COMPONENTS})
   file(GLOB_RECURSE HEADERS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
        ${PROJECT_SOURCE_DIR}/${COMPONENT}/*.hpp)
-  list(FILTER HEADERS EXCLUDE REGEX "${EXCITON_INTERNAL_HEADERS}")
-  list(TRANSFORM HEADERS REPLACE "(.+)" "#include \"exciton/\\1\"\n")
-  list(JOIN HEADERS "" HEADERS)
-  string(APPEND EXCITON_INCLUDES "\n// ${COMPONENT}/\n${HEADERS}")
+  list(FILTER HEADERS EXCLUDE REGEX "/(onednn|convolution|simd|models)/|json\\.hpp$")
+  list(APPEND EXCITON_HEADERS ${HEADERS})
 endforeach()
-configure_file(cmake/exciton.hpp.in ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp @ONLY)
+list(REMOVE_ITEM EXCITON_HEADERS ${EXCITON_INTERNAL})
+configure_file(cmake/exciton.hpp.in ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp COPYONLY)
+
+# By which a plugin and the program that loads it know one another; made anew when a header changes.
+set(EXCITON_ABI_HEADERS ${EXCITON_HEADERS})
+list(TRANSFORM EXCITON_ABI_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/)
+add_custom_command(OUTPUT ${EXCITON_INCLUDE_DIR}/exciton/plugin_abi.hpp
+  COMMAND ${CMAKE_COMMAND} -DOUTPUT=${EXCITON_INCLUDE_DIR}/exciton/plugin_abi.hpp
+          -DSOURCE=${PROJECT_SOURCE_DIR} -DVERSION=${PROJECT_VERSION} "-DHEADERS=${EXCITON_HEADERS}"
+          -P ${PROJECT_SOURCE_DIR}/cmake/PluginAbi.cmake
+  DEPENDS ${EXCITON_ABI_HEADERS} ${PROJECT_SOURCE_DIR}/cmake/PluginAbi.cmake VERBATIM)
+add_custom_target(exciton_plugin_abi DEPENDS ${EXCITON_INCLUDE_DIR}/exciton/plugin_abi.hpp)
+add_dependencies(exciton_train exciton_plugin_abi)
 
 if(NOT EXCITON_INSTALL)
   return()
@@ -35,17 +76,22 @@ foreach(COMPONENT ${EXCITON_COMPONENTS})
   install(TARGETS exciton_${COMPONENT} EXPORT exciton-${COMPONENT}
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
           LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${COMPONENT}
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exciton
-          FILES_MATCHING PATTERN "*.hpp"
-          REGEX "/(onednn|convolution|simd|models)$" EXCLUDE REGEX "json\\.hpp$" EXCLUDE)
+endforeach()
+foreach(HEADER ${EXCITON_HEADERS})
+  cmake_path(GET HEADER PARENT_PATH FOLDER)
+  install(FILES ${PROJECT_SOURCE_DIR}/${HEADER}
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exciton/${FOLDER})
 endforeach()
 install(TARGETS exciton_all EXPORT exciton-exciton)
-install(FILES ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp
+install(TARGETS exciton_plugin EXPORT exciton-plugin)
+if(EXCITON_APPS AND NOT BUILD_SHARED_LIBS)
+  install(TARGETS exciton_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+install(FILES ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp ${EXCITON_INCLUDE_DIR}/exciton/plugin_abi.hpp
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exciton)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/exciton)
 
-foreach(COMPONENT ${EXCITON_COMPONENTS} exciton)
+foreach(COMPONENT ${EXCITON_COMPONENTS} plugin exciton)
   install(EXPORT exciton-${COMPONENT} FILE exciton-${COMPONENT}-targets.cmake NAMESPACE exciton::
           DESTINATION ${EXCITON_CMAKE_DIR})
   export(EXPORT exciton-${COMPONENT} NAMESPACE exciton::

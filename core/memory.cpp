@@ -321,8 +321,12 @@ Buffer::Buffer(std::size_t bytes)
   data_ = source_ ? source_->take(bytes) : pool().take(class_bytes_);
 }
 
+Buffer::Buffer(void* data, std::size_t bytes, std::function<void()> release)
+    : data_(data), bytes_(bytes), release_(std::move(release)), foreign_(true) {}
+
 Buffer::~Buffer() {
-  if (!data_) return;
+  if (release_) release_();
+  if (!data_ || foreign_) return;
   if (source_)
     source_->give_back(data_, bytes_);
   else
@@ -333,13 +337,17 @@ Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)),
       class_bytes_(std::exchange(other.class_bytes_, 0)),
-      source_(std::exchange(other.source_, nullptr)) {}
+      source_(std::exchange(other.source_, nullptr)),
+      release_(std::exchange(other.release_, nullptr)),
+      foreign_(other.foreign_) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   std::swap(class_bytes_, other.class_bytes_);
   std::swap(source_, other.source_);
+  std::swap(release_, other.release_);
+  std::swap(foreign_, other.foreign_);
   return *this;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace exciton {
@@ -47,6 +48,8 @@ class Buffer {
   Buffer() = default;
   /// Errors: Error "out of memory: ..." when the system has no more; that of a MemoryLimit.
   explicit Buffer(std::size_t bytes);
+  /// Memory of somebody else's, `release` called when the last user is gone; may be empty.
+  Buffer(void* data, std::size_t bytes, std::function<void()> release);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -61,6 +64,8 @@ class Buffer {
   std::size_t bytes_ = 0;
   std::size_t class_bytes_ = 0;
   MemorySource* source_ = nullptr;  ///< null: the pool
+  std::function<void()> release_;
+  bool foreign_ = false;
 };
 
 /// While in scope, the buffers that this thread asks for may have so many bytes together, returned

@@ -26,7 +26,7 @@
 #include <concepts>
 #include <span>
 #include <string_view>
-#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "exciton/core/tensor.hpp"
@@ -58,15 +58,17 @@ inline const Shape absent{0};
 
 namespace detail {
 template <class T>
-struct BackwardArity;
-template <class R, class C, class S, class N>
-struct BackwardArity<R (C::*)(S, Tensor, N) const> {
-  static constexpr int value = static_cast<int>(std::tuple_size_v<R>);
+struct BackwardArity {
+  static_assert(
+      !std::is_same_v<T, T>,
+      "operator: backward must be `Grads<N> backward(Saved&, Tensor dy, Needs<N>) const`");
 };
-template <class C, class S, class N>
-struct BackwardArity<std::vector<Tensor> (C::*)(S, Tensor, N) const> {
-  static constexpr int value = any_number;
-};
+template <std::size_t N, class C, class S>
+struct BackwardArity<std::array<Tensor, N> (C::*)(S&, Tensor, std::array<bool, N>) const>
+    : std::integral_constant<int, static_cast<int>(N)> {};
+template <class C, class S>
+struct BackwardArity<std::vector<Tensor> (C::*)(S&, Tensor, std::span<const bool>) const>
+    : std::integral_constant<int, any_number> {};
 }  // namespace detail
 
 /// Number of inputs of Op, read off the type of its backward.

@@ -1,7 +1,8 @@
 #include "exciton/core/tape.hpp"
 
-#include <algorithm>
 #include <atomic>
+
+#include "exciton/core/tape_observer.hpp"
 
 namespace exciton {
 namespace {
@@ -13,9 +14,7 @@ std::uint64_t next_recording() {
 }
 }  // namespace
 
-Tape::Tape() : Tape(Options{}) {}
-
-Tape::Tape(Options options) : options_(options), recording_(next_recording()) {
+Tape::Tape(TapeObserver* observer) : observer_(observer), recording_(next_recording()) {
   check(active_tape == nullptr, "tape: another tape is already recording on this thread");
   active_tape = this;
 }
@@ -37,11 +36,11 @@ Tape* Tape::active() { return active_tape; }
 Tape::Pause::Pause() : outer_(std::exchange(active_tape, nullptr)) {}
 Tape::Pause::~Pause() { active_tape = outer_; }
 
-Tape::Scope::Scope(const void* module) {
-  if (active_tape) outer_ = std::exchange(active_tape->scope_, module);
+Tape::Scope::Scope(const void* module) : observer_(active_tape ? active_tape->observer_ : nullptr) {
+  if (observer_) observer_->entered(module);
 }
 Tape::Scope::~Scope() {
-  if (active_tape) active_tape->scope_ = outer_;
+  if (observer_) observer_->left();
 }
 
 Var::Var(Parameter& parameter) : value_(parameter.value()) {
@@ -51,43 +50,35 @@ Var::Var(Parameter& parameter) : value_(parameter.value()) {
   }
 }
 
+const Parameter* Tape::parameter_at(int id) const {
+  return id < 0 ? nullptr : entries_[static_cast<std::size_t>(id)].parameter.get();
+}
+
+Var Tape::push(Entry entry, Tensor value) {
+  entry.shape = value.shape();
+  entry.dtype = value.dtype();
+  Var out(std::move(value));
+  out.id_ = static_cast<int>(entries_.size());
+  out.recording_ = recording_;
+  entries_.push_back(std::move(entry));
+  return out;
+}
+
 int Tape::leaf_of(Parameter& parameter) {
   // Where one parameter was, another may be by now.
   const auto found = leaves_.find(&parameter);
-  if (found != leaves_.end() && found->second.parameter.get() == &parameter)
-    return found->second.id;
-  Entry e;
-  e.op = "parameter";
-  e.shape = parameter.shape();
-  e.dtype = parameter.value().dtype();
-  e.leaf = true;
+  if (found != leaves_.end() && found->second.second.get() == &parameter)
+    return found->second.first;
   check(parameter.recording_.take(), "tape", ThreadClaim::in_use);
-  e.parameter = parameter.ref();
-  claimed_.push_back(e.parameter);
-  const int id = static_cast<int>(entries_.size());
-  leaves_.insert_or_assign(&parameter, Leaf{id, e.parameter});
-  entries_.push_back(std::move(e));
+  claimed_.push_back(parameter.ref());
+  const int id = push({.parameter = claimed_.back(), .leaf = true, .first_input = inputs_.size()},
+                      parameter.value())
+                     .id();
+  leaves_.insert_or_assign(&parameter, std::pair(id, claimed_.back()));
   return id;
 }
 
-int Tape::place_of(const Var& input, std::string_view op) const {
-  check(input.id_ < 0 ||
-            (input.recording_ == recording_ && input.id_ < static_cast<int>(entries_.size())),
-        op,
-        ": an input was recorded on another tape, or before a backward() of this one; compute it "
-        "again, or take its value() as a constant");
-  return input.id_;
-}
-
-Var Tape::watch(const Tensor& value) {
-  Entry e;
-  e.op = "input";
-  e.shape = value.shape();
-  e.dtype = value.dtype();
-  e.watched = true;
-  entries_.push_back(std::move(e));
-  return Var(value, static_cast<int>(entries_.size()) - 1, recording_);
-}
+Var Tape::watch(const Tensor& value) { return push({.first_input = inputs_.size()}, value); }
 
 const Tensor& Tape::gradient(const Var& watched) const {
   static const Tensor none;
@@ -95,28 +86,36 @@ const Tensor& Tape::gradient(const Var& watched) const {
   return found == watched_.end() ? none : found->second;
 }
 
-void Tape::describe(EntryInfo info) {
-  info.scope = scope_;
-  description_.push_back(std::move(info));
-  last_info_ = static_cast<int>(description_.size()) - 1;
-}
-
-Var Tape::record(std::string_view op, std::unique_ptr<Node> node, std::span<const int> inputs,
-                 Tensor output) {
-  Entry e;
-  e.op = op;
-  e.shape = output.shape();
-  e.dtype = output.dtype();
-  e.node = std::move(node);
-  e.inputs.assign(inputs.begin(), inputs.end());
-  if (options_.describe) e.info = last_info_;
-  entries_.push_back(std::move(e));
-  return Var(std::move(output), static_cast<int>(entries_.size()) - 1, recording_);
+Var Tape::record(std::unique_ptr<OperatorNode> node, std::span<const Var* const> inputs) {
+  bool wanted = false;
+  for (const Var* x : inputs) {
+    check(x->id_ < 0 || (x->recording_ == recording_ && x->id_ < static_cast<int>(entries_.size())),
+          node->name(),
+          ": an input was recorded on another tape, or before a backward() of this one; compute it "
+          "again, or take its value() as a constant");
+    wanted = wanted || x->id_ >= 0;
+  }
+  if (observer_) observer_->began(*node);
+  Var y([&] {
+    const Pause pause;
+    return node->forward(inputs);
+  }());
+  OperatorNode& op = *node;
+  if (wanted) {
+    const std::size_t first = inputs_.size();
+    for (const Var* x : inputs) inputs_.push_back(x->id_);
+    y = push({.node = std::move(node), .first_input = first}, y.value_);
+  }
+  if (observer_) observer_->recorded(op, inputs, y);
+  return y;
 }
 
 void Tape::add_gradient(int id, Tensor g, std::string_view from) {
   Entry& e = entries_[static_cast<std::size_t>(id)];
-  check(g.shape() == e.shape && g.dtype() == e.dtype, from, ": gradient of its input (", e.op,
+  check(g.shape() == e.shape && g.dtype() == e.dtype, from, ": gradient of its input (",
+        e.node   ? e.node->name()
+        : e.leaf ? "parameter"
+                 : "input",
         ") is ", g.shape(), " ", g.dtype(), ", the value is ", e.shape, " ", e.dtype);
   if (e.grad.empty()) {
     e.grad = std::move(g);
@@ -126,6 +125,19 @@ void Tape::add_gradient(int id, Tensor g, std::string_view from) {
     if (e.grad.shared()) e.grad = e.grad.clone();  // two branches may have returned one tensor
     e.grad += g;
   }
+}
+
+void Tape::finish_leaf(Entry leaf) {
+  Parameter* const parameter = leaf.parameter.get();
+  check(parameter != nullptr || leaf.grad.empty(), "backward: a parameter ", leaf.shape,
+        " on the tape was destroyed or replaced before its gradient came; it must outlive "
+        "backward()");
+  if (!parameter) return;
+  if (!leaf.grad.empty() && parameter->grad.empty())
+    parameter->grad = leaf.grad.shared() ? leaf.grad.clone() : std::move(leaf.grad);
+  else if (!leaf.grad.empty())
+    parameter->grad += leaf.grad;
+  if (observer_) observer_->leaf_finished(*parameter);
 }
 
 void Tape::backward(const Var& loss) {
@@ -142,43 +154,31 @@ void Tape::backward(const Var& output, Tensor gradient) {
         "parameter or a watched input before it?)");
   const Pause pause;
   add_gradient(output.id(), std::move(gradient), "backward");
+  const auto needs = std::make_unique<bool[]>(inputs_.size());
+  std::vector<Tensor> grads;
+  std::size_t end = inputs_.size();
   for (int id = static_cast<int>(entries_.size()) - 1; id >= 0; --id) {
     Entry entry = std::move(entries_[static_cast<std::size_t>(id)]);  // saved tensors die here
     entries_.pop_back();
-    if (entry.grad.empty()) continue;
+    const std::span<const int> inputs(inputs_.data() + entry.first_input, end - entry.first_input);
+    end = entry.first_input;
     if (entry.leaf) {
-      Parameter* const parameter = entry.parameter.get();
-      check(parameter != nullptr, "backward: a parameter ", entry.shape,
-            " on the tape was destroyed or replaced before its gradient came; it must outlive "
-            "backward()");
-      Tensor& sum = parameter->grad;
-      if (sum.empty())
-        sum = entry.grad.shared() ? entry.grad.clone() : std::move(entry.grad);
-      else
-        sum += entry.grad;
-      continue;
-    }
-    if (entry.watched) {
+      finish_leaf(std::move(entry));
+    } else if (!entry.grad.empty() && !entry.node) {
       watched_[{recording_, id}] = std::move(entry.grad);
-      continue;
-    }
-    const auto start = std::chrono::steady_clock::now();
-    const std::size_t n = entry.inputs.size();
-    std::vector<Tensor> grads(n);
-    const auto needs = std::make_unique<bool[]>(n);
-    for (std::size_t i = 0; i < n; ++i) needs[i] = entry.inputs[i] >= 0;
-    entry.node->backward(std::move(entry.grad), std::move(entry.pending), {needs.get(), n}, grads);
-    entry.node.reset();
-    for (std::size_t i = 0; i < n; ++i)
-      if (needs[i] && !grads[i].empty())
-        add_gradient(entry.inputs[i], std::move(grads[i]), entry.op);
-    if (entry.info >= 0) {
-      EntryInfo& info = description_[static_cast<std::size_t>(entry.info)];
-      info.backward_start = std::chrono::duration<double>(start - began_).count();
-      info.backward_seconds =
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    } else if (!entry.grad.empty()) {
+      if (observer_) observer_->began(*entry.node);
+      grads.assign(inputs.size(), Tensor());
+      for (std::size_t i = 0; i < inputs.size(); ++i) needs[i] = inputs[i] >= 0;
+      entry.node->backward(std::move(entry.grad), std::move(entry.pending),
+                           {needs.get(), inputs.size()}, grads);
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (needs[i] && !grads[i].empty())
+          add_gradient(inputs[i], std::move(grads[i]), entry.node->name());
+      if (observer_) observer_->ended(*entry.node, id);
     }
   }
+  inputs_.clear();
   give_back_leaves();
   recording_ = next_recording();
 }

@@ -22,6 +22,11 @@ class Tensor {
   /// system has.
   explicit Tensor(const Shape& shape, DType type = DType::f32);
 
+  /// Over memory that somebody else owns, row-major: nothing is copied. `release` is called when
+  /// the last tensor that shares it is gone. Errors: no memory for elements, or memory that is not
+  /// aligned to one.
+  static Tensor over(void* memory, const Shape& shape, DType type,
+                     std::function<void()> release = {});
   static Tensor zeros(const Shape& shape, DType type = DType::f32);
   static Tensor full(const Shape& shape, double value, DType type = DType::f32);
   /// Values in row-major order, converted to `type`. Errors: count differs from the shape, or as

@@ -1,4 +1,5 @@
 #include "exciton/data/dataset.hpp"
+#include "exciton/data/kinds.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -15,10 +16,11 @@
 namespace exciton::data {
 namespace fs = std::filesystem;
 
-const std::vector<std::string>& dataset_kinds() {
-  static const std::vector<std::string> kinds{
-      "auto", "cifar10", "cifar100", "mnist", "fashion-mnist", "folder", "places365", "webdataset"};
-  return kinds;
+std::vector<std::string> dataset_kinds() {
+  std::vector<std::string> out{"auto",          "cifar10", "cifar100",  "mnist",
+                               "fashion-mnist", "folder",  "places365", "webdataset"};
+  for (const Kind& own : kind_registry().kinds()) out.push_back(own.name);
+  return out;
 }
 
 namespace {
@@ -101,12 +103,17 @@ bool DataLayout::has(const std::string& split) const {
 }
 
 DataLayout find_layout(const std::string& kind, const fs::path& dir) {
-  const auto& kinds = dataset_kinds();
+  const std::vector<std::string> kinds = dataset_kinds();
   if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
     fail("data: no data set kind \"", kind, "\"; there are ", listed(kinds));
   check(fs::is_directory(dir), "data: no folder \"", dir.string(), "\"");
 
   const auto asked = [&](std::string_view k) { return kind == "auto" || kind == k; };
+  if (const Kind* own = kind_registry().find(kind)) {
+    std::vector<FoundSplit> splits = own->splits(dir);
+    check(!splits.empty(), "data: no ", kind, " in ", dir.string());
+    return {kind, dir, false, std::move(splits), {}};
+  }
   std::vector<DataLayout> found;
   std::vector<std::string> looked_for;
   for (const CifarFormat& format : {cifar10_format(), cifar100_format()}) {
@@ -155,6 +162,7 @@ DataLayout find_layout(const std::string& kind, const fs::path& dir) {
 std::shared_ptr<const Dataset> open_split(const DataLayout& layout, const std::string& split,
                                           const OpenOptions& options) {
   const std::string& kind = layout.kind;
+  if (const Kind* own = kind_registry().find(kind)) return own->open(layout.dir, split);
   if (kind == "folder") return open_folder(layout.dir, split, options.memory_limit);
   if (kind == "places365") return open_places365(layout.dir, split, options.memory_limit);
   if (kind == "webdataset") return open_webdataset(layout.dir, split);

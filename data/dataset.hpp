@@ -118,7 +118,7 @@ std::shared_ptr<const Dataset> open_split(const DataLayout& layout, const std::s
 std::shared_ptr<const Dataset> open_images(const std::filesystem::path& dir);
 
 /// The kinds that open_dataset knows, "auto" first.
-const std::vector<std::string>& dataset_kinds();
+std::vector<std::string> dataset_kinds();
 
 /// Mean and standard deviation (of the population) over all pixels of all images, per channel, of
 /// values scaled to 0..1. Unused channels have mean 0 and deviation 1; so has the deviation of a

@@ -1,4 +1,5 @@
 #include "exciton/nn/blocks.hpp"
+#include "exciton/nn/attention.hpp"
 
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/shortcut_pad.hpp"

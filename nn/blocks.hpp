@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exciton/nn/attention.hpp"
 #include "exciton/nn/residual.hpp"
 
 namespace exciton::nn {

@@ -22,8 +22,8 @@ std::optional<Registry::Entry> Registry::find(const std::string& name) const {
   return {};
 }
 
-const Registry& registry() {
-  static const Registry all = [] {
+Registry& model_registry() {
+  static Registry all = [] {
     Registry r;
     models::register_all(r);
     return r;
@@ -32,10 +32,10 @@ const Registry& registry() {
 }
 
 Model make_model(const std::string& name, ModelOptions options, std::uint64_t seed) {
-  const std::optional<Registry::Entry> entry = registry().find(name);
+  const std::optional<Registry::Entry> entry = model_registry().find(name);
   if (!entry) {
     std::vector<std::string> known;
-    for (const auto& e : registry().entries()) known.push_back(e.name);
+    for (const auto& e : model_registry().entries()) known.push_back(e.name);
     const std::vector<std::string> near = nearest(name, known);
     fail("model: unknown name \"", name, "\"; ",
          near.empty() ? "known are " + listed(known) : "nearest are " + listed(near));

@@ -40,6 +40,9 @@ struct Model {
   ModelOptions options;
   std::int64_t image_size = 32;  ///< native height and width
   std::unique_ptr<Module> net;   ///< [N, H, W, C] to logits [N, classes]
+
+  /// Runs it.
+  Var operator()(const Var& images) const { return (*net)(images); }
 };
 
 class Registry {
@@ -56,6 +59,7 @@ class Registry {
   };
   /// For families of any size: the entry of a name such as "wrn40_4", or nothing.
   using Pattern = std::function<std::optional<Entry>(const std::string& name)>;
+  /// Errors: the name is taken.
   void add(Entry entry);
   void add_pattern(Pattern pattern) { patterns_.push_back(std::move(pattern)); }
   /// The entry of that name, listed or made by a pattern.
@@ -67,8 +71,9 @@ class Registry {
   std::vector<Pattern> patterns_;
 };
 
-/// All models of the build, in the order of the list.
-const Registry& registry();
+/// The process's own: all models of the build, in the order of the list, and what was added. Add to
+/// it before other threads use the library.
+Registry& model_registry();
 
 /// Makes and initialises (He et al. 2015) a model. Errors: an unknown name is answered with the
 /// nearest known ones, or all; options a family cannot follow.

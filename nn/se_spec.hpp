@@ -32,7 +32,7 @@ struct SESpec {
   std::vector<std::int64_t> stages = {};
   /// r of each stage, conv2_x first; empty: `reduction` in all.
   std::vector<std::int64_t> stage_reductions = {};
-  /// "se", or one of its kin (nn/se_kin.hpp): "eca", "ge", "ese", "cbam".
+  /// A name of nn/attention.hpp: "se", or one of its variants, "eca", "ge", "ese", "cbam".
   std::string kind = "se";
 
   std::int64_t hidden(std::int64_t channels) const {

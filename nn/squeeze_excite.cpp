@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "exciton/nn/se_kin.hpp"
 #include "exciton/ops/hard_sigmoid.hpp"
 #include "exciton/ops/mul.hpp"
 #include "exciton/ops/relu.hpp"
@@ -99,13 +98,6 @@ Var SqueezeExcite::gates(const Var& x) {
 Var ChannelAttention::forward(const Var& x) {
   const Var s = tapped(tap, gates(x));
   return s.shape().rank() == 2 ? ops::scale(x, s) : ops::mul(x, s);
-}
-
-std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,
-                                                 Generator& init) {
-  if (!spec.enabled) return nullptr;
-  if (spec.kind == "se") return std::make_unique<SqueezeExcite>(channels, spec, init);
-  return make_kin(channels, spec, init);
 }
 
 }  // namespace exciton::nn

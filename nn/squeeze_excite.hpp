@@ -1,6 +1,5 @@
 /// The Squeeze-and-Excitation block (paper section 3), a module of its own.
 #pragma once
-#include <memory>
 #include <string_view>
 
 #include "exciton/nn/layers.hpp"
@@ -12,7 +11,7 @@
 namespace exciton::nn {
 
 /// A unit that looks at the whole map x [N, H, W, C] and returns it reweighted, in its shape: SE
-/// and its kin. y[n,h,w,c] = x[n,h,w,c] s[n,c] with the gates s = tap(gates(x)).
+/// and its variants. y[n,h,w,c] = x[n,h,w,c] s[n,c] with the gates s = tap(gates(x)).
 class ChannelAttention : public Module {
  public:
   /// The gates of x: s [N, C], or a map like x where nothing is squeezed.
@@ -48,11 +47,5 @@ class SqueezeExcite final : public ChannelAttention {
   ops::SqueezeKind squeeze = ops::SqueezeKind::avg;
   ops::GateKind gate = ops::GateKind::sigmoid;
 };
-
-/// The unit `spec` asks for: SE or one of its kin, or nullptr where it is not enabled. For blocks
-/// that know where to put it. Errors: as SqueezeExcite; an unknown kind, or options the kind has
-/// not.
-std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,
-                                                 Generator& init);
 
 }  // namespace exciton::nn

@@ -1,4 +1,5 @@
 #include "exciton/nn/summary.hpp"
+#include "exciton/core/description.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -72,10 +73,11 @@ Summary summarize(Model& model, std::int64_t image_size, std::int64_t batch) {
   std::vector<EntryInfo> entries;
   {
     const Inspection inspection(*model.net, owners.frozen);
-    Tape tape({.describe = true});
+    Description description;
+    const Tape tape(&description);
     const std::int64_t size = summary.image_size;
     (*model.net)(Tensor::zeros({batch, size, size, model.options.image_channels}));
-    entries = tape.description();
+    entries = description.entries();
   }
 
   std::unordered_set<const Parameter*> counted;

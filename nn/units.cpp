@@ -1,4 +1,5 @@
 #include "exciton/nn/units.hpp"
+#include "exciton/nn/attention.hpp"
 
 #include "exciton/ops/concat.hpp"
 

@@ -73,12 +73,14 @@ void AdamW::apply(double lr) {
     Parameter& p = *parameters_[i].parameter;
     const auto t = static_cast<double>(++steps_.data<std::int64_t>()[i]);
     const double decay = decay_of(i, options_.weight_decay, !options_.decay_norm_and_bias);
-    updates.push_back(
-        {p.mutable_value().template data<T>(), std::as_const(p.grad).template data<T>(),
-         remembered<T>(mean_[i], parameters_[i], "adamw: mean"),
-         remembered<T>(square_[i], parameters_[i], "adamw: square"), static_cast<T>(1 - lr * decay),
-         static_cast<T>(lr / (1 - std::pow(options_.beta1, t))),
-         static_cast<T>(1 / std::sqrt(1 - std::pow(options_.beta2, t)))});
+    const double own_lr = lr_of(i, lr);
+    updates.push_back({p.mutable_value().template data<T>(),
+                       std::as_const(p.grad).template data<T>(),
+                       remembered<T>(mean_[i], parameters_[i], "adamw: mean"),
+                       remembered<T>(square_[i], parameters_[i], "adamw: square"),
+                       static_cast<T>(1 - own_lr * decay),
+                       static_cast<T>(own_lr / (1 - std::pow(options_.beta1, t))),
+                       static_cast<T>(1 / std::sqrt(1 - std::pow(options_.beta2, t)))});
     sizes.push_back(p.numel());
   }
   const Constants<T> constants{static_cast<T>(options_.beta1), static_cast<T>(1 - options_.beta1),

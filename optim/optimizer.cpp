@@ -1,6 +1,43 @@
 #include "exciton/optim/optimizer.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "exciton/core/threads.hpp"
+
 namespace exciton::optim {
+namespace {
+
+/// Whether a name fits a pattern in which * stands for any text.
+bool fits(std::string_view pattern, std::string_view name) {
+  const std::size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == name;
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  const std::string_view rest = pattern.substr(star + 1);
+  for (std::size_t from = star; from <= name.size(); ++from)
+    if (fits(rest, name.substr(from))) return true;
+  return false;
+}
+
+/// In double and by pieces of one size, so that the bits do not depend on the thread count.
+template <class T>
+double sum_of_squares(std::span<T> values) {
+  constexpr std::size_t piece = 1 << 14;
+  std::vector<double> sums((values.size() + piece - 1) / piece);
+  parallel_for(
+      static_cast<std::int64_t>(sums.size()), 4, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+          for (const T v : values.subspan(i * piece, std::min(piece, values.size() - i * piece)))
+            sums[i] += static_cast<double>(v) * static_cast<double>(v);
+      });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+}  // namespace
 
 void Optimizer::clear_gradients() {
   for (const auto& [name, p] : parameters_) p->grad = Tensor();
@@ -18,7 +55,55 @@ bool Optimizer::moves(std::size_t i, DType type, std::string_view optimizer) con
 }
 
 double Optimizer::decay_of(std::size_t i, double decay, bool exempt) const {
-  return exempt && parameters_[i].parameter->role != Role::weight ? 0 : decay;
+  if (exempt && parameters_[i].parameter->role != Role::weight) return 0;
+  return factors_.empty() ? decay : factors_[i].decay * decay;
+}
+
+double Optimizer::lr_of(std::size_t i, double lr) const {
+  return factors_.empty() ? lr : factors_[i].lr * lr;
+}
+
+void Optimizer::set_groups(const std::vector<ParameterGroup>& groups) {
+  factors_.assign(groups.empty() ? 0 : parameters_.size(), {});
+  std::vector<std::int64_t> members(groups.size());
+  for (std::size_t i = 0; i < factors_.size(); ++i) {
+    const auto group = std::find_if(groups.begin(), groups.end(), [&](const ParameterGroup& g) {
+      return fits(g.names, parameters_[i].name);
+    });
+    if (group == groups.end()) continue;
+    factors_[i] = {group->lr_factor, group->decay_factor};
+    ++members[static_cast<std::size_t>(group - groups.begin())];
+  }
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    check(groups[g].lr_factor >= 0 && groups[g].decay_factor >= 0, "optimizer: the group ",
+          groups[g].names, " has a negative factor");
+    check(members[g] > 0, "optimizer: no parameter belongs to the group ", groups[g].names,
+          "; `exciton summary` and nn::parameters tell their names, e.g. ",
+          parameters_.empty() ? "" : parameters_.front().name);
+  }
+}
+
+double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm) {
+  check(max_norm > 0, "clip_gradients: max_norm must be above 0, got ", max_norm);
+  // Gradients are of the type of the master weights, f32 or f64.
+  const auto with_elements = [](Tensor& gradient, auto&& f) {
+    if (gradient.dtype() == DType::f64)
+      f(gradient.span<double>());
+    else
+      f(gradient.span<float>());
+  };
+  double squares = 0;
+  for (const auto& [name, p] : parameters)
+    if (!p->grad.empty()) with_elements(p->grad, [&](auto g) { squares += sum_of_squares(g); });
+  const double norm = std::sqrt(squares), factor = max_norm / (norm + 1e-6);
+  if (!(factor < 1)) return norm;
+  for (const auto& [name, p] : parameters)
+    if (!p->grad.empty())
+      with_elements(p->grad, [&](auto elements) {
+        using T = typename decltype(elements)::value_type;
+        for (T& g : elements) g = static_cast<T>(static_cast<double>(g) * factor);
+      });
+  return norm;
 }
 
 }  // namespace exciton::optim

@@ -6,6 +6,18 @@
 
 namespace exciton::optim {
 
+/// Other rates for some parameters: those whose name fits `names`, in which * stands for any text
+/// ("stage4.*", "*.se.*").
+struct ParameterGroup {
+  std::string names;
+  double lr_factor = 1, decay_factor = 1;
+};
+
+/// Scales all gradients by min(1, max_norm / (norm + 1e-6)), norm the square root of the sum of the
+/// squares of their elements, as torch.nn.utils.clip_grad_norm_ does. Returns norm. Call it between
+/// backward and the step. Errors: max_norm not above 0.
+double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm);
+
 /// Moves parameters along their gradients. Parameters without a gradient, or frozen, stay as they
 /// are. f32 and f64.
 class Optimizer {
@@ -20,6 +32,9 @@ class Optimizer {
   virtual std::vector<NamedTensor> state() = 0;
   /// Forgets the gradients without a step.
   void clear_gradients();
+  /// A parameter belongs to the first group that its name fits, and has the factors 1 where there
+  /// is none. Errors: a group that no parameter belongs to, a negative factor.
+  void set_groups(const std::vector<ParameterGroup>& groups);
 
  protected:
   explicit Optimizer(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {}
@@ -29,10 +44,19 @@ class Optimizer {
   /// True when this step moves parameter `i` and its values are of `type`. Errors: as step();
   /// `name` is the optimiser's.
   bool moves(std::size_t i, DType type, std::string_view name) const;
-  /// The decay of parameter `i`: `decay`, or 0 for those of norms and biases when `exempt`.
+  /// The decay of parameter `i`: `decay` by its group's factor, or 0 for those of norms and biases
+  /// when `exempt`.
   double decay_of(std::size_t i, double decay, bool exempt) const;
+  /// The rate of parameter `i` by its group's factor.
+  double lr_of(std::size_t i, double lr) const;
 
   std::vector<NamedParameter> parameters_;
+
+ private:
+  struct Factors {
+    double lr = 1, decay = 1;
+  };
+  std::vector<Factors> factors_;  ///< none: all 1
 };
 
 /// The values of something remembered for a parameter, in the parameter's type: the network may

@@ -13,16 +13,16 @@ struct Update {
   T* p;
   const T* g;
   T* b;  // nullptr without momentum
-  T decay, shrink;
+  T lr, decay, shrink;
 };
 
 template <class T>
-void update_range(const Update<T>& u, T lr, T momentum, bool nesterov, std::int64_t begin,
+void update_range(const Update<T>& u, T momentum, bool nesterov, std::int64_t begin,
                   std::int64_t end) {
   T* __restrict p = u.p;
   T* __restrict b = u.b;
   const T* __restrict g = u.g;
-  const T decay = u.decay, shrink = u.shrink;
+  const T lr = u.lr, decay = u.decay, shrink = u.shrink;
   if (!b) {
     for (std::int64_t i = begin; i < end; ++i) p[i] = p[i] * shrink - lr * (g[i] + decay * p[i]);
   } else if (nesterov) {
@@ -72,15 +72,15 @@ void Sgd::apply(double lr) {
     T* const b =
         momentum_.empty() ? nullptr : remembered<T>(momentum_[i], parameters_[i], "sgd: momentum");
     const double decay = decay_of(i, options_.weight_decay, !options_.decay_norm_and_bias);
+    const double own_lr = lr_of(i, lr);
     updates.push_back({p.mutable_value().template data<T>(),
-                       std::as_const(p.grad).template data<T>(), b,
+                       std::as_const(p.grad).template data<T>(), b, static_cast<T>(own_lr),
                        static_cast<T>(options_.decoupled ? 0 : decay),
-                       static_cast<T>(options_.decoupled ? 1 - lr * decay : 1)});
+                       static_cast<T>(options_.decoupled ? 1 - own_lr * decay : 1)});
     sizes.push_back(p.numel());
   }
   for_all_elements(sizes, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
-    update_range(updates[i], static_cast<T>(lr), static_cast<T>(options_.momentum),
-                 options_.nesterov, begin, end);
+    update_range(updates[i], static_cast<T>(options_.momentum), options_.nesterov, begin, end);
   });
 }
 

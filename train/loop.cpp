@@ -20,6 +20,7 @@ Loop::Loop(nn::Module& net, optim::Optimizer& optimizer, optim::Schedule schedul
       optimizer_(optimizer),
       schedule_(std::move(schedule)),
       options_(options),
+      parameters_(nn::parameters(net)),
       lr_(schedule_.lr(0)) {
   nn::set_training(net_, true);
 }
@@ -32,11 +33,14 @@ StepResult Loop::step(const data::Batch& batch) {
   const double value = mean.value().item();
   if (!std::isfinite(value)) throw NotFinite(value);
   tape.backward(mean);
+  const double norm =
+      options_.clip_norm > 0 ? optim::clip_gradients(parameters_, options_.clip_norm) : 0;
   optimizer_.step(lr_);
   ++steps_;
   if (options_.average) options_.average->update(steps_);
   const bool next_counts = batch.mixing.weight < 0.5;
   return {.loss = value,
+          .gradient_norm = norm,
           .correct =
               count_top1(logits.value(), next_counts ? labels_of_next(batch.labels) : batch.labels),
           .images = batch.labels.dim(0)};

@@ -13,11 +13,13 @@ namespace exciton::train {
 
 struct LoopOptions {
   double label_smoothing = 0;
+  double clip_norm = 0;           ///< of all gradients together, see optim::clip_gradients; 0: none
   optim::Ema* average = nullptr;  ///< updated after each step, where there is one
 };
 
 struct StepResult {
   double loss = 0;                       ///< mean over the batch, before the update
+  double gradient_norm = 0;              ///< before clipping; 0 without
   std::int64_t correct = 0, images = 0;  ///< of a mixed image the label of the larger share counts
 };
 
@@ -55,6 +57,7 @@ class Loop {
   optim::Optimizer& optimizer_;
   optim::Schedule schedule_;
   LoopOptions options_;
+  std::vector<NamedParameter> parameters_;
   std::int64_t steps_ = 0;
   double lr_;
 };

@@ -8,6 +8,7 @@
 #include "exciton/core/error.hpp"
 #include "exciton/core/suggest.hpp"
 #include "exciton/data/dataset.hpp"
+#include "exciton/nn/attention.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/train/recipe_json.hpp"
 
@@ -29,6 +30,13 @@ void visit_paper(Visitor& v, PaperRecipe& p) {
   v.field("gflops", p.gflops, Range<double>{0});
   v.field("parameters_millions", p.parameters_millions, Range<double>{0});
   v.field("parameters", p.parameters, Range<std::int64_t>{0});
+}
+
+template <class Visitor>
+void visit_group(Visitor& v, optim::ParameterGroup& g) {
+  v.field("names", g.names, std::vector<std::string>{});
+  v.field("lr_factor", g.lr_factor, Range<double>{0, 1e6});
+  v.field("decay_factor", g.decay_factor, Range<double>{0, 1e6});
 }
 
 /// Takes fields out of a JSON document, leaving absent ones at their defaults.
@@ -92,7 +100,8 @@ class Reader {
       field(key, all, range);
   }
   /// `choices` empty: any text.
-  void field(const char* key, std::string& to, const std::vector<std::string>& choices) {
+  void field(const char* key, std::string& to, const std::vector<std::string>& choices,
+             bool open = false) {
     const Json* value = take(key);
     if (!value) return;
     if (!value->is_string()) wrong(key, "a string", *value);
@@ -103,7 +112,8 @@ class Reader {
       if (choice == to) return;
       listed += (listed.empty() ? "" : ", ") + choice;
     }
-    fail(who_, ": ", path_of(key), ": wants one of ", listed, "; got ", shown(*value));
+    fail(who_, ": ", path_of(key), ": wants one of ", listed, "; got ", shown(*value),
+         open ? "; one of your own is registered before (train/plugin.hpp)" : "");
   }
   /// An integer, or "auto" for `automatic`.
   void field(const char* key, std::int64_t& to, Range<std::int64_t> range, std::int64_t automatic) {
@@ -164,6 +174,21 @@ class Reader {
     close();
     check(!to.mean.empty() && to.mean.size() == to.std.size(), who_, ": ", path_of(key),
           ": mean and std want one value a channel, got ", to.mean.size(), " and ", to.std.size());
+  }
+  void field(const char* key, std::vector<optim::ParameterGroup>& to) {
+    const Json* value = take(key);
+    if (!value) return;
+    if (!value->is_array())
+      wrong(key, "a list of {\"names\": \"stage1.*\", \"lr_factor\": 0.1, \"decay_factor\": 1}",
+            *value);
+    to.clear();
+    for (const Json& item : *value) {
+      open(path_of(key) + '.' + std::to_string(to.size()), item);
+      visit_group(*this, to.emplace_back());
+      if (to.back().names.empty())
+        wrong("names", "a name of parameters, with * for any text", item);
+      close();
+    }
   }
   void field(const char* key, std::optional<PaperRecipe>& to) {
     if (!take(key)) return;
@@ -287,6 +312,15 @@ class Writer {
     else
       field(key, each);
   }
+  void field(const char* key, std::vector<optim::ParameterGroup>& value) {
+    Json list = Json::array();
+    for (optim::ParameterGroup& group : value) {
+      levels_.push_back(&list.emplace_back(Json::object()));
+      visit_group(*this, group);
+      levels_.pop_back();
+    }
+    (*levels_.back())[key] = list;
+  }
   void field(const char* key, std::optional<PaperRecipe>& value) {
     if (value) object(key, [&] { visit_paper(*this, *value); });
   }
@@ -338,7 +372,7 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   v.field("blocks", o.blocks, Range<std::int64_t>{1, 10'000});
   v.field("widths", o.widths, Range<std::int64_t>{1, 65536});
   v.object("se", [&] {
-    v.field("kind", o.se.kind, std::vector<std::string>{"se", "eca", "ge", "ese", "cbam"});
+    v.field("kind", o.se.kind, nn::attention_registry().names(), /*open=*/true);
     v.field("reduction", o.se.reduction, o.se.stage_reductions, Range<std::int64_t>{1, 65536});
     v.field("min_width", o.se.min_width, Range<std::int64_t>{1, 65536});
     v.field("bias", o.se.bias);
@@ -382,7 +416,7 @@ void visit(Visitor& v, Recipe& r) {
   v.object("model", [&] { visit_model(v, r.model); });
   v.object("data", [&] {
     DataRecipe& d = r.data;
-    v.field("kind", d.kind, data::dataset_kinds());
+    v.field("kind", d.kind, data::dataset_kinds(), /*open=*/true);
     v.field("dir", d.dir, std::vector<std::string>{});
     v.field("image_size", d.image_size, Range<std::int64_t>{0, 4096});
     v.object("augment", [&] { visit_augment(v, d.augment); });
@@ -432,6 +466,8 @@ void visit(Visitor& v, Recipe& r) {
     v.only(multistep || s.name == "step", "only step and multistep drop the rate", "gamma", s.gamma,
            Range<double>{0});
   });
+  v.field("parameter_groups", r.parameter_groups);
+  v.field("clip_norm", r.clip_norm, Range<double>{0});
   v.field("label_smoothing", r.label_smoothing, Range<double>{0, 0.999});
   v.field("freeze_norm_epochs", r.freeze_norm_epochs, Range<std::int64_t>{0, 1'000'000});
   v.field("ema_decay", r.ema_decay, Range<double>{0, 0.999999});

@@ -17,6 +17,7 @@
 #include "exciton/data/loader.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/nn/registry.hpp"
+#include "exciton/optim/optimizer.hpp"
 
 namespace exciton::train {
 
@@ -101,6 +102,8 @@ struct Recipe {
   DataRecipe data;
   OptimizerRecipe optimizer;
   ScheduleRecipe schedule;
+  std::vector<optim::ParameterGroup> parameter_groups;  ///< other rates for some parameters
+  double clip_norm = 0;  ///< above 0: the norm of all gradients together is brought down to it
   double label_smoothing = 0;
   /// During so many last epochs batch norms use their running statistics and leave them as they are
   /// (SENet paper, appendix). 0: never.

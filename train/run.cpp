@@ -249,11 +249,14 @@ class Run {
     model_ = make_model(recipe_, pre_);
     nn::set_recompute(*model_.net, nn::parse_recompute(recipe_.recompute));
     optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
+    optimizer_->set_groups(recipe_.parameter_groups);
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
                                           ema_options(recipe_));
     loop_.emplace(*model_.net, *optimizer_, make_schedule(recipe_, batches_),
-                  LoopOptions{.label_smoothing = recipe_.label_smoothing, .average = ema_.get()});
+                  LoopOptions{.label_smoothing = recipe_.label_smoothing,
+                              .clip_norm = recipe_.clip_norm,
+                              .average = ema_.get()});
     check_readable(recipe_);
   }
 

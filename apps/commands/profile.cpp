@@ -13,6 +13,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/measure/peaks.hpp"
 #include "apps/measure/workload.hpp"
+#include "exciton/core/description.hpp"
 #include "exciton/core/memory.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/cross_entropy.hpp"
@@ -28,10 +29,6 @@ struct ProfileArguments {
   bool json = false;
 };
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 /// One step as the tape saw it.
 struct Step {
   std::vector<EntryInfo> entries;
@@ -41,16 +38,17 @@ struct Step {
 
 Step run_step(nn::Module& net, const Workload& w, optim::Sgd* sgd) {
   Step step;
-  Tape tape({.describe = true});
+  Description description;
+  Tape tape(&description);
   const Var out = net(w.images);
   if (sgd) {
     tape.backward(ops::cross_entropy(out, w.labels));
-    step.optimizer_start = seconds_since(tape.began());
+    step.optimizer_start = description.seconds();
     sgd->step(1e-3);
-    step.optimizer_seconds = seconds_since(tape.began()) - step.optimizer_start;
+    step.optimizer_seconds = description.seconds() - step.optimizer_start;
   }
-  step.seconds = seconds_since(tape.began());
-  step.entries = tape.description();
+  step.seconds = description.seconds();
+  step.entries = description.entries();
   return step;
 }
 

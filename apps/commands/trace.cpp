@@ -7,6 +7,7 @@
 
 #include "apps/commands/commands.hpp"
 #include "apps/measure/workload.hpp"
+#include "exciton/core/description.hpp"
 #include "exciton/ops/cross_entropy.hpp"
 #include "exciton/train/json.hpp"
 
@@ -73,12 +74,13 @@ struct Traced {
 
 Traced step(nn::Module& net, const Workload& w) {
   Traced out;
-  Tape tape({.describe = true});
+  Description description;
+  Tape tape(&description);
   const Var loss = ops::cross_entropy(net(w.images), w.labels);
   out.loss = loss.value().item();
   out.recorded = tape.size();
   tape.backward(loss);
-  out.entries = tape.description();
+  out.entries = description.entries();
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "exciton/core/description.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/ops/convolution/direct.hpp"
@@ -35,10 +36,11 @@ std::vector<EntryInfo> convolutions_of(Workload& w) {
   nn::set_training(*w.model.net, false);
   // A frozen layer convolves, too, and its weights name it.
   for (const auto& p : nn::parameters(*w.model.net)) p.parameter->trainable = true;
-  Tape tape({.describe = true});
+  Description description;
+  const Tape tape(&description);
   (*w.model.net)(w.images);
   std::vector<EntryInfo> found;
-  for (const EntryInfo& e : tape.description())
+  for (const EntryInfo& e : description.entries())
     if (e.op == ops::Conv2d::name) found.push_back(e);
   return found;
 }

@@ -55,6 +55,8 @@ std::string explained(const std::exception& error) {
     return what + "; try: exciton data fetch " + no_data->fetchable() + " --dir " +
            no_data->dir().string();
   if (dynamic_cast<const data::FetchFailed*>(&error) != nullptr) return what + " with --url";
+  if (what.find("is registered before (train/plugin.hpp)") != std::string::npos)
+    return what + ": load it with --plugin FILE";
   return what.ends_with(train::resume_advice) ? what + " with --resume" : what;
 }
 

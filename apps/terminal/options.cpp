@@ -115,6 +115,7 @@ Command::~Command() = default;
 
 Command& Command::add_command(const std::string& name, const std::string& description) {
   CLI::App* below = app_->add_subcommand(name, description);
+  below->fallthrough();  // options of the program may stand behind it
   commands_.push_back(std::unique_ptr<Command>(new Command(*below, *root_)));
   return *commands_.back();
 }

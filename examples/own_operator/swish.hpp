@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <exciton/exciton.hpp>
+#include <exciton/ops/elementwise.hpp>
 
 /// x of any shape -> y = x s(x) with s(x) = 1 / (1 + exp(-x)). Backward: dx = dy s (1 + x (1 - s)).
 struct Swish {

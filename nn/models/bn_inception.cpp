@@ -10,6 +10,7 @@
 /// Options: classes (1000), image_channels, se, dropout (0).
 /// The convolutions have no biases, as in the prototxt; the 11,295,240 parameters published for
 /// PyTorch copies keep 10,016 of them.
+#include "exciton/nn/attention.hpp"
 #include "exciton/nn/models/families.hpp"
 #include "exciton/nn/units.hpp"
 

@@ -9,6 +9,7 @@
 /// Options: classes (1000), image_channels, se, dropout (0.2).
 /// 55,843,464 parameters and 13.16 G multiply-adds at the native 299 pixels. The SENet paper prints
 /// 11.75 G for the network it trained and does not define it; 5, 20 and 5 blocks would have 11.756.
+#include "exciton/nn/attention.hpp"
 #include "exciton/nn/models/families.hpp"
 #include "exciton/nn/units.hpp"
 

@@ -9,6 +9,7 @@
 /// SE sits on the branch's last batch norm, as in a ResNet; so the network has 2,484,533
 /// parameters, the paper's 2.4 M cut to one digit (as its 1.8 M is 1,865,728 cut).
 /// Options: classes (1000), image_channels, se, dropout (0).
+#include "exciton/nn/attention.hpp"
 #include "exciton/nn/models/families.hpp"
 #include "exciton/nn/units.hpp"
 #include "exciton/ops/avg_pool.hpp"

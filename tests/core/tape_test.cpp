@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "exciton/core/description.hpp"
 #include "operators.hpp"
 
 namespace exciton::testing_ops {
@@ -218,7 +221,8 @@ TEST(Tape, AbandonedTapesReleaseLongChains) {
 
 TEST(Tape, DescribesForPeople) {
   Parameter x = parameter({1, 2});
-  Tape tape({.describe = true});
+  Description description;
+  Tape tape(&description);
   const int module = 0;
   Var y;
   {
@@ -226,8 +230,8 @@ TEST(Tape, DescribesForPeople) {
     y = cube(x);
   }
   tape.backward(total({y, y}));
-  ASSERT_EQ(tape.description().size(), 2u);
-  const EntryInfo& first = tape.description()[0];
+  ASSERT_EQ(description.entries().size(), 2u);
+  const EntryInfo& first = description.entries()[0];
   EXPECT_EQ(first.op, "cube");
   EXPECT_EQ(first.scope, &module);
   EXPECT_EQ(first.inputs, std::vector<Shape>{Shape{2}});
@@ -236,8 +240,76 @@ TEST(Tape, DescribesForPeople) {
   EXPECT_EQ(first.dtype, DType::f64);
   EXPECT_EQ(first.output_bytes, 16);
   EXPECT_GT(first.backward_seconds, 0);
-  EXPECT_EQ(tape.description()[1].scope, nullptr);
-  EXPECT_EQ(tape.description()[1].inputs.size(), 2u);
+  EXPECT_EQ(description.entries()[1].scope, nullptr);
+  EXPECT_EQ(description.entries()[1].inputs.size(), 2u);
+}
+
+TEST(TapeObserver, IsToldOfEveryOperationAndWhenGradientsAreWhole) {
+  struct Log final : TapeObserver {
+    std::vector<std::string> lines;
+    std::vector<const Parameter*> whole;
+    std::vector<double> gradients;
+    void began(const OperatorNode& op) override {
+      lines.push_back("began " + std::string(op.name()));
+    }
+    void recorded(const OperatorNode& op, std::span<const Var* const> inputs,
+                  const Var& output) override {
+      std::string line = "recorded " + std::string(op.name());
+      for (const Var* x : inputs) line += ' ' + std::to_string(x->id());
+      lines.push_back(line + " -> " + std::to_string(output.id()));
+      if (const auto* times = dynamic_cast<const NodeOf<Times>*>(&op))
+        lines.push_back("factor " + std::to_string(static_cast<int>(times->op.factor)));
+    }
+    void ended(const OperatorNode& op, int id) override {
+      lines.push_back("ended " + std::string(op.name()) + ' ' + std::to_string(id));
+    }
+    void leaf_finished(Parameter& p) override {
+      lines.push_back("whole");
+      whole.push_back(&p);
+      gradients.push_back(p.grad.empty() ? 0 : p.grad.at(0));
+    }
+  } log;
+  Parameter x = parameter({2}), later = parameter({1}), unused = parameter({1});
+  Tape tape(&log);
+  const Var image = tape.watch(Tensor::full({1}, 3, DType::f64));  // 0
+  const Var a = times(image, 5);                                   // 1
+  const Var b = sum(a, x);                                         // x is 2, b is 3
+  const Var d = sum(b, x);                                         // 4
+  const Var leaf(later);                                           // 5
+  const Var c = sum(d, leaf);                                      // 6
+  const Var aside = cube(Var(unused));                             // 7, 8
+  const Var constant = cube(Tensor::full({1}, 2, DType::f64));     // on no tape
+  tape.backward(total({c}));                                       // 9
+  EXPECT_EQ(log.lines, (std::vector<std::string>{"began times",
+                                                 "recorded times 0 -> 1",
+                                                 "factor 5",
+                                                 "began sum",
+                                                 "recorded sum 1 2 -> 3",
+                                                 "began sum",
+                                                 "recorded sum 3 2 -> 4",
+                                                 "began sum",
+                                                 "recorded sum 4 5 -> 6",
+                                                 "began cube",
+                                                 "recorded cube 7 -> 8",
+                                                 "began cube",
+                                                 "recorded cube -1 -> -1",
+                                                 "began total",
+                                                 "recorded total 6 -> 9",
+                                                 "began total",
+                                                 "ended total 9",
+                                                 "whole",
+                                                 "began sum",
+                                                 "ended sum 6",
+                                                 "whole",
+                                                 "began sum",
+                                                 "ended sum 4",
+                                                 "began sum",
+                                                 "ended sum 3",
+                                                 "whole",
+                                                 "began times",
+                                                 "ended times 1"}));
+  EXPECT_EQ(log.whole, (std::vector<const Parameter*>{&unused, &later, &x}));
+  EXPECT_EQ(log.gradients, (std::vector<double>{0, 1, 2}));
 }
 
 }  // namespace

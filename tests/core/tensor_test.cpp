@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include <cmath>
 #include <sstream>
 
@@ -144,6 +146,25 @@ TEST(Tensor, Prints) {
   std::ostringstream out;
   out << Tensor::from({10}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) << ' ' << Tensor();
   EXPECT_EQ(out.str(), "tensor [10] f32 {0, 1, 2, 3, 4, 5, 6, 7, ...} tensor (empty)");
+}
+
+TEST(Tensor, OverMemoryOfSomebodyElse) {
+  std::vector<float> theirs{1, 2, 3, 4, 5, 6};
+  int released = 0;
+  {
+    Tensor whole = Tensor::over(theirs.data(), {2, 3}, DType::f32, [&] { ++released; });
+    const Tensor copy = whole.reshape({6});
+    whole.set(4, 50);
+    EXPECT_EQ(theirs[4], 50);
+    EXPECT_EQ(copy.at(4), 50);
+    EXPECT_EQ(whole.clone().at(5), 6);
+    whole = Tensor();
+    EXPECT_EQ(released, 0) << "somebody still looks at it";
+  }
+  EXPECT_EQ(released, 1);
+  EXPECT_EQ(Tensor::over(theirs.data(), {3}, DType::f32).at(2), 3) << "nothing to release";
+  EXPECT_THROW(Tensor::over(nullptr, {3}, DType::f32), Error);
+  EXPECT_THROW(Tensor::over(reinterpret_cast<char*>(theirs.data()) + 1, {3}, DType::f32), Error);
 }
 
 }  // namespace

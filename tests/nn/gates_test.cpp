@@ -1,5 +1,6 @@
 /// Seeing gates and replacing them, against what the single operators say.
 #include "exciton/nn/gates.hpp"
+#include "exciton/nn/attention.hpp"
 
 #include <gtest/gtest.h>
 
@@ -49,7 +50,7 @@ TEST(Gates, UnitsComeInTheOrderOfTheForwardPass) {
 }
 
 TEST(Gates, LookingChangesNothingAndSeesWhatTheTapeSaw) {
-  for (const char* kind : {"se", "eca", "ge", "ese", "cbam"}) {
+  for (const std::string& kind : attention_registry().names()) {
     Model model = small({.reduction = 4, .kind = kind});
     const Tensor x = images();
     const Tensor fused = (*model.net)(x).value();

@@ -21,11 +21,11 @@ std::string error_of(F&& f) {
 
 TEST(Registry, KnowsEveryModelPlainAndWithSE) {
   std::set<std::string> names;
-  for (const auto& e : registry().entries()) {
+  for (const auto& e : model_registry().entries()) {
     names.insert(e.name);
     EXPECT_EQ(e.se, e.name.starts_with("se_") || e.name == "senet154");
   }
-  EXPECT_EQ(names.size(), registry().entries().size());
+  EXPECT_EQ(names.size(), model_registry().entries().size());
   for (const std::string name :
        {"resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet164", "preresnet110",
         "preresnet164", "wrn16_8", "shake_shake26_2x96d", "shake_even29_2x4x64d", "resnet18",

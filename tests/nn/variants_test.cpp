@@ -1,9 +1,11 @@
 // Every variant of SE in every kind of block: gradients, training, and fused against plain.
 #include <algorithm>
 
+#include "exciton/core/description.hpp"
+#include "exciton/nn/attention.hpp"
+#include "exciton/nn/attention_variants.hpp"
 #include "exciton/nn/blocks.hpp"
 #include "exciton/nn/registry.hpp"
-#include "exciton/nn/se_kin.hpp"
 #include "exciton/ops/global_avg_pool.hpp"
 #include "tests/nn/support.hpp"
 
@@ -71,8 +73,9 @@ std::vector<Variant> all_variants() {
     for (const char* squeeze : {"avg", "max", "none"})
       for (const char* gate : {"sigmoid", "tanh", "relu", "hard_sigmoid"})
         all.push_back({placement, squeeze, gate});
-    for (const char* kind : {"eca", "ge", "ese", "cbam"})
-      all.push_back({.placement = placement, .kind = kind});
+    for (const std::string& kind : attention_registry().names())
+      if (kind != "se")  // above, with all it can be
+        all.push_back({.placement = placement, .kind = kind});
   }
   return all;
 }
@@ -135,10 +138,11 @@ INSTANTIATE_TEST_SUITE_P(SE, Variants, testing::ValuesIn(all_variants()), [](con
 
 /// How often an operator runs in a forward pass.
 int count(Module& net, const Shape& images, std::string_view op) {
-  Tape tape({.describe = true});
+  Description description;
+  const Tape tape(&description);
   net(Tensor::zeros(images));
   int n = 0;
-  for (const EntryInfo& e : tape.description()) n += e.op == op ? 1 : 0;
+  for (const EntryInfo& e : description.entries()) n += e.op == op ? 1 : 0;
   return n;
 }
 

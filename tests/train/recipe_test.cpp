@@ -49,7 +49,7 @@ TEST(Recipe, every_recipe_that_comes_along_is_valid) {
     if (entry.path().extension() != ".json") continue;
     const Recipe recipe = recipe_from(read_json(entry.path()));
     nn::ModelOptions options = recipe.model.options;
-    const auto known = nn::registry().find(recipe.model.name);
+    const auto known = nn::model_registry().find(recipe.model.name);
     ASSERT_TRUE(known) << entry.path();
     options.blocks.assign(static_cast<std::size_t>(known->stages), 1);  // as large as need be
     options.image_size = 32;                                            // of VGG

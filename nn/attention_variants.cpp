@@ -1,4 +1,4 @@
-#include "exciton/nn/se_kin.hpp"
+#include "exciton/nn/attention_variants.hpp"
 
 #include <cmath>
 
@@ -74,23 +74,27 @@ Var CbamChannelAttention::gates(const Var& x) {
   return ops::sigmoid(ops::add(average, largest));
 }
 
-std::unique_ptr<ChannelAttention> make_kin(std::int64_t channels, const SESpec& spec,
-                                           Generator& init) {
-  check(spec.kind == "eca" || spec.kind == "ge" || spec.kind == "ese" || spec.kind == "cbam",
-        "se.kind: unknown kind \"", spec.kind, "\"; known are se, eca, ge, ese and cbam");
-  check(spec.squeeze == SESpec{}.squeeze && spec.gate == SESpec{}.gate, "se.kind: ", spec.kind,
-        " has a squeeze and a gate of its own, got \"", spec.squeeze, "\" and \"", spec.gate,
-        "\"; leave them out");
-  check(spec.placement == "standard" && spec.stages.empty() && spec.stage_reductions.empty(),
-        "se.kind: ", spec.kind, ": this model knows neither placements nor stages");
-  check(spec.reduction >= 1 && spec.min_width >= 1,
-        "se: reduction and min_width must be at least 1, got ", spec.reduction, " and ",
-        spec.min_width);
-  if (spec.kind == "eca") return std::make_unique<EfficientAttention>(channels, init);
-  if (spec.kind == "ge") return std::make_unique<GatherExcite>();
-  if (spec.kind == "ese")
+void register_variants(AttentionRegistry& registry) {
+  const auto add = [&](const char* name, AttentionRegistry::Make make) {
+    registry.add(name, [name, make = std::move(make)](std::int64_t channels, const SESpec& spec,
+                                                      Generator& init) {
+      check(spec.squeeze == SESpec{}.squeeze && spec.gate == SESpec{}.gate, "se.kind: ", name,
+            " has a squeeze and a gate of its own, got \"", spec.squeeze, "\" and \"", spec.gate,
+            "\"; leave them out");
+      return make(channels, spec, init);
+    });
+  };
+  add("eca", [](std::int64_t channels, const SESpec&, Generator& init) {
+    return std::make_unique<EfficientAttention>(channels, init);
+  });
+  add("ge",
+      [](std::int64_t, const SESpec&, Generator&) { return std::make_unique<GatherExcite>(); });
+  add("ese", [](std::int64_t channels, const SESpec& spec, Generator& init) {
     return std::make_unique<EffectiveSqueezeExcite>(channels, spec.bias, init);
-  return std::make_unique<CbamChannelAttention>(channels, spec, init);
+  });
+  add("cbam", [](std::int64_t channels, const SESpec& spec, Generator& init) {
+    return std::make_unique<CbamChannelAttention>(channels, spec, init);
+  });
 }
 
 }  // namespace exciton::nn

@@ -1,10 +1,9 @@
-/// Kin of SE, drop-in replacements in every block that has SE (recipe key model.se.kind). Each
+/// Variants of SE, drop-in replacements in every block that has SE (recipe key model.se.kind). Each
 /// reweights x [N, H, W, C] by gates s [N, C]: y[n,h,w,c] = x[n,h,w,c] s[n,c].
 #pragma once
-#include <memory>
 #include <string_view>
 
-#include "exciton/nn/squeeze_excite.hpp"
+#include "exciton/nn/attention.hpp"
 
 namespace exciton::nn {
 
@@ -55,9 +54,8 @@ class CbamChannelAttention final : public ChannelAttention {
   Var mixed(const Var& z);
 };
 
-/// "eca", "ge", "ese" or "cbam". Errors: any other kind; a squeeze or gate other than the default,
-/// for each kind has its own; placement or stages not yet decided.
-std::unique_ptr<ChannelAttention> make_kin(std::int64_t channels, const SESpec& spec,
-                                           Generator& init);
+/// Registers them: "eca", "ge", "ese" and "cbam". Errors of making one: a squeeze or gate other
+/// than the default, for each has its own; placement or stages not yet decided.
+void register_variants(AttentionRegistry& registry);
 
 }  // namespace exciton::nn

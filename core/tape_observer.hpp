@@ -1,0 +1,23 @@
+/// What a tape tells while it records and runs back.
+#pragma once
+#include <span>
+
+#include "exciton/core/tape.hpp"
+
+namespace exciton {
+
+/// Is told what a tape does: for descriptions, clocks, exporters, and sums over machines, which may
+/// begin when a gradient is whole. Ids are those of Var; a recording that starts at the images
+/// (Tape::watch) gives every value one.
+struct TapeObserver {
+  virtual ~TapeObserver() = default;
+  virtual void entered(const void* /*module*/) {}  ///< by a forward pass, see Tape::Scope
+  virtual void left() {}
+  virtual void began(const OperatorNode&) {}  ///< forward, or backward
+  virtual void recorded(const OperatorNode&, std::span<const Var* const> /*inputs*/,
+                        const Var& /*output*/) {}  ///< forward is done; id -1: not on the tape
+  virtual void ended(const OperatorNode&, int /*id*/) {}  ///< backward, of the value with that id
+  virtual void leaf_finished(Parameter&) {}               ///< nothing more is added to its gradient
+};
+
+}  // namespace exciton

@@ -1,0 +1,41 @@
+/// The units that may stand where a network has SE, by name: SE, its variants that come along, and
+/// those of a user (recipe key model.se.kind).
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "exciton/nn/squeeze_excite.hpp"
+
+namespace exciton::nn {
+
+class AttentionRegistry {
+ public:
+  /// Makes a unit for maps of so many channels. Errors: options of `spec` that the unit has not.
+  using Make = std::function<std::unique_ptr<ChannelAttention>(
+      std::int64_t channels, const SESpec& spec, Generator& init)>;
+  struct Entry {
+    std::string name;
+    Make make;
+  };
+  /// Errors: the name is taken.
+  void add(const std::string& name, Make make);
+  /// nullptr: none of that name.
+  const Entry* find(const std::string& name) const;
+  /// In the order in which they were added; "se" is the first.
+  std::vector<std::string> names() const;
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+/// The process's own: add to it before other threads use the library.
+AttentionRegistry& attention_registry();
+
+/// The unit that `spec` asks for by its kind, or nullptr where it is not enabled. For blocks that
+/// know where to put it. Errors: an unknown kind; options the kind has not.
+std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,
+                                                 Generator& init);
+
+}  // namespace exciton::nn
