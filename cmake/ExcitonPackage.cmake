@@ -32,7 +32,8 @@ else()
   endforeach()
   add_library(exciton_shared SHARED EXCLUDE_FROM_ALL ${OBJECTS})
   target_link_libraries(exciton_shared PRIVATE ${EXCITON_TARGETS} INTERFACE exciton_plugin)
-  target_link_options(exciton_shared PRIVATE LINKER:-Bsymbolic-functions)
+  target_link_options(exciton_shared PRIVATE LINKER:-Bsymbolic-functions
+                      $<TARGET_PROPERTY:exciton_options,INTERFACE_LINK_OPTIONS>)
   set_target_properties(exciton_shared PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME exciton VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
