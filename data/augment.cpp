@@ -216,22 +216,22 @@ void check_ranges(const Augment& a) {
   check(a.shorter_side == 0 || a.shorter_side >= a.size, "augment: the shorter side of ",
         a.shorter_side, " is less than the size of ", a.size);
   check(crop.scale_low >= 0 && crop.scale_low <= crop.scale_high && crop.scale_high <= 1,
-        "augment: random_resized_crop: scale wants 0 < low <= high <= 1, got ", crop.scale_low,
+        "augment: random_resized_crop: scale: expected 0 < low <= high <= 1, got ", crop.scale_low,
         " and ", crop.scale_high);
   check(crop.ratio_low > 0 && crop.ratio_low <= crop.ratio_high,
-        "augment: random_resized_crop: ratio wants 0 < low <= high, got ", crop.ratio_low, " and ",
-        crop.ratio_high);
-  check(crop.scale_low == 0 || a.size > 0, "augment: random_resized_crop wants a size");
-  check(a.pad >= 0, "augment: pad wants at least 0, got ", a.pad);
-  check(a.cutout >= 0, "augment: cutout wants at least 0, got ", a.cutout);
+        "augment: random_resized_crop: ratio: expected 0 < low <= high, got ", crop.ratio_low,
+        " and ", crop.ratio_high);
+  check(crop.scale_low == 0 || a.size > 0, "augment: random_resized_crop needs a size");
+  check(a.pad >= 0, "augment: pad: expected at least 0, got ", a.pad);
+  check(a.cutout >= 0, "augment: cutout: expected at least 0, got ", a.cutout);
   const ColourJitter& j = a.jitter;
   check(j.brightness >= 0 && j.contrast >= 0 && j.saturation >= 0 && j.hue >= 0 && j.hue <= 0.5,
-        "augment: jitter wants 0 or more, hue 0 to 0.5");
+        "augment: jitter: expected 0 or more, hue 0 to 0.5");
   check(a.rand_augment.operations >= 0 && a.rand_augment.magnitude >= 0 &&
             a.rand_augment.magnitude <= 30,
-        "augment: rand_augment wants 0 or more operations, magnitude 0 to 30");
+        "augment: rand_augment: expected 0 or more operations, magnitude 0 to 30");
   check(a.erasing.probability >= 0 && a.erasing.probability <= 1,
-        "augment: erasing wants a probability, got ", a.erasing.probability);
+        "augment: erasing: expected a probability, got ", a.erasing.probability);
   check(a.rotation >= 0 && a.lighting >= 0 && a.mixup >= 0 && a.cutmix >= 0,
         "augment: rotation, lighting, mixup and cutmix want at least 0");
 }
@@ -240,14 +240,14 @@ void check_ranges(const Augment& a) {
 
 Augmenter::Augmenter(const Augment& augment, std::int64_t channels)
     : augment_(augment), channels_(channels) {
-  check(channels >= 1 && channels <= 3, "augment: wants 1 to 3 channels, got ", channels);
+  check(channels >= 1 && channels <= 3, "augment: expected 1 to 3 channels, got ", channels);
   check_ranges(augment);
   check(augment.lighting == 0 || channels == 3, "augment: lighting is for 3 channels, not ",
         channels);
   for (std::int64_t c = 0; c < channels; ++c) {
     const double mean = augment.mean[static_cast<std::size_t>(c)];
     const double std = augment.std[static_cast<std::size_t>(c)];
-    check(std > 0, "augment: std of channel ", c, " wants a positive number, got ", std);
+    check(std > 0, "augment: std of channel ", c, ": expected a positive number, got ", std);
     fill_[static_cast<std::size_t>(c)] =
         static_cast<std::uint8_t>(std::clamp(std::lround(255 * mean), 0L, 255L));
   }
@@ -289,7 +289,7 @@ void Augmenter::change_pixels(Image& image, Generator& rng) const {
 
 template <class T>
 void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table, T* out) const {
-  check(in.channels == channels_, "augment: image has ", in.channels, " channels, wants ",
+  check(in.channels == channels_, "augment: image has ", in.channels, " channels, expected ",
         channels_);
   const std::int64_t h = in.height, w = in.width;
   check(static_cast<std::int64_t>(in.pixels.size()) == h * w * channels_, "augment: image of ", h,

@@ -24,13 +24,13 @@ void append_file(const CifarFormat& format, const fs::path& path, std::int64_t r
   const std::int64_t record_bytes = label_bytes + channels * plane;
   const std::vector<std::uint8_t> bytes = read_file(path);
   check(static_cast<std::int64_t>(bytes.size()) == records * record_bytes, format.kind, ": ",
-        path.string(), " has ", bytes.size(), " bytes, wants ", records * record_bytes, " (",
+        path.string(), " has ", bytes.size(), " bytes, expected ", records * record_bytes, " (",
         records, " records of ", record_bytes, "); it is truncated or not ", format.title,
         ": fetch it again");
   const auto check_label = [&](std::int64_t record, const char* which, int label,
                                std::int64_t classes) {
     check(label < classes, format.kind, ": ", path.string(), ", record ", record, ": ", which,
-          " byte is ", label, ", wants 0 to ", classes - 1,
+          " byte is ", label, ", expected 0 to ", classes - 1,
           "; the file is damaged: fetch it again");
   };
   const auto classes = static_cast<std::int64_t>(out.class_names.size());

@@ -85,7 +85,7 @@ DataLayout folder_splits(const fs::path& dir) {
   for (const FolderSplit& split : found.splits) {
     out.splits.push_back({split.name, split.root, split.labelled()});
     if (!split.labelled() && split.name == "test")
-      out.notes.push_back(split.root.string() + " has no labels: passed over");
+      out.notes.push_back(split.root.string() + " has no labels: skipped");
   }
   if (found.flat)
     out.notes.push_back("There are no folders train, val and test in " + dir.string() + ": its " +
@@ -184,10 +184,10 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& kind, const fs::p
   return open_split(layout, by_val ? "val" : split, options);
 }
 
-void Dataset::read_view(std::int64_t index, const Framing& framing, Image& out) const {
+void Dataset::read_view(std::int64_t index, const ViewRequest& request, Image& out) const {
   Image image;
   read(index, image);
-  view_of(image, name(index), framing, out);
+  view_of(image, name(index), request, out);
 }
 
 const LeftOut& Dataset::left_out() const {
@@ -195,7 +195,7 @@ const LeftOut& Dataset::left_out() const {
   return nothing;
 }
 
-void Dataset::will_read(std::int64_t) const {}
+void Dataset::prefetch(std::int64_t) const {}
 
 bool Dataset::fetch(std::int64_t, std::vector<std::uint8_t>&) const { return false; }
 

@@ -27,14 +27,14 @@ class Dataset {
   virtual std::int64_t label(std::int64_t index) const = 0;
   /// Decodes image `index` into `out`, reusing its storage. Errors name the file.
   virtual void read(std::int64_t index, Image& out) const = 0;
-  /// What `framing` wants of image `index`. Errors name the file.
-  virtual void read_view(std::int64_t index, const Framing& framing, Image& out) const;
+  /// What `request` wants of image `index`. Errors name the file.
+  virtual void read_view(std::int64_t index, const ViewRequest& request, Image& out) const;
   /// For sets of files: the bytes of image `index` into `out`, undecoded. Sets of pixels return
   /// false. Errors name the file.
   virtual bool fetch(std::int64_t index, std::vector<std::uint8_t>& out) const;
   /// A hint that image `index` will be read soon, so that its bytes can be on their way from the
   /// disk. Sets that cannot use it ignore it.
-  virtual void will_read(std::int64_t index) const;
+  virtual void prefetch(std::int64_t index) const;
   /// The image's file, or what it is called where it has none.
   virtual std::string name(std::int64_t index) const;
   virtual const std::vector<std::string>& class_names() const = 0;

@@ -57,7 +57,7 @@ std::int64_t download(const RemoteFile& file, const fs::path& target, const Fetc
 
   if (const std::string md5 = md5_of(what.part); md5 != file.md5) {
     fs::remove(what.part);
-    throw FetchFailed("fetch: " + what.url + " has MD5 " + md5 + ", wants " + file.md5 +
+    throw FetchFailed("fetch: " + what.url + " has MD5 " + md5 + ", expected " + file.md5 +
                       "; the download is deleted, run again or name another mirror");
   }
   std::error_code error;

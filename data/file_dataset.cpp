@@ -42,7 +42,7 @@ FileDataset::FileDataset(std::filesystem::path root, FileIndex index,
   check(size() > 0, "data: ", description_, ": no images");
   for (std::int64_t i = 0; i < size(); ++i)
     if (index_.label(i) < 0 || index_.label(i) >= classes())
-      fail("data: ", name(i), " has label ", index_.label(i), ", wants 0 to ", classes() - 1);
+      fail("data: ", name(i), " has label ", index_.label(i), ", expected 0 to ", classes() - 1);
 }
 
 std::int64_t FileDataset::label(std::int64_t index) const {
@@ -66,10 +66,10 @@ void FileDataset::read(std::int64_t index, Image& out) const {
   decode_image(bytes, name(index), channels(), out);
 }
 
-void FileDataset::read_view(std::int64_t index, const Framing& framing, Image& out) const {
+void FileDataset::read_view(std::int64_t index, const ViewRequest& request, Image& out) const {
   std::vector<std::uint8_t> bytes;
   fetch(index, bytes);
-  decode_view(bytes, name(index), channels(), framing, out);
+  decode_view(bytes, name(index), channels(), request, out);
 }
 
 void FileDataset::check_index(std::int64_t index) const {

@@ -36,7 +36,7 @@ class FileDataset : public Dataset {
   std::int64_t size() const override { return index_.size(); }
   std::int64_t label(std::int64_t index) const override;
   void read(std::int64_t index, Image& out) const override;
-  void read_view(std::int64_t index, const Framing& framing, Image& out) const override;
+  void read_view(std::int64_t index, const ViewRequest& request, Image& out) const override;
   bool fetch(std::int64_t index, std::vector<std::uint8_t>& out) const override;
   std::string name(std::int64_t index) const override;
   const std::vector<std::string>& class_names() const override { return class_names_; }

@@ -21,7 +21,7 @@ void OpenFile::read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out
   file_.read(offset, out, static_cast<std::size_t>(count));
 }
 
-void OpenFile::will_read(std::uint64_t offset, std::uint64_t count) const {
+void OpenFile::prefetch(std::uint64_t offset, std::uint64_t count) const {
   constexpr std::uint64_t piece = 128 << 10;  // Linux cuts longer requests off at its read-ahead
   for (const std::uint64_t end = offset + count; offset < end; offset += piece)
     static_cast<void>(::posix_fadvise(file_.descriptor(), static_cast<::off_t>(offset),
@@ -32,7 +32,7 @@ void OpenFile::will_read(std::uint64_t offset, std::uint64_t count) const {
 void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out) {
   const OpenFile file(path);
   check(file.bytes() <= max_file_bytes, "data: ", path.string(), " has ", file.bytes(),
-        " bytes, wants at most ", max_file_bytes);
+        " bytes, expected at most ", max_file_bytes);
   out.resize(file.bytes());
   file.read(0, out.size(), out.data());
 }

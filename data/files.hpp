@@ -27,7 +27,7 @@ class OpenFile {
   /// Errors: the file ends before.
   void read(std::uint64_t offset, std::uint64_t count, std::uint8_t* out) const;
   /// Asks the system to fetch these bytes from the disk meanwhile. A hint: nothing can fail.
-  void will_read(std::uint64_t offset, std::uint64_t count) const;
+  void prefetch(std::uint64_t offset, std::uint64_t count) const;
 
  private:
   File file_;

@@ -31,13 +31,13 @@ std::vector<std::uint8_t> read_idx(const std::string& kind, const fs::path& wher
   constexpr std::size_t limit = std::size_t{1} << 30, header = 4 + 4 * rank;
   std::vector<std::uint8_t> bytes = read_gzip(*path, header);
   check(bytes.size() >= header, kind, ": ", file, " has ", bytes.size(),
-        " bytes, wants a header of ", header, "; it is truncated");
+        " bytes, expected a header of ", header, "; it is truncated");
   const auto word = [&](std::size_t i) {
     const std::uint8_t* b = bytes.data() + 4 * i;
     return std::int64_t{b[0]} << 24 | b[1] << 16 | b[2] << 8 | b[3];
   };
   check(word(0) == 0x800 + static_cast<std::int64_t>(rank), kind, ": ", file,
-        " is not IDX of unsigned bytes with ", rank, " axes: magic number ", word(0), ", wants ",
+        " is not IDX of unsigned bytes with ", rank, " axes: magic number ", word(0), ", expected ",
         0x800 + rank);
   std::int64_t count = 1;
   for (std::size_t i = 0; i < rank; ++i) {
@@ -51,7 +51,8 @@ std::vector<std::uint8_t> read_idx(const std::string& kind, const fs::path& wher
   const bool more = static_cast<std::int64_t>(bytes.size()) > wanted;
   check(static_cast<std::int64_t>(bytes.size()) == wanted, kind, ": ", file, " has ",
         more ? "at least " : "", bytes.size(), " bytes", file.ends_with(".gz") ? " unpacked" : "",
-        ", wants ", wanted, " (", dims[0], " records); it is truncated or damaged: fetch it again");
+        ", expected ", wanted, " (", dims[0],
+        " records); it is truncated or damaged: fetch it again");
   bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(header));
   return bytes;
 }
@@ -109,7 +110,7 @@ std::shared_ptr<const Dataset> open_idx(const std::string& kind, const fs::path&
     out.class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
   for (std::size_t i = 0; i < labels.size(); ++i)
     check(labels[i] < out.class_names.size(), kind, ": ", label_file, ", record ", i,
-          ": label byte is ", int{labels[i]}, ", wants 0 to ", out.class_names.size() - 1,
+          ": label byte is ", int{labels[i]}, ", expected 0 to ", out.class_names.size() - 1,
           "; the file is damaged: fetch it again");
   out.labels.assign(labels.begin(), labels.end());
   out.description = (fashion ? "Fashion-MNIST " : "MNIST ") + split + ", " +

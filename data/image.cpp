@@ -112,9 +112,9 @@ void decode_jpeg(JpegFile& file, std::int64_t channels, Image& out) {
 }
 
 void decode_jpeg(JpegFile& file, const std::string& name, std::int64_t channels,
-                 const Framing& framing, Image& out) {
+                 const ViewRequest& request, Image& out) {
   const int orientation = file.orientation();
-  const View view = framing(turned(file.size(), orientation));
+  const View view = request(turned(file.size(), orientation));
   check_view(name, turned(file.size(), orientation), view);
   const Size size = turned(view.size, orientation);
   Box box = stored_box(view.box, file.size(), orientation);
@@ -137,7 +137,7 @@ void decode_jpeg(JpegFile& file, const std::string& name, std::int64_t channels,
 
 void check_extent(const std::string& name, std::int64_t width, std::int64_t height) {
   check(width >= 1 && height >= 1 && width <= max_pixels / height, "image: ", name, " is ", width,
-        " x ", height, " pixels; wants at most ", max_pixels, " pixels");
+        " x ", height, " pixels; expected at most ", max_pixels, " pixels");
 }
 
 void check_memory(const std::string& name, std::int64_t bytes) {
@@ -165,7 +165,7 @@ ImageHeader read_image_header(Bytes bytes, const std::string& name) {
 }
 
 void decode_image(Bytes bytes, const std::string& name, std::int64_t channels, Image& out) {
-  check(channels == 1 || channels == 3, "image: wants 1 or 3 channels, got ", channels);
+  check(channels == 1 || channels == 3, "image: expected 1 or 3 channels, got ", channels);
   if (is_jpeg(bytes)) {
     JpegFile file(bytes, name);
     return decode_jpeg(file, channels, out);
@@ -174,20 +174,20 @@ void decode_image(Bytes bytes, const std::string& name, std::int64_t channels, I
 }
 
 void decode_view(Bytes bytes, const std::string& name, std::int64_t channels,
-                 const Framing& framing, Image& out) {
-  check(channels == 1 || channels == 3, "image: wants 1 or 3 channels, got ", channels);
+                 const ViewRequest& request, Image& out) {
+  check(channels == 1 || channels == 3, "image: expected 1 or 3 channels, got ", channels);
   if (is_jpeg(bytes)) {
     JpegFile file(bytes, name);
-    return decode_jpeg(file, name, channels, framing, out);
+    return decode_jpeg(file, name, channels, request, out);
   }
   Image full;
   decode_whole(bytes, name, channels, full);
-  view_of(full, name, framing, out);
+  view_of(full, name, request, out);
 }
 
-void view_of(const Image& image, const std::string& name, const Framing& framing, Image& out) {
+void view_of(const Image& image, const std::string& name, const ViewRequest& request, Image& out) {
   const Size size{image.height, image.width};
-  const View view = framing(size);
+  const View view = request(size);
   check_view(name, size, view);
   resize(image, view.box, view.size.height, view.size.width, out);
 }

@@ -31,13 +31,13 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
 void decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
                   std::int64_t channels, Image& out);
 
-/// What a framing wants of an image, without decoding what it does not: the rows and columns of a
+/// What a request wants of an image, without decoding what it does not: the rows and columns of a
 /// JPEG around the box, shrunk by 2, 4 or 8 on the way where the view is not `exact`, then resized
 /// (data/resize.hpp). Other formats are decoded whole.
 void decode_view(std::span<const std::uint8_t> bytes, const std::string& name,
-                 std::int64_t channels, const Framing& framing, Image& out);
+                 std::int64_t channels, const ViewRequest& request, Image& out);
 /// The same from pixels.
-void view_of(const Image& image, const std::string& name, const Framing& framing, Image& out);
+void view_of(const Image& image, const std::string& name, const ViewRequest& request, Image& out);
 
 /// What the header says: the size of the upright image, and channels as stored (2: grey and alpha,
 /// 4: colour and alpha, or CMYK). Errors: as decode_image, as far as they show in the header.

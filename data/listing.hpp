@@ -21,7 +21,7 @@ std::string_view last_part(std::string_view name);
 std::string reason_to_leave_out(std::string_view name);
 
 /// Paths, relative to `dir`, of every image file in it and in the folders below, in byte order.
-/// Folders whose names begin with a dot are passed over; symbolic links are followed, but for those
+/// Folders whose names begin with a dot are skipped; symbolic links are followed, but for those
 /// that lead back to a folder around them. Files that are no images go to `left_out`, under
 /// `prefix` and their path, but for `used`, a file that has served already. Errors: a folder that
 /// cannot be listed.

@@ -152,7 +152,7 @@ struct Loader::State {
       if (begin >= size) return;
       Order soon(from.begin() + begin, from.begin() + std::min(begin + mixed, size));
       std::sort(soon.begin(), soon.end());
-      for (const std::int64_t index : soon) dataset->will_read(index);
+      for (const std::int64_t index : soon) dataset->prefetch(index);
     };
     if (first == 0) announce_from(0);
     for (std::int64_t at = (first + mixed - 1) / mixed * mixed; at < first + options.batch;
@@ -195,12 +195,12 @@ struct Loader::State {
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options) {
   check(dataset != nullptr, "loader: no data set");
-  check(options.batch >= 1, "loader: batch wants at least 1, got ", options.batch);
+  check(options.batch >= 1, "loader: batch: expected at least 1, got ", options.batch);
   check(options.workers >= 0 || options.workers == automatic_workers,
-        "loader: workers wants at least 0, got ", options.workers);
-  check(options.shuffle_block >= 0, "loader: shuffle_block wants at least 0, got ",
+        "loader: workers: expected at least 0, got ", options.workers);
+  check(options.shuffle_block >= 0, "loader: shuffle_block: expected at least 0, got ",
         options.shuffle_block);
-  check(options.prefetch >= 1, "loader: prefetch wants at least 1, got ", options.prefetch);
+  check(options.prefetch >= 1, "loader: prefetch: expected at least 1, got ", options.prefetch);
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);
   const std::int64_t size = dataset->size();
@@ -235,9 +235,9 @@ std::int64_t Loader::left_out() const {
 
 void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
   State& s = *state_;
-  check(epoch >= 0, "loader: epoch wants at least 0, got ", epoch);
-  check(first >= 0 && first <= s.batches, "loader: first batch wants 0 to ", s.batches, ", got ",
-        first);
+  check(epoch >= 0, "loader: epoch: expected at least 0, got ", epoch);
+  check(first >= 0 && first <= s.batches, "loader: first batch: expected 0 to ", s.batches,
+        ", got ", first);
   auto order = std::make_shared<const Order>(order_of(s.dataset->size(), s.options, epoch));
   std::vector<Slot> dropped(s.queue.size());
   {

@@ -13,10 +13,10 @@ MemoryDataset::MemoryDataset(Contents contents) : contents_(std::move(contents))
         ": images of height ", c.height, ", width ", c.width, ", channels ", c.channels);
   const auto wanted = size() * c.height * c.width * c.channels;
   check(static_cast<std::int64_t>(c.pixels.size()) == wanted, "data: ", c.description, ": ",
-        c.pixels.size(), " bytes of pixels, wants ", wanted);
+        c.pixels.size(), " bytes of pixels, expected ", wanted);
   for (std::size_t i = 0; i < c.labels.size(); ++i)
     check(c.labels[i] >= 0 && c.labels[i] < classes(), "data: ", c.description, ": image ", i,
-          " has label ", c.labels[i], ", wants 0 to ", classes() - 1);
+          " has label ", c.labels[i], ", expected 0 to ", classes() - 1);
 }
 
 std::int64_t MemoryDataset::size() const {

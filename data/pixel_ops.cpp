@@ -114,7 +114,7 @@ void change_hue(Image& image, double turns) {
 }
 
 void posterize(Image& image, int bits) {
-  check(bits >= 1 && bits <= 8, "posterize: wants 1 to 8 bits, got ", bits);
+  check(bits >= 1 && bits <= 8, "posterize: expected 1 to 8 bits, got ", bits);
   const int mask = 0xff & ~((1 << (8 - bits)) - 1);
   look_up(image, table_of([&](int v) { return v & mask; }));
 }

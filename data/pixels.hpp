@@ -37,6 +37,6 @@ struct View {
 };
 
 /// Says what is wanted of an image once its size is known.
-using Framing = std::function<View(Size)>;
+using ViewRequest = std::function<View(Size)>;
 
 }  // namespace exciton::data

@@ -53,7 +53,7 @@ std::shared_ptr<const Dataset> open_places365(const fs::path& dir, const std::st
   std::vector<std::string> classes(named.size());
   for (std::size_t i = 0; i < named.size(); ++i) {
     check(named[i].label == std::to_string(i), "places365: ", names.string(), ": \"", named[i].file,
-          "\" has number \"", named[i].label, "\", wants ", i);
+          "\" has number \"", named[i].label, "\", expected ", i);
     classes[i] = named[i].file;
     while (classes[i].starts_with('/')) classes[i].erase(0, 1);
     if (classes[i].size() > 2 && classes[i][1] == '/') classes[i].erase(0, 2);  // "a/airfield"

@@ -46,7 +46,7 @@ class PngFile {
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     const bool begun = info_ != nullptr && run([&] {
                          png_set_read_fn(png_, this, &PngFile::on_read);
-                         // Texts, profiles and the like are passed over as they are: they may
+                         // Texts, profiles and the like are skipped as they are: they may
                          // inflate to any size.
                          png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
                          png_read_info(png_, info_);

@@ -133,14 +133,14 @@ void resize(const Image& image, const Box& box, std::int64_t height, std::int64_
             Image& out) {
   constexpr double slack = 1e-6;  // borders that were computed
   check(height > 0 && width > 0 && box.width > 0 && box.height > 0, "resize: ", box.height, " x ",
-        box.width, " to ", height, " x ", width, "; wants sizes above 0");
+        box.width, " to ", height, " x ", width, "; expected sizes above 0");
   check(box.left >= -slack && box.top >= -slack &&
             box.left + box.width <= static_cast<double>(image.width) + slack &&
             box.top + box.height <= static_cast<double>(image.height) + slack,
         "resize: the box from (", box.top, ", ", box.left, ") of ", box.height, " x ", box.width,
         " leaves the image of ", image.height, " x ", image.width);
   const std::int64_t c = image.channels;
-  check(c >= 1 && c <= 3, "resize: wants 1 to 3 channels, got ", c);
+  check(c >= 1 && c <= 3, "resize: expected 1 to 3 channels, got ", c);
   const Filter down = make_filter(image.height, box.top, box.height, height);
   const Filter across = make_filter(image.width, box.left, box.width, width);
   const std::int64_t first = across.first.front();
@@ -178,7 +178,7 @@ Image resize(const Image& image, std::int64_t height, std::int64_t width) {
 
 Size with_shorter_side(Size size, std::int64_t shorter) {
   check(size.height > 0 && size.width > 0 && shorter > 0, "resize: the shorter side of ",
-        size.height, " x ", size.width, " to ", shorter, "; wants sizes above 0");
+        size.height, " x ", size.width, " to ", shorter, "; expected sizes above 0");
   return size.height <= size.width ? Size{shorter, shorter * size.width / size.height}
                                    : Size{shorter * size.height / size.width, shorter};
 }
@@ -196,7 +196,7 @@ std::int64_t middle(std::int64_t whole, std::int64_t part) {
 
 Image centre_crop(const Image& image, std::int64_t height, std::int64_t width) {
   check(height > 0 && width > 0 && height <= image.height && width <= image.width,
-        "centre crop: wants ", height, " x ", width, " of an image of ", image.height, " x ",
+        "centre crop: expected ", height, " x ", width, " of an image of ", image.height, " x ",
         image.width);
   const std::int64_t top = middle(image.height, height), left = middle(image.width, width);
   Image out{height, width, image.channels, {}};
@@ -210,7 +210,7 @@ Image centre_crop(const Image& image, std::int64_t height, std::int64_t width) {
 
 Box centre_box(Size size, std::int64_t shorter, std::int64_t crop) {
   const Size resized = with_shorter_side(size, shorter);
-  check(crop > 0 && crop <= shorter, "centre crop: wants 1 to ", shorter, " pixels, got ", crop);
+  check(crop > 0 && crop <= shorter, "centre crop: expected 1 to ", shorter, " pixels, got ", crop);
   const double down = static_cast<double>(size.height) / static_cast<double>(resized.height);
   const double across = static_cast<double>(size.width) / static_cast<double>(resized.width);
   const auto side = static_cast<double>(crop);

@@ -24,13 +24,13 @@ class Subset final : public Dataset {
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   std::int64_t label(std::int64_t i) const override { return whole_->label(at(i)); }
   void read(std::int64_t i, Image& out) const override { whole_->read(at(i), out); }
-  void read_view(std::int64_t i, const Framing& framing, Image& out) const override {
-    whole_->read_view(at(i), framing, out);
+  void read_view(std::int64_t i, const ViewRequest& request, Image& out) const override {
+    whole_->read_view(at(i), request, out);
   }
   bool fetch(std::int64_t i, std::vector<std::uint8_t>& out) const override {
     return whole_->fetch(at(i), out);
   }
-  void will_read(std::int64_t i) const override { whole_->will_read(at(i)); }
+  void prefetch(std::int64_t i) const override { whole_->prefetch(at(i)); }
   std::string name(std::int64_t i) const override { return whole_->name(at(i)); }
   const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
   std::int64_t channels() const override { return whole_->channels(); }

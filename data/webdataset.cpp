@@ -66,10 +66,10 @@ class TarDataset final : public FileDataset {
     shards_.at(place.shard)->read(place.offset, place.bytes, out.data());
     return true;
   }
-  void will_read(std::int64_t index) const override {
+  void prefetch(std::int64_t index) const override {
     check_index(index);
     const Place& place = places_[static_cast<std::size_t>(index)];
-    shards_.at(place.shard)->will_read(place.offset, place.bytes);
+    shards_.at(place.shard)->prefetch(place.offset, place.bytes);
   }
 
  private:
@@ -97,7 +97,7 @@ std::string folder_of(const std::string& name) {
 /// The text of a "cls" member, without line ends.
 std::string label_text(const OpenFile& file, const TarMember& member) {
   check(member.bytes <= 4096, "webdataset: ", file.path().string(), ": ", member.name, " has ",
-        member.bytes, " bytes, wants a label");
+        member.bytes, " bytes, expected a label");
   std::string text(member.bytes, '\0');
   file.read(member.offset, member.bytes, reinterpret_cast<std::uint8_t*>(text.data()));
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))

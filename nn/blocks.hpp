@@ -24,8 +24,8 @@ struct ShortcutSpec {
 /// nullptr where the identity fits. Errors: an unknown kind.
 std::unique_ptr<Module> make_shortcut(const ShortcutSpec& spec, Generator& init);
 
-/// The SE unit of a residual block, or one of its kin, and its place. Blocks ask for it at every
-/// place and get it at one.
+/// The SE unit of a residual block, or one of its variants, and its place. Blocks ask for it at
+/// every place and get it at one.
 class PlacedSE {
  public:
   enum class Place { standard, pre, post, identity, conv3x3 };

@@ -1,4 +1,5 @@
-/// Looking at the gates of a network's SE units (and their kin), and putting others in their place.
+/// Looking at the gates of a network's SE units (and their variants), and putting others in their
+/// place.
 ///
 ///   GateRecorder recorder(net);
 ///   net(images);

@@ -69,7 +69,7 @@ class Visitor {
   virtual void enter(const std::string& /*name*/, Module&) {}
   virtual void leave(const std::string& /*name*/, Module&) {}
 
-  /// Empty parameters (a bias switched off) are passed over.
+  /// Empty parameters (a bias switched off) are skipped.
   void operator()(std::string_view name, Parameter& p, Role role = Role::weight);
   void operator()(std::string_view name, Tensor& t);
   void operator()(std::string_view name, Module& m);

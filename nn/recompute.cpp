@@ -57,7 +57,7 @@ struct RecomputeVisitor final : Visitor {
 Recompute parse_recompute(std::string_view text) {
   if (text == "none") return Recompute::none;
   if (text == "tail") return Recompute::tail;
-  check(text == "block", "recompute: wants none, tail or block, got ", text);
+  check(text == "block", "recompute: expected none, tail or block, got ", text);
   return Recompute::block;
 }
 

@@ -8,10 +8,10 @@ namespace exciton::nn {
 
 /// relu(se(bn(conv(x))) + shortcut), shortcut of the result's shape; without the parts that are
 /// nullptr, empty or false. In training, and wherever a tape records, one fused operator does all
-/// behind the convolution (ops/se/residual_tail.hpp), but for NoSqueeze, the kin of SE and tapped
-/// units, which are composed. In evaluation, where nothing is recorded, the norm is folded into the
-/// convolution (ops/folded_conv.hpp). With set_fused(false): the single operators, one after
-/// another.
+/// behind the convolution (ops/se/residual_tail.hpp), but for NoSqueeze, the variants of SE and
+/// tapped units, which are composed. In evaluation, where nothing is recorded, the norm is folded
+/// into the convolution (ops/folded_conv.hpp). With set_fused(false): the single operators, one
+/// after another.
 Var conv_norm(Conv2d& conv, BatchNorm& bn, const Var& x, bool relu, ChannelAttention* se = nullptr,
               const Var& shortcut = {});
 

@@ -41,7 +41,7 @@ SESpec SESpec::in_stage(std::int64_t stage, std::int64_t count) const {
     check(s >= 2 && s <= count + 1, "se.stages: this network has stages 2 (conv2_x) to ", count + 1,
           ", got ", s);
   check(stage_reductions.empty() || static_cast<std::int64_t>(stage_reductions.size()) == count,
-        "se.reduction: a list wants one value a stage, ", count, " here, got ",
+        "se.reduction: a list: expected one value a stage, ", count, " here, got ",
         stage_reductions.size());
   SESpec here = *this;
   here.enabled =
@@ -60,7 +60,7 @@ SqueezeExcite::SqueezeExcite(std::int64_t channels, const SESpec& spec, Generato
         spec.min_width);
   check(spec.squeeze == "avg" || spec.squeeze == "max" || spec.squeeze == "none",
         "SqueezeExcite: unknown squeeze \"", spec.squeeze, "\"; known are avg, max and none");
-  // Whoever builds this unit has decided on the rest; what is left would be passed over in silence.
+  // Whoever builds this unit has decided on the rest; what is left would be skipped in silence.
   check(spec.placement == "standard", "SqueezeExcite: placement \"", spec.placement,
         "\" is for residual blocks; this model knows standard");
   check(spec.stages.empty() && spec.stage_reductions.empty(),

@@ -52,7 +52,7 @@ Precision choose_precision(const std::string& dtype) {
     if (p.bf16) return {DType::bf16, "auto: bf16, multiplied natively here (" + native + ")"};
     return {DType::f32, "auto: f32, this processor does not multiply bf16 natively"};
   }
-  check(dtype == "bf16", "dtype: wants f32, bf16 or auto, got ", dtype);
+  check(dtype == "bf16", "dtype: expected f32, bf16 or auto, got ", dtype);
   if (p.bf16) return {DType::bf16, "bf16, multiplied natively here (" + native + ")"};
   return {DType::bf16,
           "bf16 is emulated on this processor: it saves memory, not time; try dtype \"auto\"",

@@ -47,7 +47,7 @@ bool Optimizer::moves(std::size_t i, DType type, std::string_view optimizer) con
   const auto& [name, p] = parameters_[i];
   const DType own = p->value().dtype();
   check(own == DType::f32 || own == DType::f64, optimizer, ": ", name, " is ", own,
-        ", wants f32 or f64 (master weights stay f32)");
+        ", expected f32 or f64 (master weights stay f32)");
   if (type != own || p->grad.empty() || !p->trainable) return false;
   check(p->grad.shape() == p->shape() && p->grad.dtype() == type, optimizer, ": ", name, " is ",
         p->shape(), " ", type, ", its gradient ", p->grad.shape(), " ", p->grad.dtype());

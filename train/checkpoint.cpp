@@ -338,7 +338,7 @@ void load_tensors(const Checkpoint& checkpoint, const std::string& group,
     from.push_back(found->second);
     check(from.back()->shape() == tensor->shape() && from.back()->dtype() == tensor->dtype(),
           "checkpoint: ", path.string(), ": of another model: ", group, '.', name, " is ",
-          from.back()->dtype(), ' ', from.back()->shape(), ", this model wants ", tensor->dtype(),
+          from.back()->dtype(), ' ', from.back()->shape(), ", this model expects ", tensor->dtype(),
           ' ', tensor->shape());
     saved.erase(found);
   }

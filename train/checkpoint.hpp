@@ -1,4 +1,4 @@
-/// Checkpoints: one file that holds everything a run needs to go on with the same bits.
+/// Checkpoints: one file that holds everything a run needs to resume with the same bits.
 ///
 /// Layout (little endian):
 ///   0   magic "EXCITON\x1a"
@@ -34,7 +34,7 @@ struct Checkpoint {
 
   /// The tensor of that name, or nullptr.
   const Tensor* find(const std::string& name) const;
-  /// The first tensor that holds a NaN or an infinity, or nullptr: what no run can go on with.
+  /// The first tensor that holds a NaN or an infinity, or nullptr: what no run can resume with.
   const SavedTensor* first_not_finite() const;
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 void check_batch(const Tensor& logits, const Tensor& labels) {
   check(logits.rank() == 2 && labels.rank() == 1 && logits.dim(0) == labels.dim(0),
-        "evaluate: wants logits [N, classes] and labels [N], got ", logits.shape(), " and ",
+        "evaluate: expected logits [N, classes] and labels [N], got ", logits.shape(), " and ",
         labels.shape());
 }
 

@@ -120,7 +120,7 @@ Preprocessing preprocessing_of(const data::Dataset& train, const DataRecipe& rec
   if (recipe.image_size > 0) out.shorter_side = std::max(recipe.image_size, recipe.eval_resize);
   out.channels = train.channels();
   check(out.image_size > 0, "train: ", train.description(),
-        ": wants square images of one size; set data.image_size to resize them");
+        ": expected square images of one size; set data.image_size to resize them");
   if (stored) {
     out.mean = stored->mean;
     out.std = stored->std;

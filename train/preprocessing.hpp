@@ -1,5 +1,5 @@
 /// What a model must know of its data to be used on other images, and what a run must know of them
-/// to go on with the same ones.
+/// to resume with the same ones.
 #pragma once
 #include <array>
 #include <cstdint>

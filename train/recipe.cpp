@@ -112,7 +112,7 @@ class Reader {
       if (choice == to) return;
       listed += (listed.empty() ? "" : ", ") + choice;
     }
-    fail(who_, ": ", path_of(key), ": wants one of ", listed, "; got ", shown(*value),
+    fail(who_, ": ", path_of(key), ": expected one of ", listed, "; got ", shown(*value),
          open ? "; one of your own is registered before (train/plugin.hpp)" : "");
   }
   /// An integer, or "auto" for `automatic`.
@@ -219,14 +219,14 @@ class Reader {
     std::vector<double> both{low, high};
     field(key, both, range);
     check(both.size() == 2 && both[0] <= both[1], who_, ": ", path_of(key),
-          ": wants two numbers in ascending order");
+          ": expected two numbers in ascending order");
     low = both[0];
     high = both[1];
   }
 
   void open(const std::string& path, const Json& json) {
     if (!json.is_object())
-      fail(who_, ": ", path.empty() ? "the document" : path, ": wants an object, got ",
+      fail(who_, ": ", path.empty() ? "the document" : path, ": expected an object, got ",
            shown(json));
     levels_.push_back({path, &json, {}});
   }
@@ -252,14 +252,14 @@ class Reader {
     return path.empty() ? key : path + '.' + key;
   }
   [[noreturn]] void wrong(const char* key, const char* wanted, const Json& got) const {
-    fail(who_, ": ", path_of(key), ": wants ", wanted, ", got ", shown(got));
+    fail(who_, ": ", path_of(key), ": expected ", wanted, ", got ", shown(got));
   }
   template <class T>
   void in_range(const char* key, T value, Range<T> range) const {
     if (value >= range.low && value <= range.high) return;
     if (range.high == Range<T>{}.high)
-      fail(who_, ": ", path_of(key), ": wants ", range.low, " or more, got ", value);
-    fail(who_, ": ", path_of(key), ": wants ", range.low, " to ", range.high, ", got ", value);
+      fail(who_, ": ", path_of(key), ": expected ", range.low, " or more, got ", value);
+    fail(who_, ": ", path_of(key), ": expected ", range.low, " to ", range.high, ", got ", value);
   }
   void read_list(const char* key, const Json& value, std::vector<double>& to, Range<double> range) {
     read_items(key, value, to, range, "a list of numbers", &Json::is_number);
@@ -563,21 +563,21 @@ Recipe recipe_from(const Json& json, Recipe::Source source, const std::string& w
   check(!recipe.model.name.empty(), who, ": model.name is missing; try \"se_resnet20\"");
   check(
       recipe.optimizer.momentum > 0 || !recipe.optimizer.nesterov || recipe.optimizer.name != "sgd",
-      who, ": optimizer.nesterov wants a momentum above 0, got ", recipe.optimizer.momentum);
+      who, ": optimizer.nesterov needs a momentum above 0, got ", recipe.optimizer.momentum);
   check(recipe.schedule.warmup_epochs <= static_cast<double>(recipe.epochs), who,
         ": schedule.warmup_epochs: ", recipe.schedule.warmup_epochs, " is more than epochs, ",
         recipe.epochs);
   const DataRecipe& d = recipe.data;
   check(d.image_size > 0 || d.augment.random_resized_crop.scale_low == 0, who,
-        ": data.augment.random_resized_crop wants data.image_size, the side of what comes out");
+        ": data.augment.random_resized_crop needs data.image_size, the side of what comes out");
   check(d.eval_resize == 0 || (d.image_size > 0 && d.eval_resize >= d.image_size), who,
-        ": data.eval.resize: wants data.image_size, ", d.image_size, ", or more, got ",
+        ": data.eval.resize: expected data.image_size, ", d.image_size, ", or more, got ",
         d.eval_resize);
   check(recipe.freeze_norm_epochs < recipe.epochs, who,
         ": freeze_norm_epochs: ", recipe.freeze_norm_epochs, " leaves no epoch of ", recipe.epochs,
         " in which batch norms learn their statistics");
   check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()), who,
-        ": schedule.milestones: wants epochs in ascending order");
+        ": schedule.milestones: expected epochs in ascending order");
   if (source == Recipe::Source::given) check_schedule(recipe.schedule, who);
   return recipe;
 }
@@ -620,7 +620,7 @@ Json to_json(const Recipe& recipe) {
 
 void set_value(Json& json, const std::string& assignment) {
   const auto equals = assignment.find('=');
-  check(equals != std::string::npos && equals > 0, "recipe: wants key=value, got \"",
+  check(equals != std::string::npos && equals > 0, "recipe: expected key=value, got \"",
         shortened(assignment, 120), "\"; for example schedule.lr=0.1");
   const std::string text = assignment.substr(equals + 1);
   const Json value = try_json(text).value_or(Json(text));

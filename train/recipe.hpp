@@ -2,8 +2,8 @@
 ///
 /// Its text is JSON. Reading and writing are the same traversal (`visit` in recipe.cpp), so what is
 /// read is exactly what `text` writes. An unknown key is an error that names its nearest neighbour;
-/// a wrong type or an impossible value names its path: "recipe: optimizer.momentum: wants a number,
-/// got a string ("0.9")".
+/// a wrong type or an impossible value names its path: "recipe: optimizer.momentum: expected a
+/// number, got a string ("0.9")".
 #pragma once
 #include <array>
 #include <cstdint>

@@ -19,7 +19,7 @@ namespace exciton::train {
 
 struct RunOptions {
   std::filesystem::path out;  ///< the run folder
-  bool resume = false;        ///< go on with what is in it
+  bool resume = false;        ///< resume with what is in it
   bool tensorboard = false;   ///< write event files, too
 };
 

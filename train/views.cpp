@@ -120,7 +120,7 @@ std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
 Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
                           const ViewsOptions& options,
                           const std::function<void(std::int64_t)>& each) {
-  check(!members.empty() && options.batch >= 1, "eval: wants a model and a batch of 1 or more");
+  check(!members.empty() && options.batch >= 1, "eval: expected a model and a batch of 1 or more");
   const std::int64_t classes = set.classes();
   double votes = 0;
   for (const Member& member : members) votes += static_cast<double>(member.views.count());

@@ -107,12 +107,12 @@ Stages time_stages(const data::Dataset& set, const data::Augmenter& augmenter,
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t index = i * set.size() / count, place = i % args.batch;
     Generator rng(1, static_cast<std::uint64_t>(index));
-    const auto framing = [&](data::Size size) { return augmenter.frame(size, rng); };
+    const auto request = [&](data::Size size) { return augmenter.frame(size, rng); };
     if (set.fetch(index, bytes)) {
       watch.lap(out.read);
-      data::decode_view(bytes, set.name(index), set.channels(), framing, image);
+      data::decode_view(bytes, set.name(index), set.channels(), request, image);
     } else {
-      set.read_view(index, framing, image);
+      set.read_view(index, request, image);
     }
     watch.lap(out.decode);
     const std::int64_t values = image.height * image.width * image.channels;

@@ -39,13 +39,13 @@ int fetch(const FetchArguments& args) {
       current = now.file;
     }
     progress->update(now.bytes, now.file,
-                     bytes_for_people(static_cast<double>(now.bytes)) + " of " +
-                         bytes_for_people(static_cast<double>(now.total)));
+                     format_bytes(static_cast<double>(now.bytes)) + " of " +
+                         format_bytes(static_cast<double>(now.total)));
   };
   const data::FetchResult result = data::fetch_dataset(args.name, args.dir, options);
   progress.reset();
   for (const auto& file : result.files) std::cout << file.string() << ": complete, checksum fits\n";
-  std::cout << "Downloaded " << bytes_for_people(static_cast<double>(result.bytes_downloaded))
+  std::cout << "Downloaded " << format_bytes(static_cast<double>(result.bytes_downloaded))
             << ", unpacked " << result.files_unpacked << " files. Look at it with\n"
             << "  " << command_line({"data", "info", args.dir}) << std::endl;
   return 0;
@@ -148,8 +148,7 @@ void print(const SplitReport& report, bool classes) {
   for (const std::string& line : set.left_out().lines()) std::printf("  %s\n", line.c_str());
   if (survey.bytes > 0) {
     std::printf("  files %s, found in %.2f s; stored with",
-                bytes_for_people(static_cast<double>(survey.bytes)).c_str(),
-                report.seconds_to_open);
+                format_bytes(static_cast<double>(survey.bytes)).c_str(), report.seconds_to_open);
     for (const auto& [channels, count] : survey.channels)
       std::printf(" %lld channel%s: %lld", static_cast<long long>(channels),
                   channels == 1 ? "" : "s", static_cast<long long>(count));

@@ -443,7 +443,7 @@ int run(const InspectArguments& args) {
   if (args.out.empty()) print(trained, *set, found);
   if (!args.out.empty())
     std::printf("Wrote %s (%s): open it in a browser\n", args.out.c_str(),
-                bytes_for_people(static_cast<double>(fs::file_size(args.out))).c_str());
+                format_bytes(static_cast<double>(fs::file_size(args.out))).c_str());
   if (!args.csv.empty()) std::printf("Wrote %s/: the numbers, and every gate\n", args.csv.c_str());
   return 0;
 }

@@ -33,7 +33,7 @@ train::Json recipe_of_run(const fs::path& run) {
 int run(const TrainArguments& args) {
   const bool is_run = fs::is_directory(args.recipe);
   check(!is_run || args.resume, "train: ", args.recipe,
-        " is a folder, expected a recipe; to go on with a run add --resume");
+        " is a folder, expected a recipe; to resume a run add --resume");
   train::Json json = is_run ? recipe_of_run(args.recipe) : train::read_json(args.recipe);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
   // The options are values of the recipe, under the same limits.

@@ -93,7 +93,7 @@ std::vector<Family> all_families() {
                                .paper = 22.93},
                               se(22.28)},
                  .reference = 2});
-  out.push_back(choice("kin", "SE and its kin", "", "kind",
+  out.push_back(choice("kin", "SE and its variants", "", "kind",
                        {{"se", {}}, {"eca", {}}, {"ge", {}}, {"ese", {}}, {"cbam", {}}}, 0));
   return out;
 }

@@ -18,14 +18,14 @@ std::string format(const char* pattern, auto... values) {
 
 }  // namespace
 
-std::string for_people(double seconds) {
+std::string format_duration(double seconds) {
   if (seconds < 60) return format("%.1f s", seconds);
   const auto s = static_cast<long>(seconds + 0.5);
   if (s < 3600) return format("%ld min %02ld s", s / 60, s % 60);
   return format("%ld h %02ld min", s / 3600, s % 3600 / 60);
 }
 
-std::string bytes_for_people(double bytes) {
+std::string format_bytes(double bytes) {
   if (bytes < 1e6) return format("%.0f KB", bytes / 1e3);
   if (bytes < 1e9) return format("%.1f MB", bytes / 1e6);
   return format("%.2f GB", bytes / 1e9);
@@ -53,8 +53,8 @@ void Progress::update(std::int64_t done, const std::string& title, const std::st
   std::string left;
   if (done > first_)
     left = "  " +
-           for_people(seconds * static_cast<double>(total_ - done) /
-                      static_cast<double>(done - first_)) +
+           format_duration(seconds * static_cast<double>(total_ - done) /
+                           static_cast<double>(done - first_)) +
            " left";
   if (!terminal_) {
     std::cerr << title << "  " << format("%3.0f %%", 100 * share) << "  " << details << left

@@ -8,9 +8,9 @@
 namespace exciton::apps {
 
 /// "4.2 s", "3 min 20 s", "2 h 05 min".
-std::string for_people(double seconds);
+std::string format_duration(double seconds);
 /// "1.4 GB", "832 KB".
-std::string bytes_for_people(double bytes);
+std::string format_bytes(double bytes);
 
 class Progress {
  public:

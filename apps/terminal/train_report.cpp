@@ -75,17 +75,17 @@ class TrainReport final : public train::Observer {
                static_cast<int>(std::to_string(line.epochs).size()), wide(line.epoch),
                wide(line.epochs), line.train_loss, 100 * line.train_top1, on, line.loss,
                100 * line.top1, line.images_per_second, 100 * line.data_wait_share(),
-               for_people(line.seconds + line.test_seconds).c_str(), line.best ? "  *" : ""));
+               format_duration(line.seconds + line.test_seconds).c_str(), line.best ? "  *" : ""));
     if (line.skipped_images + line.test_skipped_images > 0)
       bar_->line(format("  %lld train and %lld %s images could not be read and were left out",
                         wide(line.skipped_images), wide(line.test_skipped_images), on));
     if (verbose_)
-      bar_->line(format(
-          "  peak memory %.0f MiB, pool %s in use at most; memory taken from the "
-          "system in this epoch: %llu times; waited for data %.2f s; %d data threads",
-          line.peak_rss_mib, bytes_for_people(static_cast<double>(line.pool_peak_bytes)).c_str(),
-          static_cast<unsigned long long>(line.system_allocations), line.data_wait_seconds,
-          line.data_workers));
+      bar_->line(
+          format("  peak memory %.0f MiB, pool %s in use at most; memory taken from the "
+                 "system in this epoch: %llu times; waited for data %.2f s; %d data threads",
+                 line.peak_rss_mib, format_bytes(static_cast<double>(line.pool_peak_bytes)).c_str(),
+                 static_cast<unsigned long long>(line.system_allocations), line.data_wait_seconds,
+                 line.data_workers));
   }
 
   void warning(std::string_view text) override {
@@ -106,7 +106,7 @@ class TrainReport final : public train::Observer {
     bar_->clear();
     std::cout << '\n';
     if (outcome.last)
-      std::cout << "Trained " << outcome.model << " in " << for_people(outcome.seconds) << ": "
+      std::cout << "Trained " << outcome.model << " in " << format_duration(outcome.seconds) << ": "
                 << outcome.measured_on
                 << format(" top-1 %.2f %%, top-5 %.2f %%, loss %.4f", 100 * outcome.last->top1(),
                           100 * outcome.last->top5(), outcome.last->loss());

@@ -58,7 +58,7 @@ class Mix final : public Module {
   Tensor state;
 
  protected:
-  Var forward(const Var&) override { fail("Mix: wants two branches"); }
+  Var forward(const Var&) override { fail("Mix: expected two branches"); }
 
  private:
   ops::ShakeKind backward_;

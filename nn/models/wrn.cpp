@@ -77,7 +77,7 @@ std::optional<Registry::Entry> entry_of(const std::string& name) {
   const auto second = std::from_chars(first.ptr + 1, end, width);
   if (second.ec != std::errc{} || second.ptr != end) return {};
   check(depth >= 10 && depth < 10'000 && depth % 6 == 4 && width >= 1 && width <= 1024, name,
-        ": wants a depth of 6 n + 4 (10, 16, 22, 28, 34, 40, ...) and a width of 1 to 1024");
+        ": expected a depth of 6 n + 4 (10, 16, 22, 28, 34, 40, ...) and a width of 1 to 1024");
   return Registry::Entry{
       .name = name,
       .image_size = 32,

@@ -64,7 +64,7 @@ TEST_F(BadInput, unknown_recipe_key) {
 
 TEST_F(BadInput, wrong_value_type) {
   expect_train_failure({"--set", "epochs=many"},
-                       {"epochs: wants an integer, got a string (\"many\")"});
+                       {"epochs: expected an integer, got a string (\"many\")"});
   write_file(recipe(), "{\"model\": {\"name\": \"resnet20\"},}");
   expect_train_failure({}, {recipe(), "line 1"});
 }

@@ -119,13 +119,13 @@ TEST_F(Folder, images_of_several_sizes_want_a_size) {
                                "data.augment.random_resized_crop=null"}),
                  {"data.image_size"});
   expect_failure(train("run", {"--set", "data.image_size=0"}),
-                 {"random_resized_crop wants data.image_size"});
+                 {"random_resized_crop needs data.image_size"});
   expect_failure(train("run", {"--set", "data.eval.resize=10"}),
                  {"data.eval.resize", "16", "got 10"});
   expect_failure(train("run", {"--set", "data.augment.random_resized_crop.scale=[0.5,0.2]"}),
                  {"random_resized_crop.scale", "ascending"});
   expect_failure(train("run", {"--set", "data.augment.random_resized_crop=3"}),
-                 {"random_resized_crop", "wants null or"});
+                 {"random_resized_crop", "expected null or"});
   expect_failure(train("run", {"--set", "data.workers=many"}), {"data.workers", "\"auto\""});
   expect_failure(train("run", {"--set", "data.on_error=ignore"}), {"fail, skip", "ignore"});
 }

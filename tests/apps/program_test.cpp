@@ -394,7 +394,7 @@ TEST_F(Program, recipes_lists_every_row_of_the_paper) {
           fs::recursive_directory_iterator(EXCITON_RECIPES), fs::recursive_directory_iterator(),
           [](const fs::directory_entry& e) { return e.path().extension() == ".json"; })),
       all.size())
-      << "none was passed over";
+      << "none was skipped";
   const std::string table =
       succeed({"recipes", "table10_se_resnet50_r4", "--dir", EXCITON_RECIPES}).out;
   for (const char* part :

@@ -6,11 +6,11 @@ namespace exciton::apps::testing {
 namespace {
 
 TEST(Progress, durations_and_sizes_for_people) {
-  EXPECT_EQ(for_people(4.24), "4.2 s");
-  EXPECT_EQ(for_people(200), "3 min 20 s");
-  EXPECT_EQ(for_people(7500), "2 h 05 min");
-  EXPECT_EQ(bytes_for_people(832'000), "832 KB");
-  EXPECT_EQ(bytes_for_people(1.42e9), "1.42 GB");
+  EXPECT_EQ(format_duration(4.24), "4.2 s");
+  EXPECT_EQ(format_duration(200), "3 min 20 s");
+  EXPECT_EQ(format_duration(7500), "2 h 05 min");
+  EXPECT_EQ(format_bytes(832'000), "832 KB");
+  EXPECT_EQ(format_bytes(1.42e9), "1.42 GB");
 }
 
 }  // namespace

@@ -166,7 +166,7 @@ TEST(Augment, refuses_an_image_of_other_channels) {
   const Image in = noise_image(2, 2, 1, 1);
   Generator rng(1);
   float out[12];
-  expect_error([&] { Augmenter({}, 3)(in, rng, out); }, {"1 channels", "wants 3"});
+  expect_error([&] { Augmenter({}, 3)(in, rng, out); }, {"1 channels", "expected 3"});
 }
 
 /// Draws `count` frames of an image.
@@ -345,7 +345,7 @@ TEST(Augment, refuses_ranges_that_are_none) {
     change(augment);
     expect_error([&] { Augmenter(augment, 3); }, parts);
   };
-  refuse([](Augment& a) { a.random_resized_crop.scale_low = 0.5; }, {"wants a size"});
+  refuse([](Augment& a) { a.random_resized_crop.scale_low = 0.5; }, {"needs a size"});
   refuse([](Augment& a) { a.random_resized_crop.scale_low = 2; }, {"scale", "2 and 1"});
   refuse([](Augment& a) { a.random_resized_crop.ratio_low = 2; }, {"ratio", "2 and 1.3"});
   refuse([](Augment& a) { a.size = 10, a.shorter_side = 9; }, {"shorter side of 9", "10"});

@@ -303,7 +303,7 @@ TEST(Fetch, wrong_checksum_deletes_the_download) {
   FetchOptions options = plain_options(server);
   options.catalogue[0].files[0].md5 = "00112233445566778899aabbccddeeff";
   expect_error([&] { fetch_dataset("noise", dir.path(), options); },
-               {"noise.bin", md5(contents), "wants 00112233445566778899aabbccddeeff"});
+               {"noise.bin", md5(contents), "expected 00112233445566778899aabbccddeeff"});
   EXPECT_TRUE(fs::is_empty(dir.path()));
 }
 

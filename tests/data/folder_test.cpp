@@ -185,7 +185,7 @@ TEST(Folder, splits_go_by_many_names) {
     const DataLayout layout = find_layout("auto", dir.path());
     EXPECT_TRUE(layout.has("train") && layout.has("val") && layout.has("test")) << val;
     EXPECT_EQ(open_split(layout, "val")->size(), 2) << val;
-    // Without labels a test is passed over, and val stands in for it.
+    // Without labels a test is skipped, and val stands in for it.
     const TempDir bare;
     for (const std::string split : {"train", val})
       for (const char* file : {"/a/1.png", "/b/2.png"}) write_file(bare / (split + file), image);

@@ -376,7 +376,7 @@ TEST(MemoryDataset, refuses_contents_that_do_not_fit) {
   EXPECT_EQ(MemoryDataset(contents()).size(), 2);
   auto pixels = contents();
   pixels.pixels.pop_back();
-  expect_error([&] { MemoryDataset{pixels}; }, {"7 bytes", "wants 8"});
+  expect_error([&] { MemoryDataset{pixels}; }, {"7 bytes", "expected 8"});
   auto label = contents();
   label.labels[1] = 2;
   expect_error([&] { MemoryDataset{label}; }, {"image 1", "label 2", "0 to 1"});

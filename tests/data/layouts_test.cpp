@@ -176,7 +176,7 @@ TEST(WebDataset, samples_over_shards) {
   write_tar(dir / "val-0000.tar", {{"v.jpg", picture(40)}, {"v.cls", text("1")}});
   const auto train = open_dataset("auto", dir.path(), "train");
   EXPECT_EQ(train->class_names(), (std::vector<std::string>{"0", "1", "2"}));
-  for (std::int64_t i = 0; i < 3; ++i) train->will_read(i);
+  for (std::int64_t i = 0; i < 3; ++i) train->prefetch(i);
   EXPECT_EQ(contents(*train), (Pairs{{10, 2}, {20, 1}, {30, 0}}));
   EXPECT_EQ(train->name(1), (dir / "train-0000.tar/a1.jpg").string());
   const auto test = open_dataset("auto", dir.path(), "test");

@@ -244,7 +244,7 @@ class TrickyDataset : public Dataset {
     const std::int64_t side = index == odd_size ? 3 : 2;
     out = {side, side, 1, Bytes(static_cast<std::size_t>(side * side), 1)};
   }
-  void will_read(std::int64_t index) const override {
+  void prefetch(std::int64_t index) const override {
     const std::lock_guard lock(mutex);
     announced.push_back(index);
   }

@@ -14,11 +14,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     for (const bool exact : {true, false})
       fuzz::expect_at_most_an_error([&] {
         const auto third = [&](std::int64_t pixels) { return static_cast<double>(pixels) / 3; };
-        const data::Framing framing = [&](data::Size s) {
+        const data::ViewRequest request = [&](data::Size s) {
           return data::View{
               {third(s.width), third(s.height), third(s.width), third(s.height)}, {5, 7}, exact};
         };
-        data::decode_view(bytes, "fuzz", 3, framing, image);
+        data::decode_view(bytes, "fuzz", 3, request, image);
       });
   });
   return 0;

@@ -185,7 +185,7 @@ TEST(Checkpoint, model_of_another_shape_is_refused_and_nothing_changes) {
   };
   EXPECT_NE(refused("se_resnet20", {}).find("has no model."), std::string::npos);
   EXPECT_NE(refused("resnet20", model_recipe("resnet20", 7, {}).options)
-                .find("[10, 64], this model wants f32 [7, 64]"),
+                .find("[10, 64], this model expects f32 [7, 64]"),
             std::string::npos);
   EXPECT_NE(refused("resnet20", model_recipe("resnet20", 0, {"shortcut=zero_pad"}).options)
                 .find("it also has"),

@@ -70,32 +70,33 @@ TEST(Recipe, unknown_key_names_the_nearest) {
 
 TEST(Recipe, wrong_types_name_path_wanted_and_got) {
   EXPECT_EQ(error_with("optimizer.momentum=\"0.9\""),
-            "recipe: optimizer.momentum: wants a number, got a string (\"0.9\")");
-  EXPECT_EQ(error_with("epochs=2.5"), "recipe: epochs: wants an integer, got a number (2.5)");
+            "recipe: optimizer.momentum: expected a number, got a string (\"0.9\")");
+  EXPECT_EQ(error_with("epochs=2.5"), "recipe: epochs: expected an integer, got a number (2.5)");
   EXPECT_EQ(error_with("data.augment.flip=1"),
-            "recipe: data.augment.flip: wants true or false, got an integer (1)");
+            "recipe: data.augment.flip: expected true or false, got an integer (1)");
   EXPECT_EQ(error_with("seed=-1"),
-            "recipe: seed: wants an integer of 0 or more, got an integer "
+            "recipe: seed: expected an integer of 0 or more, got an integer "
             "(-1)");
-  EXPECT_EQ(error_with("schedule=[]"), "recipe: schedule: wants an object, got a list ([])");
+  EXPECT_EQ(error_with("schedule=[]"), "recipe: schedule: expected an object, got a list ([])");
   EXPECT_EQ(error_with("schedule.milestones=[1,null]"),
-            "recipe: schedule.milestones: wants a list of numbers, got a list ([1,null])");
-  EXPECT_NE(error_with("data.normalize=imagenet").find("wants \"dataset\" or {"),
+            "recipe: schedule.milestones: expected a list of numbers, got a list ([1,null])");
+  EXPECT_NE(error_with("data.normalize=imagenet").find("expected \"dataset\" or {"),
             std::string::npos);
-  EXPECT_NE(error_of([] { recipe_from(Json::array()); }).find("wants an object"),
+  EXPECT_NE(error_of([] { recipe_from(Json::array()); }).find("expected an object"),
             std::string::npos);
 }
 
 TEST(Recipe, values_have_ranges) {
-  EXPECT_EQ(error_with("data.batch=0"), "recipe: data.batch: wants 1 to 65536, got 0");
-  EXPECT_EQ(error_with("schedule.lr=-0.1"), "recipe: schedule.lr: wants 0 or more, got -0.1");
-  EXPECT_NE(error_with("model.se.gate=softmax").find("wants one of sigmoid, tanh, relu"),
+  EXPECT_EQ(error_with("data.batch=0"), "recipe: data.batch: expected 1 to 65536, got 0");
+  EXPECT_EQ(error_with("schedule.lr=-0.1"), "recipe: schedule.lr: expected 0 or more, got -0.1");
+  EXPECT_NE(error_with("model.se.gate=softmax").find("expected one of sigmoid, tanh, relu"),
             std::string::npos);
   EXPECT_NE(error_with("schedule={\"name\":\"multistep\",\"milestones\":[3,1]}").find("ascending"),
             std::string::npos);
   EXPECT_NE(error_with("optimizer.momentum=0").find("nesterov"), std::string::npos);
   EXPECT_NE(error_with("optimizer.name=adam").find("sgd, adamw"), std::string::npos);
-  EXPECT_NE(error_with("optimizer.beta2=1").find("optimizer.beta2: wants 0 to"), std::string::npos);
+  EXPECT_NE(error_with("optimizer.beta2=1").find("optimizer.beta2: expected 0 to"),
+            std::string::npos);
   EXPECT_NE(error_with("freeze_norm_epochs=20").find("leaves no epoch of 20"), std::string::npos);
   EXPECT_NE(error_with("data.normalize={\"mean\":[0.5],\"std\":[1,1]}").find("1 and 2"),
             std::string::npos);
@@ -153,7 +154,8 @@ TEST(Recipe, set_takes_json_or_text_and_makes_objects) {
   EXPECT_EQ(json.dump(), R"({"a":{"b":0.001,"c":"cosine","d":"x=y"}})");
   EXPECT_NE(error_of([&] { set_value(json, "a.b.c=1"); }).find("inside a number"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { set_value(json, "a.b"); }).find("wants key=value"), std::string::npos);
+  EXPECT_NE(error_of([&] { set_value(json, "a.b"); }).find("expected key=value"),
+            std::string::npos);
 }
 
 TEST(Recipe, model_assignments_are_relative_to_the_model) {
@@ -183,9 +185,9 @@ TEST(Recipe, variants_of_se) {
   EXPECT_EQ(recipe.model.options.blocks, (std::vector<std::int64_t>{1, 2, 1}));
   EXPECT_EQ(to_json(recipe)["model"]["se"]["reduction"], Json::parse("[4,8,16]"));
   EXPECT_EQ(to_json(recipe_from(to_json(recipe))), to_json(recipe));
-  EXPECT_NE(error_with("model.se.stages=[2.5]").find("wants a list of integers"),
+  EXPECT_NE(error_with("model.se.stages=[2.5]").find("expected a list of integers"),
             std::string::npos);
-  EXPECT_NE(error_with("model.se.reduction=[4,0]").find("model.se.reduction: wants 1 to 65536"),
+  EXPECT_NE(error_with("model.se.reduction=[4,0]").find("model.se.reduction: expected 1 to 65536"),
             std::string::npos);
   EXPECT_NE(error_with("model.se.kind=cbm").find("ge, ese, cbam"), std::string::npos);
 }
@@ -204,7 +206,7 @@ TEST(Recipe, remembers_what_the_paper_prints) {
   EXPECT_EQ(to_json(recipe_from(to_json(recipe))), to_json(recipe));
   EXPECT_NE(error_with("paper.top1_eror=3").find("paper.top1_eror; did you mean top1_error?"),
             std::string::npos);
-  EXPECT_NE(error_with("paper.top1_error=103").find("wants 0 to 100"), std::string::npos);
+  EXPECT_NE(error_with("paper.top1_error=103").find("expected 0 to 100"), std::string::npos);
 }
 
 TEST(Recipe, first_difference_is_a_path) {

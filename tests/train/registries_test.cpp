@@ -163,7 +163,7 @@ TEST(Registries, NamesAreTakenOnce) {
             std::string::npos);
   EXPECT_NE(error_of([] {
               Recipe::parse(R"({"model": {"name": "se_resnet20", "se": {"kind": "unheard"}}})");
-            }).find("wants one of se, eca, ge, ese, cbam"),
+            }).find("expected one of se, eca, ge, ese, cbam"),
             std::string::npos);
 }
 

@@ -56,8 +56,8 @@ class Pruner {
  public:
   Pruner(TrainedModel& trained, double keep, std::int64_t multiple)
       : trained_(trained), keep_(keep), multiple_(multiple) {
-    check(multiple >= 1, "prune: multiple wants at least 1, got ", multiple);
-    check(keep > 0 && keep <= 1, "prune: keep wants a share above 0 and up to 1, got ", keep);
+    check(multiple >= 1, "prune: multiple: expected at least 1, got ", multiple);
+    check(keep > 0 && keep <= 1, "prune: keep: expected a share above 0 and up to 1, got ", keep);
     for (const auto& [name, p] : nn::parameters(*trained.model.net)) values_[name] = p->value();
     for (const auto& [name, t] : nn::buffers(*trained.model.net)) values_[name] = *t;
     const nn::ModelOptions& o = trained.recipe.model.options;

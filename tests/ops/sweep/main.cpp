@@ -85,7 +85,7 @@ void run_forms(const Options& o, std::uint64_t end, Progress& progress) {
   }
 }
 
-/// The same in a child. A form that ends it is reported and passed over.
+/// The same in a child. A form that ends it is reported and skipped.
 void run_in_child(const Options& o, std::uint64_t end, Progress& progress) {
   const pid_t child = ::fork();
   check(child >= 0, "convolution_sweep: no process: ", std::strerror(errno));
