@@ -15,7 +15,7 @@ endforeach()
 file(WRITE ${OUTPUT} "// Made by cmake/EmbedFiles.cmake.
 #include \"apps/page/assets.hpp\"
 
-#include \"core/error.hpp\"
+#include \"exciton/core/error.hpp\"
 
 namespace exciton::apps {
 namespace {

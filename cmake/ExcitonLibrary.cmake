@@ -71,4 +71,6 @@ function(exciton_library NAME)
   target_link_options(exciton_${NAME} PRIVATE
     $<TARGET_PROPERTY:exciton_options,INTERFACE_LINK_OPTIONS>)
   set_property(GLOBAL APPEND PROPERTY EXCITON_COMPONENTS ${NAME})
+  list(JOIN ARG_KNOWS " " KNOWS)
+  set_property(GLOBAL APPEND_STRING PROPERTY EXCITON_KNOWS "set(_exciton_${NAME}_knows ${KNOWS})\n")
 endfunction()

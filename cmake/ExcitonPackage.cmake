@@ -5,6 +5,7 @@
 include(CMakePackageConfigHelpers)
 
 get_property(EXCITON_COMPONENTS GLOBAL PROPERTY EXCITON_COMPONENTS)
+get_property(EXCITON_KNOWS GLOBAL PROPERTY EXCITON_KNOWS)  # for exciton-config.cmake.in
 list(TRANSFORM EXCITON_COMPONENTS PREPEND exciton_ OUTPUT_VARIABLE EXCITON_TARGETS)
 add_library(exciton_all INTERFACE)
 add_library(exciton::exciton ALIAS exciton_all)
@@ -55,7 +56,7 @@ foreach(COMPONENT ${EXCITON_COMPONENTS})
   list(APPEND EXCITON_HEADERS ${HEADERS})
 endforeach()
 list(REMOVE_ITEM EXCITON_HEADERS ${EXCITON_INTERNAL})
-configure_file(cmake/exciton.hpp.in ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp COPYONLY)
+configure_file(cmake/exciton.hpp ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp COPYONLY)
 
 # By which a plugin and the program that loads it know one another; made anew when a header changes.
 set(EXCITON_ABI_HEADERS ${EXCITON_HEADERS})
@@ -119,5 +120,6 @@ set(EXCITON_PC_OURS "")
 foreach(COMPONENT ${EXCITON_COMPONENTS})
   string(PREPEND EXCITON_PC_OURS "-lexciton_${COMPONENT} ")
 endforeach()
+file(RELATIVE_PATH EXCITON_PC_PREFIX /x/${CMAKE_INSTALL_LIBDIR}/pkgconfig /x)  # from the file
 configure_file(cmake/exciton.pc.in ${PROJECT_BINARY_DIR}/exciton.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/exciton.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

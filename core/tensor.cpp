@@ -69,14 +69,14 @@ Tensor::Tensor(const Shape& shape, DType type) : shape_(shape), dtype_(type) {
 }
 
 Tensor Tensor::over(void* memory, const Shape& shape, DType type, std::function<void()> release) {
+  check(memory != nullptr || shape.numel() == 0, "tensor: no memory for ", shape, ' ', type);
+  check(reinterpret_cast<std::uintptr_t>(memory) % size_of(type) == 0, "tensor: memory for ", shape,
+        ' ', type, " is not aligned to ", size_of(type), " bytes");
   Tensor out;
   out.shape_ = shape;
   out.dtype_ = type;
   out.storage_ = std::make_shared<Buffer>(
       memory, static_cast<std::size_t>(shape.numel()) * size_of(type), std::move(release));
-  check(memory != nullptr || shape.numel() == 0, "tensor: no memory for ", shape, ' ', type);
-  check(reinterpret_cast<std::uintptr_t>(memory) % size_of(type) == 0, "tensor: memory for ", shape,
-        ' ', type, " is not aligned to ", size_of(type), " bytes");
   return out;
 }
 

@@ -22,9 +22,9 @@ class Tensor {
   /// system has.
   explicit Tensor(const Shape& shape, DType type = DType::f32);
 
-  /// Over memory that somebody else owns, row-major: nothing is copied. `release` is called when
-  /// the last tensor that shares it is gone. Errors: no memory for elements, or memory that is not
-  /// aligned to one.
+  /// Over memory that somebody else owns, row-major: nothing is copied. `release`, which must not
+  /// throw, is called when the last tensor that shares it is gone. Errors: no memory for elements,
+  /// or memory that is not aligned to one; `release` is then never called.
   static Tensor over(void* memory, const Shape& shape, DType type,
                      std::function<void()> release = {});
   static Tensor zeros(const Shape& shape, DType type = DType::f32);

@@ -47,9 +47,6 @@ std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SE
         "\" is for residual blocks; this model knows standard");
   check(spec.stages.empty() && spec.stage_reductions.empty(), "se.kind: ", spec.kind,
         ": this model has no stages; leave stages out and give one reduction");
-  check(spec.reduction >= 1 && spec.min_width >= 1,
-        "se: reduction and min_width must be at least 1, got ", spec.reduction, " and ",
-        spec.min_width);
   return entry->make(channels, spec, init);
 }
 

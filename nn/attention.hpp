@@ -34,7 +34,8 @@ class AttentionRegistry {
 AttentionRegistry& attention_registry();
 
 /// The unit that `spec` asks for by its kind, or nullptr where it is not enabled. For blocks that
-/// know where to put it. Errors: an unknown kind; options the kind has not.
+/// know where to put it. Errors: an unknown kind; a placement or stages that the block should have
+/// decided on; options the kind has not.
 std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SESpec& spec,
                                                  Generator& init);
 

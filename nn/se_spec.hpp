@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "exciton/core/error.hpp"
+
 namespace exciton::nn {
 
 /// Defaults are the paper's and its released models': reduction 16, average squeeze, sigmoid gate,
@@ -35,7 +37,10 @@ struct SESpec {
   /// A name of nn/attention.hpp: "se", or one of its variants, "eca", "ge", "ese", "cbam".
   std::string kind = "se";
 
+  /// R for maps of so many channels. Errors: reduction or min_width below 1.
   std::int64_t hidden(std::int64_t channels) const {
+    check(reduction >= 1 && min_width >= 1,
+          "se: reduction and min_width must be at least 1, got ", reduction, " and ", min_width);
     const std::int64_t h = channels / reduction;
     return h < min_width ? min_width : h;
   }

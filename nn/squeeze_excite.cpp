@@ -55,18 +55,8 @@ SESpec SESpec::in_stage(std::int64_t stage, std::int64_t count) const {
 
 SqueezeExcite::SqueezeExcite(std::int64_t channels, const SESpec& spec, Generator& init)
     : gate(ops::parse_gate(spec.gate)) {
-  check(spec.reduction >= 1 && spec.min_width >= 1,
-        "SqueezeExcite: reduction and min_width must be at least 1, got ", spec.reduction, " and ",
-        spec.min_width);
   check(spec.squeeze == "avg" || spec.squeeze == "max" || spec.squeeze == "none",
         "SqueezeExcite: unknown squeeze \"", spec.squeeze, "\"; known are avg, max and none");
-  // Whoever builds this unit has decided on the rest; what is left would be skipped in silence.
-  check(spec.placement == "standard", "SqueezeExcite: placement \"", spec.placement,
-        "\" is for residual blocks; this model knows standard");
-  check(spec.stages.empty() && spec.stage_reductions.empty(),
-        "SqueezeExcite: this model has no stages; leave stages out and give one reduction");
-  check(spec.kind == "se", "SqueezeExcite: kind \"", spec.kind,
-        "\" is not se; this model knows se");
   squeezes = spec.squeeze != "none";
   squeeze = spec.squeeze == "max" ? ops::SqueezeKind::max : ops::SqueezeKind::avg;
   const std::int64_t hidden = spec.hidden(channels);

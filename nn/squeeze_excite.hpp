@@ -31,8 +31,8 @@ class ChannelAttention : public Module {
 /// same weights, and s is a map of its own.
 /// Weights and biases start as torch.nn.Linear's, uniform in +-1/sqrt(inputs): the authors'
 /// training files are not public, and this is what the PyTorch numbers on SE nets were trained
-/// from. Gates of a fresh sigmoid block are about 1/2. Errors: reduction or min_width below 1,
-/// unknown squeeze or gate; a placement, stages or kind that the model should have looked at.
+/// from. Gates of a fresh sigmoid block are about 1/2. Errors: an unknown squeeze or gate; as
+/// SESpec::hidden. Models make units by make_attention(), which looks at the rest of the spec.
 class SqueezeExcite final : public ChannelAttention {
  public:
   SqueezeExcite(std::int64_t channels, const SESpec& spec, Generator& init);

@@ -11,6 +11,7 @@
 #include "exciton/nn/attention.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/train/recipe_json.hpp"
+#include "exciton/train/remedy.hpp"
 
 namespace exciton::train {
 namespace {
@@ -112,8 +113,10 @@ class Reader {
       if (choice == to) return;
       listed += (listed.empty() ? "" : ", ") + choice;
     }
-    fail(who_, ": ", path_of(key), ": expected one of ", listed, "; got ", shown(*value),
-         open ? "; one of your own is registered before (train/plugin.hpp)" : "");
+    if (open)  // to names of the user's
+      fail_with(Remedy::load_plugin, who_, ": ", path_of(key), ": expected one of ", listed,
+                "; got ", shown(*value));
+    fail(who_, ": ", path_of(key), ": expected one of ", listed, "; got ", shown(*value));
   }
   /// An integer, or "auto" for `automatic`.
   void field(const char* key, std::int64_t& to, Range<std::int64_t> range, std::int64_t automatic) {

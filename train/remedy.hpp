@@ -22,6 +22,7 @@ enum class Remedy {
   same_recipe,             ///< or the same
   own_data,                ///< what the run was trained on, or the same
   larger_images,           ///< larger images, or smaller crops
+  load_plugin,             ///< what registers a name that is not known here
 };
 
 /// An error that somebody can do something about.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <sstream>
@@ -12,6 +11,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/page/page.hpp"
 #include "apps/study/run_log.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/quiet_out.hpp"
 #include "apps/terminal/train_report.hpp"
@@ -33,13 +33,6 @@ struct StudyArguments {
   std::optional<std::string> epochs, threads;  ///< as they were written
   bool json = false;
 };
-
-std::string text_of(const char* pattern, auto... values) {
-  const int n = std::snprintf(nullptr, 0, pattern, values...);
-  std::string out(static_cast<std::size_t>(n), '\0');
-  std::snprintf(out.data(), out.size() + 1, pattern, values...);
-  return out;
-}
 
 /// The base recipe with the options of the command line.
 train::Json base_recipe(const StudyArguments& args) {
@@ -104,17 +97,17 @@ VariantResult result_of(const Variant& variant, const std::vector<fs::path>& mem
 
 /// "8.12 ± 0.31", or without the interval for one seed.
 std::string with_interval(const std::vector<double>& errors) {
-  if (errors.size() < 2) return text_of("%.2f", mean(errors));
-  return text_of("%.2f ± %.2f", mean(errors), half_interval(errors));
+  if (errors.size() < 2) return format("%.2f", mean(errors));
+  return format("%.2f ± %.2f", mean(errors), half_interval(errors));
 }
 
 std::string verdict_of(const Comparison& c) {
   if (c.verdict.empty()) return "reference";
-  return text_of("%+.2f, p %.2g: ", c.welch.difference, c.corrected) + c.verdict;
+  return format("%+.2f, p %.2g: ", c.welch.difference, c.corrected) + c.verdict;
 }
 
 std::string paper_of(const Variant& variant) {
-  return variant.paper ? text_of("%.2f", *variant.paper) : "-";
+  return variant.paper ? format("%.2f", *variant.paper) : "-";
 }
 
 constexpr const char* method =
@@ -144,14 +137,14 @@ std::vector<std::string> cells(const Study& study, std::size_t i) {
           with_interval(r.errors),
           std::to_string(r.parameters),
           std::to_string(r.multiply_adds),
-          text_of("%.1f", mean(r.seconds)),
+          format("%.1f", mean(r.seconds)),
           paper_of(r.variant),
           verdict_of(study.comparisons[i])};
 }
 
 std::string facts(const Study& study) {
   const train::Recipe recipe = train::recipe_from(study.recipe);
-  return text_of("%s, %s, %lld epochs, %lld seed%s", recipe.model.name.c_str(), study.data.c_str(),
+  return format("%s, %s, %lld epochs, %lld seed%s", recipe.model.name.c_str(), study.data.c_str(),
                  static_cast<long long>(recipe.epochs), static_cast<long long>(study.seeds),
                  study.seeds == 1 ? "" : "s");
 }

@@ -39,6 +39,8 @@ std::string hint(const train::RunError& error) {
       return "resume with the same recipe, or " + another_run;
     case Remedy::larger_images:
       return "try a larger --resize or a smaller --crop";
+    case Remedy::load_plugin:
+      return "a name of your own comes with --plugin FILE";
     case Remedy::own_data:
       return "give the folder of its own with --data, or " + another_run;
   }
@@ -55,8 +57,6 @@ std::string explained(const std::exception& error) {
     return what + "; try: exciton data fetch " + no_data->fetchable() + " --dir " +
            no_data->dir().string();
   if (dynamic_cast<const data::FetchFailed*>(&error) != nullptr) return what + " with --url";
-  if (what.find("is registered before (train/plugin.hpp)") != std::string::npos)
-    return what + ": load it with --plugin FILE";
   return what.ends_with(train::resume_advice) ? what + " with --resume" : what;
 }
 

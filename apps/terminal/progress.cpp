@@ -3,21 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
 
+#include "apps/terminal/format.hpp"
+
 namespace exciton::apps {
-namespace {
-
-std::string format(const char* pattern, auto... values) {
-  const int n = std::snprintf(nullptr, 0, pattern, values...);
-  std::string out(static_cast<std::size_t>(n), '\0');
-  std::snprintf(out.data(), out.size() + 1, pattern, values...);
-  return out;
-}
-
-}  // namespace
-
 std::string format_duration(double seconds) {
   if (seconds < 60) return format("%.1f s", seconds);
   const auto s = static_cast<long>(seconds + 0.5);

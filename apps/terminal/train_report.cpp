@@ -1,10 +1,10 @@
 #include "apps/terminal/train_report.hpp"
 
-#include <cstdio>
 #include <iostream>
 #include <optional>
 
 #include "apps/terminal/command_line.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/interrupt.hpp"
 #include "apps/terminal/progress.hpp"
@@ -13,13 +13,6 @@
 
 namespace exciton::apps {
 namespace {
-
-std::string format(const char* pattern, auto... values) {
-  const int n = std::snprintf(nullptr, 0, pattern, values...);
-  std::string out(static_cast<std::size_t>(n), '\0');
-  std::snprintf(out.data(), out.size() + 1, pattern, values...);
-  return out;
-}
 
 auto wide(std::int64_t value) { return static_cast<long long>(value); }
 

@@ -163,7 +163,8 @@ TEST(Tensor, OverMemoryOfSomebodyElse) {
   }
   EXPECT_EQ(released, 1);
   EXPECT_EQ(Tensor::over(theirs.data(), {3}, DType::f32).at(2), 3) << "nothing to release";
-  EXPECT_THROW(Tensor::over(nullptr, {3}, DType::f32), Error);
+  EXPECT_THROW(Tensor::over(nullptr, {3}, DType::f32, [&] { ++released; }), Error);
+  EXPECT_EQ(released, 1) << "no tensor came to own it";
   EXPECT_THROW(Tensor::over(reinterpret_cast<char*>(theirs.data()) + 1, {3}, DType::f32), Error);
 }
 

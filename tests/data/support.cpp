@@ -14,17 +14,6 @@
 namespace exciton::data::testing {
 namespace fs = std::filesystem;
 
-TempDir::TempDir() {
-  std::string name = (fs::temp_directory_path() / "exciton-test-XXXXXX").string();
-  check(mkdtemp(name.data()) != nullptr, "test: no temporary folder");
-  path_ = name;
-}
-
-TempDir::~TempDir() {
-  std::error_code none;
-  fs::remove_all(path_, none);
-}
-
 void write_file(const fs::path& path, const Bytes& bytes) {
   fs::create_directories(path.parent_path());
   std::ofstream out(path, std::ios::binary);

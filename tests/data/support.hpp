@@ -12,24 +12,13 @@
 #include "exciton/core/error.hpp"
 #include "exciton/data/dataset.hpp"
 #include "exciton/data/memory_dataset.hpp"
+#include "tests/temp_dir.hpp"
 
 namespace exciton::data::testing {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// A new folder, gone with its contents at the end of the scope.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using test_support::TempDir;
 
 /// Makes the folders above `path`, too.
 void write_file(const std::filesystem::path& path, const Bytes& bytes);

@@ -38,17 +38,6 @@ void write_split(const fs::path& dir, const std::string& prefix, std::int64_t co
 
 }  // namespace
 
-TempDir::TempDir() {
-  std::string pattern = (fs::temp_directory_path() / "exciton-test-XXXXXX").string();
-  check(::mkdtemp(pattern.data()) != nullptr, "test: no temporary folder");
-  path_ = pattern;
-}
-
-TempDir::~TempDir() {
-  std::error_code error;
-  fs::remove_all(path_, error);
-}
-
 void write_file(const fs::path& path, const std::string& bytes) {
   fs::create_directories(path.parent_path());
   std::ofstream out(path, std::ios::binary);

@@ -11,21 +11,11 @@
 #include "exciton/core/error.hpp"
 #include "exciton/train/checkpoint.hpp"
 #include "exciton/train/json.hpp"
+#include "tests/temp_dir.hpp"
 
 namespace exciton::train::testing {
 
-/// A new folder, gone with its contents at the end of the scope.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using test_support::TempDir;
 
 void write_file(const std::filesystem::path& path, const std::string& bytes);
 std::string read_file(const std::filesystem::path& path);
