@@ -15,7 +15,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/error.hpp"
-#include "exciton/ops/onednn/convolution.hpp"
+#include "exciton/ops/convolution/onednn/convolution.hpp"
 #include "exciton/train/plugin.hpp"
 
 namespace {

@@ -4,7 +4,7 @@
 Usage: python3 bench/compare_pillow.py FOLDER [--exciton build/release/exciton] [--rounds 5]
 FOLDER holds JPEG files. Both read files from the system's cache, take crops of the same
 distribution, and use a triangle filter. Rounds alternate between the two and the best of each
-counts; images a second are by processor time, so that other programs disturb little. Needs Pillow
+counts; images per second are by processor time, so that other programs disturb little. Needs Pillow
 (Debian: python3-pil).
 """
 import argparse
@@ -63,7 +63,7 @@ def main():
         best["exciton"] = max(best["exciton"],
                               exciton_rate(options.exciton, options.folder, len(files)))
     for name, rate in best.items():
-        print(f"{name:8} {rate:7.0f} images/s a core")
+        print(f"{name:8} {rate:7.0f} images/s per core")
     print(f"ratio    {best['exciton'] / best['pillow']:7.2f}")
 
 

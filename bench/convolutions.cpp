@@ -19,7 +19,7 @@
 #include "exciton/ops/convolution/direct.hpp"
 #include "exciton/ops/processor.hpp"
 #ifdef EXCITON_ONEDNN
-#include "exciton/ops/onednn/convolution.hpp"
+#include "exciton/ops/convolution/onednn/convolution.hpp"
 #endif
 
 namespace exciton::ops {
@@ -117,7 +117,7 @@ class Work {
   std::int64_t images_;
   Tensor x_, y_, w_;
 #ifdef EXCITON_ONEDNN
-  onednn::Convolution onednn_;
+  onednn::Primitives onednn_;
   std::uint64_t version_ = 0;
 #endif
 };

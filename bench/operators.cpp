@@ -318,7 +318,7 @@ void tail_step(benchmark::State& state, const Example<ResidualTail>& example, DT
     for (const Tensor& t : x) v.push_back(t.empty() ? Var() : tape.watch(t));
     const Var y =
         fused ? apply(example.op, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
-              : ResidualTail::plain(example.op, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
+              : ResidualTail::composed(example.op, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
     tape.backward(y, dy);
   }
   report(state, static_cast<double>(dy.numel()),

@@ -43,16 +43,18 @@ endif()
 # exciton.hpp names what users need. What only the components themselves include is not installed:
 # kernels and oneDNN's side, the models' own headers, JSON, and the files listed here.
 # tests/install/api.cmake checks that docs/api.md and this agree.
-set(EXCITON_INTERNAL core/suggest.hpp core/system_call.hpp data/codec.hpp data/exif.hpp
+set(EXCITON_INTERNAL core/system_call.hpp data/codec.hpp data/exif.hpp
   data/file_dataset.hpp data/files.hpp data/folder_layout.hpp data/formats.hpp data/jpeg.hpp
   data/label_list.hpp data/listing.hpp data/pixel_ops.hpp data/rand_augment.hpp data/tar.hpp
-  data/transfer.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/matrix_product.hpp
-  ops/norm_relu_conv.hpp optim/elements.hpp train/resume.hpp)
+  data/transfer.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/convolution/direct.hpp
+  ops/convolution/geometry.hpp ops/convolution/kernels.hpp ops/convolution/norm_relu_conv.hpp
+  ops/convolution/path.hpp ops/convolution/plain.hpp ops/convolution/winograd.hpp ops/matrix_product.hpp
+  optim/elements.hpp train/resume.hpp)
 set(EXCITON_HEADERS)
 foreach(COMPONENT ${EXCITON_COMPONENTS})
   file(GLOB_RECURSE HEADERS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
        ${PROJECT_SOURCE_DIR}/${COMPONENT}/*.hpp)
-  list(FILTER HEADERS EXCLUDE REGEX "/(onednn|convolution|simd|models)/|json\\.hpp$")
+  list(FILTER HEADERS EXCLUDE REGEX "/(onednn|simd|models)/|json\\.hpp$")
   list(APPEND EXCITON_HEADERS ${HEADERS})
 endforeach()
 list(REMOVE_ITEM EXCITON_HEADERS ${EXCITON_INTERNAL})

@@ -6,6 +6,7 @@
 ///   for (const EntryInfo& e : description.entries()) ...
 #pragma once
 #include <chrono>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -17,7 +18,8 @@ namespace exciton {
 /// One operation, in the order of the forward pass.
 struct EntryInfo {
   std::string_view op;
-  const void* scope = nullptr;  ///< the module that was running (see Tape::Scope)
+  std::string kernel, backward_kernel;  ///< how it ran, see OperatorNode::kernel
+  const void* scope = nullptr;          ///< the module that was running (see TapeObserver::Scope)
   std::vector<Shape> inputs;
   std::vector<const Parameter*> parameters;  ///< those among the inputs, where they were then
   Shape output;
@@ -37,8 +39,7 @@ class Description final : public TapeObserver {
   void entered(const void* module) override { running_.push_back(module); }
   void left() override { running_.pop_back(); }
   void began(const OperatorNode&) override { start_ = seconds(); }
-  void recorded(const OperatorNode& node, std::span<const Var* const> inputs,
-                const Var& output) override;
+  void recorded(const OperatorNode& node, std::span<const Var> inputs, const Var& output) override;
   void ended(const OperatorNode&, int id) override;
 
  private:

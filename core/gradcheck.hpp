@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "exciton/core/operator.hpp"
-#include "exciton/core/tensor.hpp"
+#include "exciton/core/example.hpp"
+#include "exciton/core/operator_node.hpp"
 
 namespace exciton {
 

@@ -48,15 +48,47 @@ class Parameter : public Anchored<Parameter> {
 
   /// Sum of the gradients since the last clear; empty when there is none. Same shape as value.
   Tensor grad;
+  /// Adds to it; takes `g` where there is none and nobody else holds that.
+  void add_gradient(Tensor g) {
+    if (grad.empty() || g.empty())
+      grad = !grad.empty() ? grad : g.shared() ? g.clone() : std::move(g);
+    else
+      grad += g;
+  }
   /// A frozen parameter gets no gradient and no update.
   bool trainable = true;
   /// Its module says so when it is visited (nn/module.hpp). The number of dimensions does not tell:
   /// the kernel of ECA has one, as biases do.
   Role role = Role::weight;
 
+  /// A tape's hold of a parameter: follows it when it is moved, and keeps tapes of other threads
+  /// off. Errors: one of them has it.
+  class Hold {
+   public:
+    Hold() = default;
+    explicit Hold(Parameter& p) : ref_(p.ref()), held_(true) {
+      check(p.in_use_.take(), "tape", ThreadClaim::in_use);
+    }
+    Hold(Hold&& other) noexcept
+        : ref_(std::exchange(other.ref_, {})), held_(std::exchange(other.held_, false)) {}
+    Hold& operator=(Hold&&) = delete;
+    ~Hold() {
+      if (get()) get()->in_use_.give_back();
+    }
+    explicit operator bool() const { return held_; }
+    /// nullptr: it was destroyed or replaced.
+    Parameter* get() const { return ref_.get(); }
+
+   private:
+    Ref ref_;
+    bool held_ = false;
+  };
+
  private:
   friend class Tape;
-  ThreadClaim recording_;  // by tapes of one thread
+  ThreadClaim in_use_;           // by tapes of one thread
+  std::uint64_t recording_ = 0;  // the last one that it is a leaf of
+  int leaf_ = -1;                // its position there
   Tensor value_;
   std::uint64_t version_ = detail::next_version();
 };

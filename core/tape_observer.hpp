@@ -11,13 +11,29 @@ namespace exciton {
 /// (Tape::watch) gives every value one.
 struct TapeObserver {
   virtual ~TapeObserver() = default;
-  virtual void entered(const void* /*module*/) {}  ///< by a forward pass, see Tape::Scope
+  virtual void entered(const void* /*module*/) {}  ///< by a forward pass, see Scope
   virtual void left() {}
   virtual void began(const OperatorNode&) {}  ///< forward, or backward
-  virtual void recorded(const OperatorNode&, std::span<const Var* const> /*inputs*/,
+  virtual void recorded(const OperatorNode&, std::span<const Var> /*inputs*/,
                         const Var& /*output*/) {}  ///< forward is done; id -1: not on the tape
   virtual void ended(const OperatorNode&, int /*id*/) {}  ///< backward, of the value with that id
   virtual void leaf_finished(Parameter&) {}               ///< nothing more is added to its gradient
+
+  /// Tells the observer of the active tape, if there is one, which module runs while in scope.
+  class Scope {
+   public:
+    explicit Scope(const void* module)
+        : observer_(Tape::active() ? Tape::active()->observer() : nullptr) {
+      if (observer_) observer_->entered(module);
+    }
+    ~Scope() {
+      if (observer_) observer_->left();
+    }
+    Scope(const Scope&) = delete;
+
+   private:
+    TapeObserver* observer_;
+  };
 };
 
 }  // namespace exciton

@@ -17,7 +17,7 @@
 namespace exciton {
 namespace {
 
-// A property of the process, like its working directory: there is one crew of threads.
+// A property of the process, like its working directory: there is one team of threads.
 std::atomic<int> chosen_count{0};  // 0: not asked for yet
 // In the child of a fork. GNU's OpenMP run-time goes on waiting there for threads that the child
 // has not.
@@ -102,8 +102,8 @@ void detail::run_pieces(int pieces, void (*body)(void*, int, int), void* context
     inside = false;
   };
   {
-    std::vector<std::jthread> crew;
-    for (int t = 1; t < pieces; ++t) crew.emplace_back(run, t);
+    std::vector<std::jthread> team;
+    for (int t = 1; t < pieces; ++t) team.emplace_back(run, t);
     run(0);
   }
   error.rethrow();

@@ -1,5 +1,5 @@
 /// One thread count for the whole program: our loops, and oneDNN below them. A loop is cut into one
-/// contiguous piece a thread, always the same way. The pieces go by the count alone: where fewer
+/// contiguous piece per thread, always the same way. The pieces go by the count alone: where fewer
 /// threads are to be had (inside another parallel loop, in the child of a fork) those there are do
 /// all of them, so results depend on the count and on nothing else.
 #pragma once
@@ -63,10 +63,10 @@ void parallel(F&& f) {
 }
 
 /// The t-th of n nearly equal contiguous pieces of [0, count).
-struct Piece {
+struct Chunk {
   std::int64_t begin, end;
 };
-inline Piece piece_of(std::int64_t count, int t, int n) {
+inline Chunk chunk_of(std::int64_t count, int t, int n) {
   const std::int64_t base = count / n, rest = count % n;
   const std::int64_t begin = t * base + std::min<std::int64_t>(t, rest);
   return {begin, begin + base + (t < rest ? 1 : 0)};
@@ -84,7 +84,7 @@ void parallel_for(std::int64_t count, std::int64_t grain, F&& f) {
     return;
   }
   parallel(pieces, [&](int t, int n) {
-    const Piece p = piece_of(count, t, n);
+    const Chunk p = chunk_of(count, t, n);
     if (p.begin < p.end) f(p.begin, p.end);
   });
 }

@@ -76,7 +76,7 @@ void append_pickled(const CifarFormat& format, const fs::path& path, MemoryDatas
   check(data.type == "u1" && data.shape.size() == 2 && data.shape[1] == channels * plane &&
             !data.column_major,
         who, ": \"data\" is no array [N, ", channels * plane,
-        "] of unsigned bytes, a row an image");
+        "] of unsigned bytes, a row per image");
   check(labels.is(PickleValue::Kind::list) &&
             static_cast<std::int64_t>(labels.items.size()) == data.shape[0],
         who, ": \"", format.python.labels, "\" is ", kind_of(labels), " of ", labels.items.size(),

@@ -95,7 +95,7 @@ Attempt attempt(const Transfer& what, const fs::path& to, std::int64_t from) {
           "download: libcurl refuses option ", static_cast<int>(option), " for ", what.url);
   };
   // Slower than a modem for so long is a connection that is as good as lost.
-  constexpr long slowest = 1000;  // bytes a second
+  constexpr long slowest = 1000;  // bytes per second
   set(CURLOPT_URL, what.url.c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https,file");
   set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");

@@ -10,7 +10,7 @@
 
 namespace exciton::data {
 
-/// Names and labels of many files: 12 bytes a file beside the name itself.
+/// Names and labels of many files: 12 bytes per file beside the name itself.
 class FileIndex {
  public:
   void add(std::string_view name, std::int64_t label);

@@ -13,7 +13,7 @@ namespace exciton::data {
 /// Largest image that is decoded; a larger header is taken for damage or an attack.
 inline constexpr std::int64_t max_pixels = std::int64_t{1} << 27;
 /// Most bytes that decoding one image may take, with what a format has to keep meanwhile. Loaders
-/// decode one image a thread.
+/// decode one image per thread.
 inline constexpr std::int64_t max_image_memory = std::int64_t{1} << 29;
 
 /// Decodes a JPEG (grey, YCbCr, RGB, CMYK, YCCK; baseline or progressive), PNG, WebP, GIF, TIFF,

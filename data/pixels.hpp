@@ -6,7 +6,7 @@
 
 namespace exciton::data {
 
-/// One decoded image, row-major [height, width, channels], 8 bits a channel.
+/// One decoded image, row-major [height, width, channels], 8 bits per channel.
 struct Image {
   std::int64_t height = 0, width = 0, channels = 0;
   std::vector<std::uint8_t> pixels;

@@ -25,7 +25,7 @@ struct TransferEnd {
 
 /// One attempt, beginning at the end of `part`; from the start, into `part`.new, where the server
 /// cannot do that. What `part` has goes only for more of the same file: never for a page that asks
-/// to log in, a shorter range or an attempt that ends before it. Below 1,000 bytes a second for
+/// to log in, a shorter range or an attempt that ends before it. Below 1,000 bytes per second for
 /// stall_seconds the connection counts as lost. Errors: `part` cannot be written, the server
 /// sends more than `bytes`, and what `progress` throws.
 TransferEnd transfer(const Transfer& what);

@@ -4,33 +4,18 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "exciton/core/named_registry.hpp"
 #include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 
-class AttentionRegistry {
- public:
-  /// Makes a unit for maps of so many channels. Errors: options of `spec` that the unit has not.
-  using Make = std::function<std::unique_ptr<ChannelAttention>(
-      std::int64_t channels, const SESpec& spec, Generator& init)>;
-  struct Entry {
-    std::string name;
-    Make make;
-  };
-  /// Errors: the name is taken.
-  void add(const std::string& name, Make make);
-  /// nullptr: none of that name.
-  const Entry* find(const std::string& name) const;
-  /// In the order in which they were added; "se" is the first.
-  std::vector<std::string> names() const;
+/// Makes a unit for maps of so many channels. Errors: options of `spec` that the unit has not.
+using MakeAttention = std::function<std::unique_ptr<ChannelAttention>(
+    std::int64_t channels, const SESpec& spec, Generator& init)>;
+using AttentionRegistry = NamedRegistry<MakeAttention>;
 
- private:
-  std::vector<Entry> entries_;
-};
-
-/// The process's own: add to it before other threads use the library.
+/// The process's own; "se" is the first.
 AttentionRegistry& attention_registry();
 
 /// The unit that `spec` asks for by its kind, or nullptr where it is not enabled. For blocks that

@@ -2,12 +2,10 @@
 
 #include <cmath>
 
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
-#include "exciton/ops/hard_sigmoid.hpp"
 #include "exciton/ops/linear.hpp"
-#include "exciton/ops/relu.hpp"
 #include "exciton/ops/se/channel_conv.hpp"
-#include "exciton/ops/sigmoid.hpp"
 
 namespace exciton::nn {
 namespace {
@@ -75,7 +73,7 @@ Var CbamChannelAttention::gates(const Var& x) {
 }
 
 void register_variants(AttentionRegistry& registry) {
-  const auto add = [&](const char* name, AttentionRegistry::Make make) {
+  const auto add = [&](const char* name, MakeAttention make) {
     registry.add(name, [name, make = std::move(make)](std::int64_t channels, const SESpec& spec,
                                                       Generator& init) {
       check(spec.squeeze == SESpec{}.squeeze && spec.gate == SESpec{}.gate, "se.kind: ", name,

@@ -25,7 +25,9 @@ class Projection final : public Module {
   std::unique_ptr<BatchNorm> bn;
 
  protected:
-  Var forward(const Var& x) override { return bn ? conv_norm(conv, *bn, x, false) : conv(x); }
+  Var forward(const Var& x) override {
+    return bn ? run_unit({conv, *bn, nullptr, false}, x) : conv(x);
+  }
 };
 
 /// Option A of He et al.: every stride-th pixel, and zeros for the new channels.
@@ -45,16 +47,22 @@ Var shortcut_of(const std::unique_ptr<Module>& shortcut, const Var& x) {
   return shortcut ? (*shortcut)(x) : x;
 }
 
-Place place_of(const std::string& placement) {
-  const std::pair<const char*, Place> places[] = {{"standard", Place::standard},
-                                                  {"pre", Place::pre},
-                                                  {"post", Place::post},
-                                                  {"identity", Place::identity},
-                                                  {"conv3x3", Place::conv3x3}};
-  for (const auto& [name, place] : places)
-    if (placement == name) return place;
-  fail("se.placement: unknown placement \"", placement,
-       "\"; known are standard, pre, post, identity and conv3x3");
+/// The branch and the shortcut, with SE where it is around them.
+Var run_residual(std::span<const Unit> branch, const PlacedSE& se,
+                 const std::unique_ptr<Module>& shortcut, const Var& x) {
+  const Var in = se.through(Place::pre, x);
+  const auto around = [&] { return se.through(Place::identity, shortcut_of(shortcut, x)); };
+  return se.through(Place::post, run_branch(branch, in, around));
+}
+
+/// The start of a pre-activation branch: relu(bn(in)) where it is kept, for the branch and for a
+/// projection; else the convolution of it.
+struct PreActStart {
+  Var h, convolved;
+};
+PreActStart start_preactivation(BatchNorm& bn, Conv2d& conv, const Var& in, bool projects) {
+  if (!projects && path_of(bn, conv) == Path::recomputed) return {{}, norm_relu_conv(bn, conv, in)};
+  return {norm_relu(bn, in), {}};
 }
 
 std::int64_t channels_of(Place place, const PlacedSE::Channels& channels) {
@@ -106,7 +114,7 @@ std::unique_ptr<Module> make_shortcut(const ShortcutSpec& spec, Generator& init)
 }
 
 PlacedSE::PlacedSE(const SESpec& spec, const Channels& channels, Generator& init)
-    : place_(place_of(spec.placement)),
+    : place_(placement_names.parse(spec.placement)),
       unit_(make_attention(channels_of(place_, channels), placed(spec), init)) {}
 
 BasicBlock::BasicBlock(const BlockOptions& o, Generator& init)
@@ -127,14 +135,8 @@ void BasicBlock::visit(Visitor& v) {
 }
 
 Var BasicBlock::forward(const Var& x) {
-  const Var in = se.through(Place::pre, x);
-  const auto around = [&] { return se.through(Place::identity, shortcut_of(shortcut, x)); };
-  if (forgets_tails(*this)) {
-    const Var y = norm_relu_conv(bn1, se.at(Place::conv3x3), conv1(in), conv2);
-    return se.through(Place::post, residual_tail(bn2, se.at(Place::standard), y, around(), true));
-  }
-  const Var h = conv_norm(conv1, bn1, in, true, se.at(Place::conv3x3));
-  return se.through(Place::post, conv_norm(conv2, bn2, h, true, se.at(Place::standard), around()));
+  const Unit branch[] = {{conv1, bn1, se.at(Place::conv3x3)}, {conv2, bn2, se.at(Place::standard)}};
+  return run_residual(branch, se, shortcut, x);
 }
 
 Bottleneck::Bottleneck(const BlockOptions& o, Generator& init)
@@ -160,16 +162,9 @@ void Bottleneck::visit(Visitor& v) {
 }
 
 Var Bottleneck::forward(const Var& x) {
-  const Var in = se.through(Place::pre, x);
-  const auto around = [&] { return se.through(Place::identity, shortcut_of(shortcut, x)); };
-  if (forgets_tails(*this)) {
-    const Var y2 = norm_relu_conv(bn1, nullptr, conv1(in), conv2);
-    const Var y3 = norm_relu_conv(bn2, se.at(Place::conv3x3), y2, conv3);
-    return se.through(Place::post, residual_tail(bn3, se.at(Place::standard), y3, around(), true));
-  }
-  const Var h1 = conv_norm(conv1, bn1, in, true);
-  const Var h2 = conv_norm(conv2, bn2, h1, true, se.at(Place::conv3x3));
-  return se.through(Place::post, conv_norm(conv3, bn3, h2, true, se.at(Place::standard), around()));
+  const Unit branch[] = {
+      {conv1, bn1}, {conv2, bn2, se.at(Place::conv3x3)}, {conv3, bn3, se.at(Place::standard)}};
+  return run_residual(branch, se, shortcut, x);
 }
 
 PreActBasicBlock::PreActBasicBlock(const BlockOptions& o, Generator& init)
@@ -190,9 +185,10 @@ void PreActBasicBlock::visit(Visitor& v) {
 }
 
 Var PreActBasicBlock::forward(const Var& x) {
-  const Var h = norm_relu(bn1, se.through(Place::pre, x));
-  const Var inner = se.through(Place::conv3x3, conv1(h));
-  const Var y = se.through(Place::standard, conv2(norm_relu(bn2, inner)));
+  const auto [h, convolved] =
+      start_preactivation(bn1, conv1, se.through(Place::pre, x), shortcut != nullptr);
+  const Var inner = se.through(Place::conv3x3, h.empty() ? convolved : conv1(h));
+  const Var y = se.through(Place::standard, norm_relu_conv(bn2, conv2, inner));
   const Var s = se.through(Place::identity, shortcut ? (*shortcut)(h) : x);
   return se.through(Place::post, ops::add(y, s));
 }
@@ -220,9 +216,12 @@ void PreActBottleneck::visit(Visitor& v) {
 }
 
 Var PreActBottleneck::forward(const Var& x) {
-  const Var h = norm_relu(bn1, se.through(Place::pre, x));
-  const Var inner = se.through(Place::conv3x3, conv2(conv_norm(conv1, bn2, h, true)));
-  const Var y = se.through(Place::standard, conv3(norm_relu(bn3, inner)));
+  const auto [h, convolved] =
+      start_preactivation(bn1, conv1, se.through(Place::pre, x), shortcut != nullptr);
+  const Var middle =
+      h.empty() ? norm_relu_conv(bn2, conv2, convolved) : run_unit({conv1, bn2}, h, conv2);
+  const Var inner = se.through(Place::conv3x3, middle);
+  const Var y = se.through(Place::standard, norm_relu_conv(bn3, conv3, inner));
   const Var s = se.through(Place::identity, shortcut ? (*shortcut)(h) : x);
   return se.through(Place::post, ops::add(y, s));
 }

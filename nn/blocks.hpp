@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "exciton/nn/attention.hpp"
-#include "exciton/nn/residual.hpp"
+#include "exciton/nn/branch.hpp"
 
 namespace exciton::nn {
 
@@ -28,7 +28,7 @@ std::unique_ptr<Module> make_shortcut(const ShortcutSpec& spec, Generator& init)
 /// every place and get it at one.
 class PlacedSE {
  public:
-  enum class Place { standard, pre, post, identity, conv3x3 };
+  using Place = Placement;
   /// Channels of what comes in, of the 3x3 convolution, and of what goes out.
   struct Channels {
     std::int64_t in, inner, out;
@@ -72,7 +72,7 @@ class BasicBlock final : public Module {
   static constexpr std::int64_t expansion = 1;
   BasicBlock(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "BasicBlock"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute) const override { return true; }
   void visit(Visitor& v) override;
 
   Conv2d conv1;
@@ -94,7 +94,7 @@ class Bottleneck final : public Module {
   static constexpr std::int64_t expansion = 4;
   Bottleneck(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "Bottleneck"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute) const override { return true; }
   void visit(Visitor& v) override;
 
   Conv2d conv1;
@@ -121,7 +121,7 @@ class PreActBasicBlock final : public Module {
   static constexpr std::int64_t expansion = 1;
   PreActBasicBlock(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "PreActBasicBlock"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute) const override { return true; }
   void visit(Visitor& v) override;
 
   BatchNorm bn1;
@@ -142,7 +142,7 @@ class PreActBottleneck final : public Module {
   static constexpr std::int64_t expansion = 4;
   PreActBottleneck(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "PreActBottleneck"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute) const override { return true; }
   void visit(Visitor& v) override;
 
   BatchNorm bn1;
@@ -181,13 +181,6 @@ std::vector<Block> make_stage(std::int64_t count, BlockOptions options, Generato
     options.stride = 1;
   }
   return blocks;
-}
-
-/// x through the blocks, one after another.
-template <class Block>
-Var through(std::vector<Block>& stage, Var x) {
-  for (Block& block : stage) x = block(x);
-  return x;
 }
 
 }  // namespace exciton::nn

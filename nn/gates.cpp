@@ -40,20 +40,10 @@ std::vector<NamedAttention> attention_units(Module& net) {
   return std::move(v.found);
 }
 
-TapScope::TapScope(Tap& place, Tap tap) : place_(place), before_(place) {
-  place_ = [before = before_, tap = std::move(tap)](const Var& x) {
-    return tap(tapped(before, x));
-  };
-}
-
-TapScope::~TapScope() { place_ = std::move(before_); }
-
 GateRecorder::GateRecorder(Module& net) : units_(attention_units(net)), seen_(units_.size()) {
   for (std::size_t i = 0; i < units_.size(); ++i)
-    taps_.push_back(std::make_unique<TapScope>(units_[i].unit->tap, [this, i](const Var& s) {
-      seen_[i] = s.value();
-      return s;
-    }));
+    watches_.push_back(std::make_unique<WatchScope>(units_[i].unit->watch,
+                                                    [this, i](const Tensor& s) { seen_[i] = s; }));
 }
 
 Tensor GateRecorder::gates(std::size_t i) const {
@@ -63,13 +53,13 @@ Tensor GateRecorder::gates(std::size_t i) const {
   return ops::global_avg_pool(seen_[i]).value().to(DType::f32);
 }
 
-Tap constant_gates(const Tensor& values) {
+ForwardHook constant_gates(const Tensor& values) {
   return [values](const Var& s) {
     return each_channel(s, values, [](auto, auto value) { return value; });
   };
 }
 
-Tap masked_gates(const Tensor& mask) {
+ForwardHook masked_gates(const Tensor& mask) {
   return [mask](const Var& s) {
     return each_channel(s, mask, [](auto gate, auto keep) { return gate * keep; });
   };

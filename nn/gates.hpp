@@ -5,7 +5,7 @@
 ///   net(images);
 ///   recorder.gates(0);                             // [N, C] of the first unit
 ///
-///   const TapScope off(units[3].unit->tap, constant_gates(Tensor::full({c}, 1)));
+///   const HookScope off(units[3].unit->hook, constant_gates(Tensor::full({c}, 1)));
 ///   net(images);                                   // as if the fourth unit were not there
 #pragma once
 #include <string>
@@ -23,26 +23,12 @@ struct NamedAttention {
 /// All units of `net` in the order of its traversal, which is that of the forward pass.
 std::vector<NamedAttention> attention_units(Module& net);
 
-/// Puts a tap behind those that are there already, while in scope. Scopes end in the opposite
-/// order, and before the network does, which must not be moved meanwhile.
-class TapScope {
- public:
-  TapScope(Tap& place, Tap tap);
-  ~TapScope();
-  TapScope(const TapScope&) = delete;
-  TapScope& operator=(const TapScope&) = delete;
-
- private:
-  Tap& place_;
-  Tap before_;
-};
-
 /// Keeps the gates of every unit in the newest forward pass, while in scope. It looks only: what
 /// comes out of the network stays the same.
 class GateRecorder {
  public:
   explicit GateRecorder(Module& net);
-  GateRecorder(const GateRecorder&) = delete;  // the taps know where it is
+  GateRecorder(const GateRecorder&) = delete;  // the watches know where it is
   GateRecorder& operator=(const GateRecorder&) = delete;
   const std::vector<NamedAttention>& units() const { return units_; }
   /// Of unit i, f32 [N, C]; where every pixel has gates of its own, their mean over the pixels.
@@ -52,13 +38,13 @@ class GateRecorder {
  private:
   std::vector<NamedAttention> units_;
   std::vector<Tensor> seen_;
-  std::vector<std::unique_ptr<TapScope>> taps_;
+  std::vector<std::unique_ptr<WatchScope>> watches_;
 };
 
 /// The same gates `values` [C] for every image. All 1: as if the unit were not there. All 0: as if
 /// its branch were not there. Errors (when it runs): another number of channels.
-Tap constant_gates(const Tensor& values);
+ForwardHook constant_gates(const Tensor& values);
 /// s[n,c] mask[c], mask [C]: channels with mask 0 are switched off. Errors: as constant_gates.
-Tap masked_gates(const Tensor& mask);
+ForwardHook masked_gates(const Tensor& mask);
 
 }  // namespace exciton::nn

@@ -1,13 +1,14 @@
 #include "exciton/nn/layers.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "exciton/core/threads.hpp"
 #include "exciton/nn/random_stream.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/dropout.hpp"
 #include "exciton/ops/linear.hpp"
 #include "exciton/ops/pooling.hpp"
-#include "exciton/ops/relu.hpp"
 
 namespace exciton::nn {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 /// Of one parameter: a gigabyte in f32, twice what the largest network here has in one. What a
 /// recipe or a slip asks beyond that is refused before memory is taken.
 constexpr std::int64_t most_elements = std::int64_t{1} << 28;
+
+thread_local bool skips_initialization = false;  // see SkipInitialization
 
 /// Fills `t` with draw(generator), in parallel: every element takes the same number of counters,
 /// so element i starts at a known one and the values do not depend on the thread count.
@@ -24,6 +27,7 @@ Parameter filled(const Shape& shape, Generator& init, Draw&& draw) {
         " elements, more than ", most_elements,
         "; try smaller widths, fewer classes or a smaller image_size");
   Tensor t(shape);
+  if (skips_initialization) return Parameter(std::move(t));
   Generator probe(init.state());
   draw(probe);
   const Generator::State start = init.state();
@@ -42,6 +46,9 @@ Parameter filled(const Shape& shape, Generator& init, Draw&& draw) {
 }
 
 }  // namespace
+
+SkipInitialization::SkipInitialization() : outer_(std::exchange(skips_initialization, true)) {}
+SkipInitialization::~SkipInitialization() { skips_initialization = outer_; }
 
 Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init) {
   const double deviation = std::sqrt(2.0 / static_cast<double>(fan_out));
@@ -146,7 +153,7 @@ Var MaxPool::forward(const Var& x) { return ops::max_pool(x, spec); }
 
 Var AvgPool::forward(const Var& x) { return ops::avg_pool(x, spec); }
 
-Var GlobalAvgPool::forward(const Var& x) { return ops::global_avg_pool(tapped(tap, x)); }
+Var GlobalAvgPool::forward(const Var& x) { return ops::global_avg_pool(hooked(hook, x)); }
 
 void Sequential::visit(Visitor& v) {
   for (std::size_t i = 0; i < modules_.size(); ++i) v(std::to_string(i), *modules_[i]);

@@ -9,14 +9,27 @@
 #include <vector>
 
 #include "exciton/core/random.hpp"
+#include "exciton/nn/hook.hpp"
 #include "exciton/nn/module.hpp"
-#include "exciton/nn/tap.hpp"
 #include "exciton/ops/batch_norm.hpp"
-#include "exciton/ops/conv2d.hpp"
-#include "exciton/ops/folded_conv.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
+#include "exciton/ops/convolution/folded_conv.hpp"
 #include "exciton/ops/pooling.hpp"
 
 namespace exciton::nn {
+
+/// While in scope, parameters that this thread makes have memory and no values: for models whose
+/// weights come from elsewhere, and those that are only asked for their shapes.
+class SkipInitialization {
+ public:
+  SkipInitialization();
+  ~SkipInitialization();
+  SkipInitialization(const SkipInitialization&) = delete;
+  SkipInitialization& operator=(const SkipInitialization&) = delete;
+
+ private:
+  bool outer_;
+};
 
 /// Kaiming normal (He et al. 2015, eq. 14), the paper's initialisation: independent normal values
 /// with mean 0 and standard deviation sqrt(2 / fan_out).
@@ -31,7 +44,7 @@ struct KernelSize {
   std::int64_t h, w;
 };
 
-/// Convolution [N, H, W, in] -> [N, H', W', out]; see ops/conv2d.hpp for the equation.
+/// Convolution [N, H, W, in] -> [N, H', W', out]; see ops/convolution/conv2d.hpp for the equation.
 /// weight [out, in/groups, kernel.h, kernel.w] starts Kaiming normal with fan_out = h w out/groups
 /// (the outputs one input reaches; PyTorch does not divide by groups); bias [out] starts at 0.
 /// Errors: sizes below one, groups that do not divide in and out.
@@ -45,7 +58,7 @@ class Conv2d final : public Module {
   Parameter weight, bias;  ///< bias is empty when switched off
   ops::ConvSpec spec;
   ops::PackedWeights packed;
-  ops::FoldedConv folded;  ///< with the batch norm behind it; see conv_norm in nn/residual.hpp
+  ops::FoldedConv folded;  ///< with the batch norm behind it; see nn/branch.hpp
 
  protected:
   Var forward(const Var& x) override;
@@ -145,7 +158,7 @@ class AvgPool final : public Module {
 class GlobalAvgPool final : public Module {
  public:
   std::string_view kind() const override { return "GlobalAvgPool"; }
-  Tap tap;  ///< sees the map before the mean
+  ForwardHook hook;  ///< on the map before the mean
 
  protected:
   Var forward(const Var& x) override;

@@ -1,5 +1,6 @@
 #include "exciton/nn/module.hpp"
 
+#include "exciton/core/tape_observer.hpp"
 #include "exciton/nn/recompute.hpp"
 
 #include <functional>
@@ -7,12 +8,13 @@
 namespace exciton::nn {
 
 Var Module::operator()(const Var& x) {
-  const bool again = recompute == Recompute::block && training && repeats() && Tape::active();
+  const bool again =
+      recompute == Recompute::block && training && recomputes(Recompute::block) && Tape::active();
   return again && x.id() >= 0 ? recomputed(*this, x) : run(x);
 }
 
 Var Module::run(const Var& x) {
-  const Tape::Scope scope(this);
+  const TapeObserver::Scope scope(this);
   if (!training) return forward(x);
   const ThreadClaim::Scope claim(in_training_, kind());
   return forward(x);

@@ -22,7 +22,7 @@ enum class Recompute { none, tail, block };
 /// Threads. In evaluation several threads may call one module at once: what its layers cache is
 /// used in turns. In training a module belongs to one thread: running statistics, random streams
 /// and gradients change, and a second thread that calls it gets an Error. Modes, parameters and
-/// taps are to be changed while nobody calls the module.
+/// hooks are to be changed while nobody calls the module.
 class Module : public Anchored<Module> {
  public:
   Module() = default;
@@ -48,9 +48,9 @@ class Module : public Anchored<Module> {
   bool fused = true;
   /// See set_recompute().
   Recompute recompute = Recompute::none;
-  /// Whether networks are made of many of these, one behind the other: what Recompute::block runs
-  /// twice.
-  virtual bool repeats() const { return false; }
+  /// Whether this module can save memory so: blocks of which networks have many, one behind the
+  /// other (block); those with a branch of convolutions (tail).
+  virtual bool recomputes(Recompute) const { return false; }
 
  protected:
   virtual Var forward(const Var& x) = 0;

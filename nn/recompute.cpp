@@ -17,7 +17,7 @@ void put_back(const std::vector<NamedBuffer>& buffers, const std::vector<Tensor>
 /// A whole block as one operator. Its parameters are none of the operator's inputs: the second run
 /// has a tape of its own, which adds to their gradients.
 struct RecomputedBlock {
-  static constexpr std::string_view name = "recomputed_block";
+  static constexpr std::string_view name = "recomputed_block";  // its plain form: the block
   Module::Ref block;  // it may be moved before backward comes
   struct Saved {
     Tensor x;
@@ -49,20 +49,24 @@ struct RecomputedBlock {
 struct RecomputeVisitor final : Visitor {
   explicit RecomputeVisitor(Recompute r) : recompute(r) {}
   Recompute recompute;
-  void enter(const std::string&, Module& m) override { m.recompute = recompute; }
+  bool used = false;
+  void enter(const std::string&, Module& m) override {
+    m.recompute = recompute;
+    used = used || m.recomputes(recompute);
+  }
 };
 
 }  // namespace
 
-Recompute parse_recompute(std::string_view text) {
-  if (text == "none") return Recompute::none;
-  if (text == "tail") return Recompute::tail;
-  check(text == "block", "recompute: expected none, tail or block, got ", text);
-  return Recompute::block;
-}
-
 void set_recompute(Module& module, Recompute recompute) {
-  RecomputeVisitor(recompute).walk(module);
+  RecomputeVisitor visitor(recompute);
+  visitor.walk(module);
+  if (recompute == Recompute::none || visitor.used) return;
+  RecomputeVisitor(Recompute::none).walk(module);
+  const bool tail = recompute == Recompute::tail;
+  fail("recompute: ", recompute_names.name(recompute), ": ", module.kind(), " has no ",
+       tail ? "residual branches" : "blocks", " to compute again; try none",
+       tail ? " or block" : "");
 }
 
 Var recomputed(Module& block, const Var& x) { return apply(RecomputedBlock{block.ref()}, x); }

@@ -1,8 +1,7 @@
 /// Trading time for memory: feature maps that training forgets and computes again (gradient
 /// checkpointing, Chen et al. 2016, arXiv 1604.06174).
 #pragma once
-#include <string_view>
-
+#include "exciton/core/named_registry.hpp"
 #include "exciton/nn/module.hpp"
 
 namespace exciton::nn {
@@ -12,11 +11,13 @@ namespace exciton::nn {
 ///   tail   relu(bn(y)) between two convolutions of a residual block: one pass over y writes it
 ///          again when the second convolution's backward wants it
 ///   block  all within a block: only its input is kept, and its forward runs again in backward
-Recompute parse_recompute(std::string_view text);  ///< Errors: another word.
+inline constexpr NameTable<Recompute, 3> recompute_names{
+    "recompute",
+    {{{Recompute::none, "none"}, {Recompute::tail, "tail"}, {Recompute::block, "block"}}}};
 
-/// Chooses for the module and all below it. Blocks are modules whose repeats() is true; networks
-/// without any are not changed. Gradients stay the same up to rounding, running statistics and
-/// random streams the same bit for bit.
+/// Chooses for the module and all below it. Gradients stay the same up to rounding, running
+/// statistics and random streams the same bit for bit. Errors: no module of it can save memory so
+/// (Module::recomputes).
 void set_recompute(Module& module, Recompute recompute);
 
 /// block(x), of which the active tape keeps x alone. What the block's buffers hold (running

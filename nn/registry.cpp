@@ -59,7 +59,7 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   check(options.widths.empty() ||
             (entry->widths && static_cast<std::int64_t>(options.widths.size()) == entry->stages),
         name, ": ",
-        entry->widths ? "widths expects one value a stage, " : "takes no widths, it has ",
+        entry->widths ? "widths expects one value per stage, " : "takes no widths, it has ",
         entry->widths ? std::to_string(entry->stages) : std::string("its own"), ", got ",
         options.widths.size());
   for (const std::int64_t width : options.widths) in_range("widths", width, 1, 8'192);

@@ -4,9 +4,21 @@
 #include <string>
 #include <vector>
 
-#include "exciton/core/error.hpp"
+#include "exciton/core/named_registry.hpp"
 
 namespace exciton::nn {
+
+/// The closed sets that SESpec names values of.
+enum class Squeeze { avg, max, none };
+enum class Placement { standard, pre, post, identity, conv3x3 };
+inline constexpr NameTable<Squeeze, 3> squeeze_names{
+    "se.squeeze", {{{Squeeze::avg, "avg"}, {Squeeze::max, "max"}, {Squeeze::none, "none"}}}};
+inline constexpr NameTable<Placement, 5> placement_names{"se.placement",
+                                                         {{{Placement::standard, "standard"},
+                                                           {Placement::pre, "pre"},
+                                                           {Placement::post, "post"},
+                                                           {Placement::identity, "identity"},
+                                                           {Placement::conv3x3, "conv3x3"}}}};
 
 /// Defaults are the paper's and its released models': reduction 16, average squeeze, sigmoid gate,
 /// biases in both layers, after the last batch norm of the branch and before the sum.
@@ -39,8 +51,8 @@ struct SESpec {
 
   /// R for maps of so many channels. Errors: reduction or min_width below 1.
   std::int64_t hidden(std::int64_t channels) const {
-    check(reduction >= 1 && min_width >= 1,
-          "se: reduction and min_width must be at least 1, got ", reduction, " and ", min_width);
+    check(reduction >= 1 && min_width >= 1, "se: reduction and min_width must be at least 1, got ",
+          reduction, " and ", min_width);
     const std::int64_t h = channels / reduction;
     return h < min_width ? min_width : h;
   }

@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "exciton/ops/hard_sigmoid.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/mul.hpp"
-#include "exciton/ops/relu.hpp"
 #include "exciton/ops/reshape.hpp"
 #include "exciton/ops/se/scale.hpp"
-#include "exciton/ops/sigmoid.hpp"
-#include "exciton/ops/tanh.hpp"
 
 namespace exciton::nn {
 namespace {
@@ -41,7 +38,7 @@ SESpec SESpec::in_stage(std::int64_t stage, std::int64_t count) const {
     check(s >= 2 && s <= count + 1, "se.stages: this network has stages 2 (conv2_x) to ", count + 1,
           ", got ", s);
   check(stage_reductions.empty() || static_cast<std::int64_t>(stage_reductions.size()) == count,
-        "se.reduction: a list: expected one value a stage, ", count, " here, got ",
+        "se.reduction: a list: expected one value per stage, ", count, " here, got ",
         stage_reductions.size());
   SESpec here = *this;
   here.enabled =
@@ -54,11 +51,10 @@ SESpec SESpec::in_stage(std::int64_t stage, std::int64_t count) const {
 }
 
 SqueezeExcite::SqueezeExcite(std::int64_t channels, const SESpec& spec, Generator& init)
-    : gate(ops::parse_gate(spec.gate)) {
-  check(spec.squeeze == "avg" || spec.squeeze == "max" || spec.squeeze == "none",
-        "SqueezeExcite: unknown squeeze \"", spec.squeeze, "\"; known are avg, max and none");
-  squeezes = spec.squeeze != "none";
-  squeeze = spec.squeeze == "max" ? ops::SqueezeKind::max : ops::SqueezeKind::avg;
+    : gate(ops::gate_names.parse(spec.gate)) {
+  const Squeeze kind = squeeze_names.parse(spec.squeeze);
+  squeezes = kind != Squeeze::none;
+  squeeze = kind == Squeeze::max ? ops::SqueezeKind::max : ops::SqueezeKind::avg;
   const std::int64_t hidden = spec.hidden(channels);
   const double reduce_bound = 1 / std::sqrt(static_cast<double>(channels));
   const double expand_bound = 1 / std::sqrt(static_cast<double>(hidden));
@@ -86,7 +82,8 @@ Var SqueezeExcite::gates(const Var& x) {
 }
 
 Var ChannelAttention::forward(const Var& x) {
-  const Var s = tapped(tap, gates(x));
+  const Var s = hooked(hook, gates(x));
+  if (watch) watch(s.value());
   return s.shape().rank() == 2 ? ops::scale(x, s) : ops::mul(x, s);
 }
 

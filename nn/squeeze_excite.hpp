@@ -2,23 +2,25 @@
 #pragma once
 #include <string_view>
 
+#include "exciton/nn/hook.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/nn/se_spec.hpp"
-#include "exciton/nn/tap.hpp"
 #include "exciton/ops/se/excite.hpp"
 #include "exciton/ops/se/squeeze.hpp"
 
 namespace exciton::nn {
 
 /// A unit that looks at the whole map x [N, H, W, C] and returns it reweighted, in its shape: SE
-/// and its variants. y[n,h,w,c] = x[n,h,w,c] s[n,c] with the gates s = tap(gates(x)).
+/// and its variants. y[n,h,w,c] = x[n,h,w,c] s[n,c] with the gates s = hook(gates(x)).
 class ChannelAttention : public Module {
  public:
   /// The gates of x: s [N, C], or a map like x where nothing is squeezed.
   virtual Var gates(const Var& x) = 0;
-  /// Sees the gates, and may put others in their place (nn/gates.hpp has the usual ones). A unit
-  /// with a tap runs by the plain operators; fused and plain give the same gates up to rounding.
-  Tap tap;
+  /// May put other gates in their place (nn/gates.hpp has the usual ones). A unit with a hook runs
+  /// by the single operators; fused and composed give the same gates up to rounding.
+  ForwardHook hook;
+  /// Sees the gates that go on, whichever path they run by.
+  Watch watch;
 
  protected:
   Var forward(const Var& x) final;

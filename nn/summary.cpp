@@ -2,45 +2,32 @@
 #include "exciton/core/description.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <unordered_set>
 
+#include "exciton/nn/names.hpp"
 #include "exciton/nn/squeeze_excite.hpp"
 
 namespace exciton::nn {
 namespace {
 
-/// Who owns what: names of modules by address, parameters by address.
-struct Owners final : Visitor {
-  std::unordered_map<const void*, std::string> modules;  // every module
-  std::unordered_set<const void*> se_modules;
-  std::unordered_map<const Parameter*, std::string> parameters;  // the module of each
-  std::unordered_set<const Parameter*> se_parameters;
-  std::vector<Parameter*> frozen;
+bool is_attention(const Module& m) { return dynamic_cast<const ChannelAttention*>(&m) != nullptr; }
 
-  void enter(const std::string& name, Module& m) override {
-    modules[&m] = name;
-    if (dynamic_cast<ChannelAttention*>(&m)) se_modules.insert(&m);
-    running_.push_back(&m);
-  }
-  void leave(const std::string&, Module&) override { running_.pop_back(); }
-  void parameter(const std::string&, Parameter& p) override {
-    parameters[&p] = modules[running_.back()];
-    if (se_modules.contains(running_.back())) se_parameters.insert(&p);
-    if (!p.trainable) frozen.push_back(&p);
-  }
-
- private:
-  std::vector<const Module*> running_;
-};
+/// Part of an attention unit: runs inside one, or uses its weights.
+bool is_attention(const EntryInfo& e, const Names& names) {
+  const Module* const running = names.at(e.scope);
+  return (running && is_attention(*running)) ||
+         std::ranges::any_of(e.parameters,
+                             [&](const Parameter* p) { return is_attention(names.owner(p)); });
+}
 
 /// Evaluation by plain operators with every parameter on the tape, while in scope.
 class Inspection {
  public:
-  Inspection(Module& net, std::vector<Parameter*> frozen)
-      : net_(net), training_(net.training), fused_(net.fused), frozen_(std::move(frozen)) {
+  explicit Inspection(Module& net) : net_(net), training_(net.training), fused_(net.fused) {
     set_training(net_, false);
     set_fused(net_, false);
+    for (const NamedParameter& p : parameters(net_))
+      if (!p.parameter->trainable) frozen_.push_back(p.parameter);
     for (Parameter* p : frozen_) p->trainable = true;
   }
   ~Inspection() {
@@ -68,11 +55,10 @@ Summary summarize(Model& model, std::int64_t image_size, std::int64_t batch) {
   summary.batch = batch;
   summary.classes = model.options.classes;
 
-  Owners owners;
-  owners.walk(*model.net);
+  const Names names(*model.net);
   std::vector<EntryInfo> entries;
   {
-    const Inspection inspection(*model.net, owners.frozen);
+    const Inspection inspection(*model.net);
     Description description;
     const Tape tape(&description);
     const std::int64_t size = summary.image_size;
@@ -84,24 +70,24 @@ Summary summarize(Model& model, std::int64_t image_size, std::int64_t batch) {
   for (const EntryInfo& e : entries) {
     SummaryRow row;
     // An operator called by a block belongs to the layer whose weights it uses.
-    row.name =
-        e.parameters.empty() ? owners.modules[e.scope] : owners.parameters[e.parameters.front()];
+    row.name = e.parameters.empty() ? names.module(e.scope)
+                                    : names.module(&names.owner(e.parameters.front()));
     row.kind = e.op;
     row.output = e.output;
     row.multiply_adds = e.multiply_adds;
     row.activation_bytes = e.output_bytes;
-    row.is_se = owners.se_modules.contains(e.scope);
-    for (const Parameter* p : e.parameters) {
-      row.is_se = row.is_se || owners.se_parameters.contains(p);
+    row.is_se = is_attention(e, names);
+    for (const Parameter* p : e.parameters)
       if (counted.insert(p).second) row.parameters += p->numel();
-    }
     summary.multiply_adds += row.multiply_adds;
     if (row.is_se) summary.se_multiply_adds += row.multiply_adds;
     summary.activation_bytes += row.activation_bytes;
     summary.rows.push_back(std::move(row));
   }
-  for (const auto& [p, name] : owners.parameters) summary.parameters += p->numel();
-  for (const Parameter* p : owners.se_parameters) summary.se_parameters += p->numel();
+  for (const NamedParameter& p : parameters(*model.net)) {
+    summary.parameters += p.parameter->numel();
+    if (is_attention(names.owner(p.parameter))) summary.se_parameters += p.parameter->numel();
+  }
   return summary;
 }
 

@@ -17,7 +17,7 @@ void ConvNorm::visit(Visitor& v) {
 }
 
 Var ConvNorm::forward(const Var& x) {
-  const Var y = conv_norm(conv, bn, x, true);
+  const Var y = run_unit({conv, bn}, x);
   return se ? (*se)(y) : y;
 }
 

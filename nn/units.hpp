@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "exciton/nn/residual.hpp"
+#include "exciton/nn/branch.hpp"
 
 namespace exciton::nn {
 

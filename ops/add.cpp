@@ -1,5 +1,6 @@
 #include "exciton/ops/add.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/elementwise.hpp"
 
 namespace exciton::ops {

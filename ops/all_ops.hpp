@@ -1,22 +1,21 @@
 /// Every operator by name. The gradient check, the twin test and the benchmark run over AllOps: a
 /// new operator is one file pair and one name here, and one without examples does not compile.
 #pragma once
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/avg_pool.hpp"
 #include "exciton/ops/batch_norm.hpp"
 #include "exciton/ops/cast.hpp"
 #include "exciton/ops/channel_shuffle.hpp"
 #include "exciton/ops/concat.hpp"
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
+#include "exciton/ops/convolution/norm_relu_conv.hpp"
 #include "exciton/ops/cross_entropy.hpp"
 #include "exciton/ops/dropout.hpp"
 #include "exciton/ops/global_avg_pool.hpp"
-#include "exciton/ops/hard_sigmoid.hpp"
 #include "exciton/ops/linear.hpp"
 #include "exciton/ops/max_pool.hpp"
 #include "exciton/ops/mul.hpp"
-#include "exciton/ops/norm_relu_conv.hpp"
-#include "exciton/ops/relu.hpp"
 #include "exciton/ops/reshape.hpp"
 #include "exciton/ops/se/channel_conv.hpp"
 #include "exciton/ops/se/excite.hpp"
@@ -25,9 +24,7 @@
 #include "exciton/ops/se/squeeze.hpp"
 #include "exciton/ops/shake_shake.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
-#include "exciton/ops/sigmoid.hpp"
 #include "exciton/ops/slice_channels.hpp"
-#include "exciton/ops/tanh.hpp"
 
 namespace exciton::ops {
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
 #include "exciton/ops/simd/passes.hpp"
 
@@ -29,7 +30,7 @@ NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMomen
     for (std::int64_t k = 0; k < channels; ++k) store(k, running->mean.at(k), running->var.at(k));
     return out;
   }
-  check(count > 1, name, ": training needs more than one value a channel, got ", count);
+  check(count > 1, name, ": training needs more than one value per channel, got ", count);
   const auto m = static_cast<double>(count);
   const std::int64_t images = moments->sums.first.dim(0);
   const auto total = simd::over_images(moments->sums.a(), images, channels);
@@ -71,7 +72,7 @@ Tensor BatchNorm::forward(Saved& saved, const Tensor& x, const Tensor& gamma,
     using T = decltype(tag);
     using A = Acc<T>;
     const auto& kernels = simd::channel_kernels<T>();
-    const simd::MapCut cut = simd::MapCut::of(x.shape());
+    const simd::Partition cut = simd::Partition::of(x.shape());
     const T* xp = x.data<T>();
     simd::ImageMoments moments;
     if (spec.training) moments = simd::image_moments(cut, xp);
@@ -96,7 +97,7 @@ Grads<3> BatchNorm::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     using T = decltype(tag);
     using A = Acc<T>;
     const auto& kernels = simd::channel_kernels<T>();
-    const simd::MapCut cut = simd::MapCut::of(dy.shape());
+    const simd::Partition cut = simd::Partition::of(dy.shape());
     const T *xp = saved.x.data<T>(), *dp = dy.data<T>();
     const A* center = saved.stats.center.data<A>();
     const auto sums = simd::image_sums(

@@ -39,9 +39,9 @@ namespace simd {
 struct ImageMoments;
 }
 
-/// Batch statistics of maps with these moments over `count` values a channel, and the running ones
-/// updated as `spec` says. In evaluation the moments are not read and may be null. `type` f32 or
-/// f64. Errors as BatchNorm.
+/// Batch statistics of maps with these moments over `count` values per channel, and the running
+/// ones updated as `spec` says. In evaluation the moments are not read and may be null. `type` f32
+/// or f64. Errors as BatchNorm.
 NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMoments* moments,
                                std::int64_t count, std::int64_t channels, DType type);
 
@@ -52,7 +52,7 @@ NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMomen
 /// no digits: the variance is as exact as the type of x holds x - mu. Backward (training), xh the
 /// normalised x, m = N H W:
 ///   dbeta = sum dy, dgamma = sum dy xh, dx = gamma r (dy - dbeta/m - xh dgamma/m)
-/// Errors: channel counts, missing running statistics, one value a channel when training.
+/// Errors: channel counts, missing running statistics, one value per channel when training.
 struct BatchNorm {
   static constexpr std::string_view name = "batch_norm";
   BatchNormSpec spec;

@@ -1,5 +1,7 @@
 #include "exciton/ops/cast.hpp"
 
+#include "exciton/core/example.hpp"
+
 namespace exciton::ops {
 
 Tensor Cast::forward(Saved& saved, const Tensor& x) const {

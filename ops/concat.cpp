@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/channel_copy.hpp"
 
 namespace exciton::ops {

@@ -23,6 +23,8 @@ struct Concat {
   static std::vector<Example<Concat>> examples();
 };
 
-inline Var concat(const std::vector<Var>& x) { return apply(Concat{}, x); }
+inline Var concat(const std::vector<Var>& x) {
+  return exciton::apply(Concat{}, std::span<const Var>(x));
+}
 
 }  // namespace exciton::ops

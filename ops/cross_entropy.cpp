@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/arguments.hpp"
 

@@ -1,5 +1,6 @@
 #include "exciton/ops/dropout.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 
 namespace exciton::ops {

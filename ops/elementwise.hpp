@@ -1,8 +1,9 @@
-/// Loops of operators that work element by element, cut over threads. Tensors have one shape and
-/// one type; arithmetic is in Acc<T>.
+/// For who writes an operator: loops of those that work element by element, cut over threads.
+/// Tensors have one shape and one type; arithmetic is in Acc<T>.
 #pragma once
 #include <string_view>
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/tensor.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/arguments.hpp"

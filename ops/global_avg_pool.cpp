@@ -1,5 +1,6 @@
 #include "exciton/ops/global_avg_pool.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {

@@ -1,5 +1,6 @@
 #include "exciton/ops/linear.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
 #include "exciton/ops/matrix_product.hpp"
 

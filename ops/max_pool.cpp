@@ -1,5 +1,6 @@
 #include "exciton/ops/max_pool.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/simd/channel_kernels.hpp"
 

@@ -1,5 +1,7 @@
 #include "exciton/ops/reshape.hpp"
 
+#include "exciton/core/example.hpp"
+
 namespace exciton::ops {
 
 Tensor Reshape::forward(Saved& saved, const Tensor& x) const {

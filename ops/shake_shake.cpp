@@ -1,5 +1,6 @@
 #include "exciton/ops/shake_shake.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/elementwise.hpp"
 

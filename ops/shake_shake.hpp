@@ -40,7 +40,7 @@ struct ShakeShake {
   std::vector<double> betas(std::int64_t images) const;
 };
 
-/// Takes two numbers an image from `generator`.
+/// Takes two numbers per image from `generator`.
 inline Var shake_shake(const Var& a, const Var& b, ShakeKind forward, ShakeKind backward,
                        Generator& generator) {
   Generator::State state = generator.state();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 
 namespace exciton::ops {

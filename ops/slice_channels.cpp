@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/channel_copy.hpp"
 
 namespace exciton::ops {

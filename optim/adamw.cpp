@@ -76,8 +76,8 @@ void AdamW::apply(double lr) {
     const double own_lr = lr_of(i, lr);
     updates.push_back({p.mutable_value().template data<T>(),
                        std::as_const(p.grad).template data<T>(),
-                       remembered<T>(mean_[i], parameters_[i], "adamw: mean"),
-                       remembered<T>(square_[i], parameters_[i], "adamw: square"),
+                       optimizer_state<T>(mean_[i], parameters_[i], "adamw: mean"),
+                       optimizer_state<T>(square_[i], parameters_[i], "adamw: square"),
                        static_cast<T>(1 - own_lr * decay),
                        static_cast<T>(own_lr / (1 - std::pow(options_.beta1, t))),
                        static_cast<T>(1 / std::sqrt(1 - std::pow(options_.beta2, t)))});

@@ -78,8 +78,7 @@ void Optimizer::set_groups(const std::vector<ParameterGroup>& groups) {
     check(groups[g].lr_factor >= 0 && groups[g].decay_factor >= 0, "optimizer: the group ",
           groups[g].names, " has a negative factor");
     check(members[g] > 0, "optimizer: no parameter belongs to the group ", groups[g].names,
-          "; expected names such as ",
-          parameters_.empty() ? "" : parameters_.front().name);
+          "; expected names such as ", parameters_.empty() ? "" : parameters_.front().name);
   }
 }
 

@@ -59,10 +59,10 @@ class Optimizer {
   std::vector<Factors> factors_;  ///< none: all 1
 };
 
-/// The values of something remembered for a parameter, in the parameter's type: the network may
+/// The values of a parameter's optimiser state, in the parameter's type: the network may
 /// have been converted since. Errors: another shape.
 template <class T>
-T* remembered(Tensor& state, const NamedParameter& of, std::string_view what) {
+T* optimizer_state(Tensor& state, const NamedParameter& of, std::string_view what) {
   check(state.shape() == of.parameter->shape(), what, " of ", of.name, " is ", state.shape(),
         ", the parameter ", of.parameter->shape());
   state = state.to(dtype_of<T>);

@@ -1,13 +1,15 @@
 /// Learning-rate schedules: pure functions of the step.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace exciton::optim {
 
 struct ScheduleSpec {
-  /// "constant", "step", "multistep", "cosine" or "one_cycle_linear".
+  /// "constant", "step", "multistep", "cosine" or "one_cycle_linear", or one that was registered
+  /// (optim/registry.hpp).
   std::string kind = "constant";
   double lr = 0.1;               ///< the base (for one_cycle_linear the highest) rate
   std::int64_t total_steps = 1;  ///< of the whole training
@@ -25,6 +27,9 @@ struct ScheduleSpec {
   /// "linear", or "constant": warmup_start_lr during all warm-up steps (ResNet-110 of He et al.).
   std::string warmup = "linear";
 };
+
+/// The rate of a step behind the warm-up. Steps count from 0 and are at most total_steps.
+using ScheduleShape = std::function<double(const ScheduleSpec& spec, double step)>;
 
 /// With s the step (from 0), S total_steps, E steps_per_epoch, W warmup_steps, and first(m) the
 /// first step that is not before epoch m, the smallest integer of m E or more:
@@ -50,12 +55,8 @@ class Schedule {
   const ScheduleSpec& spec() const { return spec_; }
 
  private:
-  double after_warmup(double step) const;
-  double cosine(double step) const;
-  double one_cycle(double step) const;
-  double dropped(double drops) const;
-  double first_step(double epochs) const;
   ScheduleSpec spec_;
+  ScheduleShape shape_;
 };
 
 }  // namespace exciton::optim

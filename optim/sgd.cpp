@@ -69,8 +69,9 @@ void Sgd::apply(double lr) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!moves(i, dtype_of<T>, "sgd")) continue;
     Parameter& p = *parameters_[i].parameter;
-    T* const b =
-        momentum_.empty() ? nullptr : remembered<T>(momentum_[i], parameters_[i], "sgd: momentum");
+    T* const b = momentum_.empty()
+                     ? nullptr
+                     : optimizer_state<T>(momentum_[i], parameters_[i], "sgd: momentum");
     const double decay = decay_of(i, options_.weight_decay, !options_.decay_norm_and_bias);
     const double own_lr = lr_of(i, lr);
     updates.push_back({p.mutable_value().template data<T>(),

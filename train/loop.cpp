@@ -25,9 +25,9 @@ Loop::Loop(nn::Module& net, optim::Optimizer& optimizer, optim::Schedule schedul
   nn::set_training(net_, true);
 }
 
-StepResult Loop::step(const data::Batch& batch) {
+StepResult Loop::step(const data::Batch& batch, TapeObserver* observer) {
   lr_ = schedule_.lr(steps_);
-  Tape tape;
+  Tape tape(observer);
   const Var logits = net_(batch.images);
   const Var mean = loss(logits, batch, options_.label_smoothing);
   const double value = mean.value().item();

@@ -42,8 +42,9 @@ class Loop {
   Loop(nn::Module& net, optim::Optimizer& optimizer, optim::Schedule schedule,
        LoopOptions options = {});
 
-  /// Errors: NotFinite; those of the net and the loss.
-  StepResult step(const data::Batch& batch);
+  /// The tape tells `observer`, where there is one. Errors: NotFinite; those of the net and the
+  /// loss.
+  StepResult step(const data::Batch& batch, TapeObserver* observer = nullptr);
 
   /// How many steps were made, those before a resume included.
   std::int64_t steps() const { return steps_; }

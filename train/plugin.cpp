@@ -9,7 +9,8 @@
 namespace exciton::train {
 
 Registries registries() {
-  return {nn::attention_registry(), nn::model_registry(), data::kind_registry()};
+  return {nn::attention_registry(), nn::model_registry(), data::kind_registry(),
+          optim::optimizer_registry(), optim::schedule_registry()};
 }
 
 void load_plugin(const std::filesystem::path& file) {

@@ -1,6 +1,6 @@
-/// Units, models and data sets of one's own, by name in recipes, checkpoints and commands:
-/// registered by a program that uses the library, or by a plugin that `exciton --plugin FILE`
-/// loads.
+/// Units, models, data sets, optimisers and schedules of one's own, by name in recipes, checkpoints
+/// and commands: registered by a program that uses the library, or by a plugin that `exciton
+/// --plugin FILE` loads.
 ///
 ///   #include <exciton/exciton.hpp>
 ///   EXCITON_PLUGIN(registries) { registries.attention.add("simam", make_simam); }
@@ -13,6 +13,7 @@
 #include "exciton/data/kinds.hpp"
 #include "exciton/nn/attention.hpp"
 #include "exciton/nn/registry.hpp"
+#include "exciton/optim/registry.hpp"
 #include "exciton/plugin_abi.hpp"
 
 namespace exciton::train {
@@ -22,6 +23,8 @@ struct Registries {
   nn::AttentionRegistry& attention;
   nn::Registry& models;
   data::KindRegistry& data;
+  NamedRegistry<optim::MakeOptimizer>& optimizers;
+  NamedRegistry<optim::ScheduleShape>& schedules;
 };
 Registries registries();
 

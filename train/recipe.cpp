@@ -9,7 +9,9 @@
 #include "exciton/core/suggest.hpp"
 #include "exciton/data/dataset.hpp"
 #include "exciton/nn/attention.hpp"
+#include "exciton/nn/recompute.hpp"
 #include "exciton/ops/processor.hpp"
+#include "exciton/optim/registry.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 
@@ -176,7 +178,8 @@ class Reader {
     field("std", to.std, Range<double>{1e-6, 1e6});
     close();
     check(!to.mean.empty() && to.mean.size() == to.std.size(), who_, ": ", path_of(key),
-          ": mean and std want one value a channel, got ", to.mean.size(), " and ", to.std.size());
+          ": expected mean and std with one value per channel, got ", to.mean.size(), " and ",
+          to.std.size());
   }
   void field(const char* key, std::vector<optim::ParameterGroup>& to) {
     const Json* value = take(key);
@@ -379,10 +382,9 @@ void visit_model(Visitor& v, ModelRecipe& m) {
     v.field("reduction", o.se.reduction, o.se.stage_reductions, Range<std::int64_t>{1, 65536});
     v.field("min_width", o.se.min_width, Range<std::int64_t>{1, 65536});
     v.field("bias", o.se.bias);
-    v.field("squeeze", o.se.squeeze, std::vector<std::string>{"avg", "max", "none"});
-    v.field("gate", o.se.gate, std::vector<std::string>{"sigmoid", "tanh", "relu", "hard_sigmoid"});
-    v.field("placement", o.se.placement,
-            std::vector<std::string>{"standard", "pre", "post", "identity", "conv3x3"});
+    v.field("squeeze", o.se.squeeze, nn::squeeze_names.names());
+    v.field("gate", o.se.gate, ops::gate_names.names());
+    v.field("placement", o.se.placement, nn::placement_names.names());
     v.field("stages", o.se.stages, Range<std::int64_t>{2, 64});
   });
 }
@@ -435,9 +437,9 @@ void visit(Visitor& v, Recipe& r) {
   });
   v.object("optimizer", [&] {
     OptimizerRecipe& o = r.optimizer;
-    v.field("name", o.name, std::vector<std::string>{"sgd", "adamw"});
-    const bool sgd = o.name == "sgd";
-    v.only(sgd, "adamw has beta1 instead", "momentum", o.momentum, Range<double>{0, 0.999999});
+    v.field("name", o.name, optim::optimizer_registry().names(), /*open=*/true);
+    const bool sgd = o.name == "sgd", adamw = o.name == "adamw";  // a user's may read all
+    v.only(!adamw, "adamw has beta1 instead", "momentum", o.momentum, Range<double>{0, 0.999999});
     v.field("nesterov", o.nesterov);
     v.only(!sgd, "sgd has momentum instead", "beta1", o.beta1, Range<double>{0, 0.999999});
     v.only(!sgd, "only adamw has it", "beta2", o.beta2, Range<double>{0, 0.999999});
@@ -448,25 +450,25 @@ void visit(Visitor& v, Recipe& r) {
   });
   v.object("schedule", [&] {
     ScheduleRecipe& s = r.schedule;
-    v.field(
-        "name", s.name,
-        std::vector<std::string>{"constant", "step", "multistep", "cosine", "one_cycle_linear"});
+    v.field("name", s.name, optim::schedule_registry().names(), /*open=*/true);
     v.field("lr", s.lr, Range<double>{0});
-    const bool one_cycle = s.name == "one_cycle_linear", multistep = s.name == "multistep";
-    v.only(s.name == "cosine", "only cosine ends in it", "final_lr", s.final_lr, Range<double>{0});
-    v.only(one_cycle, "only one_cycle_linear uses it, the others have schedule.warmup_epochs",
+    const bool own = !optim::is_standard_schedule(s.name);  // a user's may read all
+    const auto is = [&](std::string_view name) { return own || s.name == name; };
+    v.only(is("cosine"), "only cosine ends in it", "final_lr", s.final_lr, Range<double>{0});
+    v.only(is("one_cycle_linear"),
+           "only one_cycle_linear uses it, the others have schedule.warmup_epochs",
            "warmup_fraction", s.warmup_fraction, Range<double>{0, 1});
-    v.only(!one_cycle, "one_cycle_linear uses schedule.warmup_fraction", "warmup_epochs",
-           s.warmup_epochs, Range<double>{0});
+    v.only(s.name != "one_cycle_linear", "one_cycle_linear uses schedule.warmup_fraction",
+           "warmup_epochs", s.warmup_epochs, Range<double>{0});
     const char* no_warmup = "there is no warm-up, schedule.warmup_epochs is 0";
     v.only(s.warmup_epochs > 0, no_warmup, "warmup_start_lr", s.warmup_start_lr, Range<double>{0});
     v.only(s.warmup_epochs > 0, no_warmup, "warmup", s.warmup,
            std::vector<std::string>{"linear", "constant"});
-    v.only(multistep, "only multistep drops the rate at them", "milestones", s.milestones,
+    v.only(is("multistep"), "only multistep drops the rate at them", "milestones", s.milestones,
            Range<double>{0});
-    v.only(s.name == "step", "only step drops the rate so", "step_epochs", s.step_epochs,
+    v.only(is("step"), "only step drops the rate so", "step_epochs", s.step_epochs,
            Range<double>{1e-3});
-    v.only(multistep || s.name == "step", "only step and multistep drop the rate", "gamma", s.gamma,
+    v.only(is("multistep") || is("step"), "only step and multistep drop the rate", "gamma", s.gamma,
            Range<double>{0});
   });
   v.field("parameter_groups", r.parameter_groups);
@@ -479,7 +481,7 @@ void visit(Visitor& v, Recipe& r) {
   v.field("seed", r.seed);
   v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
   v.field("dtype", r.dtype, std::vector<std::string>{"f32", "bf16", "auto"});
-  v.field("recompute", r.recompute, std::vector<std::string>{"none", "tail", "block"});
+  v.field("recompute", r.recompute, nn::recompute_names.names());
   v.object("log", [&] { v.field("gates", r.log.gates); });
   v.object("checkpoint", [&] {
     CheckpointRecipe& c = r.checkpoint;

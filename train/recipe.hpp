@@ -18,6 +18,7 @@
 #include "exciton/data/splits.hpp"
 #include "exciton/nn/registry.hpp"
 #include "exciton/optim/optimizer.hpp"
+#include "exciton/optim/registry.hpp"
 
 namespace exciton::train {
 
@@ -51,15 +52,7 @@ struct DataRecipe {
   data::Validation validation;  ///< what chooses the best checkpoint
 };
 
-struct OptimizerRecipe {
-  std::string name = "sgd";  ///< or "adamw"
-  double momentum = 0.9;     ///< sgd only, as nesterov and decoupled
-  bool nesterov = true;
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  ///< adamw only
-  double weight_decay = 5e-4;
-  bool decoupled = false;           ///< sgd: decay beside the gradient step instead of within it
-  bool decay_norm_and_bias = true;  ///< false: batch norms and biases are not decayed
-};
+using OptimizerRecipe = optim::OptimizerSpec;
 
 /// Learning rates are set every step; lengths are in epochs and may be fractions. The equations are
 /// those of optim/schedule.hpp.

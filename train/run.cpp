@@ -7,16 +7,16 @@
 #include <set>
 
 #include "exciton/core/memory.hpp"
+#include "exciton/core/tape_observer.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/data/loader.hpp"
 #include "exciton/nn/gates.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/nn/recompute.hpp"
 #include "exciton/ops/processor.hpp"
-#include "exciton/optim/adamw.hpp"
 #include "exciton/optim/ema.hpp"
+#include "exciton/optim/registry.hpp"
 #include "exciton/optim/schedule.hpp"
-#include "exciton/optim/sgd.hpp"
 #include "exciton/train/inspect/gate_json.hpp"
 #include "exciton/train/loop.hpp"
 #include "exciton/train/preprocessing_json.hpp"
@@ -60,22 +60,14 @@ optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch
   return optim::Schedule(spec);
 }
 
-std::unique_ptr<optim::Optimizer> make_optimizer(const OptimizerRecipe& o,
-                                                 std::vector<NamedParameter> parameters) {
-  if (o.name == "adamw")
-    return std::make_unique<optim::AdamW>(
-        std::move(parameters), optim::AdamWOptions{.beta1 = o.beta1,
-                                                   .beta2 = o.beta2,
-                                                   .eps = o.eps,
-                                                   .weight_decay = o.weight_decay,
-                                                   .decay_norm_and_bias = o.decay_norm_and_bias});
-  return std::make_unique<optim::Sgd>(
-      std::move(parameters), optim::SgdOptions{.momentum = o.momentum,
-                                               .nesterov = o.nesterov,
-                                               .weight_decay = o.weight_decay,
-                                               .decoupled = o.decoupled,
-                                               .decay_norm_and_bias = o.decay_norm_and_bias});
-}
+/// Counts of one forward pass, see EpochLine::kernels.
+struct KernelCounts final : TapeObserver {
+  std::map<std::string, std::int64_t> counts;
+  void recorded(const OperatorNode& op, std::span<const Var>, const Var&) override {
+    if (const std::string kernel = op.kernel(); !kernel.empty())
+      ++counts[std::string(op.name()) + ' ' + kernel];
+  }
+};
 
 /// Running totals of the epoch under way; part of checkpoints within an epoch.
 struct EpochTotals {
@@ -131,12 +123,14 @@ Json to_json(const EpochLine& line) {
           {"left_out_files", line.left_out_files},
           {"test_skipped_images", line.test_skipped_images},
           {"peak_rss_mib", line.peak_rss_mib},
-          {"system_allocations", line.system_allocations}};
+          {"system_allocations", line.system_allocations},
+          {"kernels", line.kernels}};
 }
 
 /// Counts the changes that moved the last bits of what a training step computes. 2: batch variance
-/// from shifted sums, and NaN passed on by every ReLU.
-constexpr std::int64_t numerics = 2;
+/// from shifted sums, and NaN passed on by every ReLU. 3: one form of the sigmoid's gradient and of
+/// the hard sigmoid, for gates of SE and of its variants.
+constexpr std::int64_t numerics = 3;
 
 class Run {
  public:
@@ -247,8 +241,8 @@ class Run {
 
   void build() {
     model_ = make_model(recipe_, pre_);
-    nn::set_recompute(*model_.net, nn::parse_recompute(recipe_.recompute));
-    optimizer_ = make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
+    nn::set_recompute(*model_.net, nn::recompute_names.parse(recipe_.recompute));
+    optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
     optimizer_->set_groups(recipe_.parameter_groups);
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
@@ -385,7 +379,8 @@ class Run {
 
   void train_step(const data::Batch& batch) {
     try {
-      const StepResult result = loop_->step(batch);
+      const bool first = kernels_.counts.empty();
+      const StepResult result = loop_->step(batch, first ? &kernels_ : nullptr);
       totals_.loss_sum += result.loss * static_cast<double>(result.images);
       totals_.correct += result.correct;
       totals_.images += result.images;
@@ -452,6 +447,7 @@ class Run {
     line.peak_rss_mib = static_cast<double>(peak_resident_bytes()) / (1 << 20);
     line.pool_peak_bytes = memory_stats().peak_bytes_in_use;
     line.system_allocations = system_allocations;
+    line.kernels = kernels_.counts;
     if (line.best) best_ = {position_.epoch, test.top1()};
     // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
     Json json = to_json(line);
@@ -613,6 +609,7 @@ class Run {
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Ema> ema_;
   std::optional<Loop> loop_;
+  KernelCounts kernels_;
   Position position_;
   EpochTotals totals_;
   Outcome::Best best_;
@@ -640,7 +637,7 @@ Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preproc
   Checkpoint out;
   out.meta = to_text(meta);
   save_model(net, out);
-  const auto optimizer = make_optimizer(recipe.optimizer, nn::parameters(net));
+  const auto optimizer = optim::make_optimizer(recipe.optimizer, nn::parameters(net));
   save_tensors(optimizer->state(), "optimizer", out);
   if (recipe.ema_decay > 0)
     save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), ema_options(recipe)).state(),

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,6 +69,9 @@ struct EpochLine {
   double peak_rss_mib = 0;               ///< of the process
   std::uint64_t pool_peak_bytes = 0;     ///< of the memory pool, in use at once
   std::uint64_t system_allocations = 0;  ///< in this epoch
+  /// How often a step runs which operator by which path or kernel, where there are several:
+  /// "conv2d winograd-f4x3".
+  std::map<std::string, std::int64_t> kernels;
 
   double data_wait_share() const { return seconds > 0 ? data_wait_seconds / seconds : 0; }
 };

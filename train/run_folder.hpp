@@ -1,6 +1,6 @@
 /// The folder of a run:
 ///   recipe.json                            fully resolved
-///   log.jsonl                              one line an epoch
+///   log.jsonl                              one line per epoch
 ///   checkpoints/epoch-0003.ckpt            after 3 whole epochs, evaluated
 ///   checkpoints/epoch-0003-batch-000120.ckpt   within the fourth, after 120 batches
 ///   checkpoints/best.ckpt                  by top-1 of the images that choose, where some do

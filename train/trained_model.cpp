@@ -4,6 +4,7 @@
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/memory.hpp"
+#include "exciton/nn/layers.hpp"
 #include "exciton/train/preprocessing_json.hpp"
 #include "exciton/train/recipe_json.hpp"
 
@@ -49,6 +50,7 @@ TrainedModel load(const fs::path& run_or_checkpoint, const Warn& warn) {
                                 ": of another model: its recipe describes a network far larger "
                                 "than the weights in it, " +
                                 std::to_string(stored) + " bytes");
+    const nn::SkipInitialization weights_are_stored;
     out.model = make_model(out.recipe, out.preprocessing);
   }
   load_model(found.checkpoint, *out.model.net, found.path);

@@ -116,7 +116,7 @@ int run(const BenchArguments& args) {
   Timing timing{};
   std::optional<Losses> losses;
   if (args.mode == "train") {
-    nn::set_recompute(net, nn::parse_recompute(args.recompute));
+    nn::set_recompute(net, nn::recompute_names.parse(args.recompute));
     optim::Sgd sgd = make_optimizer(net);
     timing = measure(args.warmup, args.steps, [&] {
       Tape tape;
@@ -149,7 +149,7 @@ int run(const BenchArguments& args) {
   }
   print_description(args, w);
   std::printf(
-      "%.1f images/s, %.2f ms a step (median of %d), peak memory %.0f MiB, "
+      "%.1f images/s, %.2f ms per step (median of %d), peak memory %.0f MiB, "
       "%.2f allocations from the system a step\n",
       rate, timing.ms_per_step, args.steps, peak, timing.system_allocations_per_step);
   if (losses)

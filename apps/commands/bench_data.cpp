@@ -193,7 +193,8 @@ int run(const BenchDataArguments& args) {
               static_cast<long long>(stages.images), static_cast<long long>(augment.size),
               static_cast<long long>(augment.size), static_cast<long long>(args.batch),
               args.dtype.c_str());
-  std::printf("%-8s %12s %14s %18s\n", "stage", "ms an image", "of processor", "images/s a core");
+  std::printf("%-8s %12s %14s %18s\n", "stage", "ms per image", "of processor",
+              "images/s per core");
   for (const auto& [name, spent] : rows)
     std::printf("%-8s %12.3f %14.3f %18.0f\n", name, 1e3 * spent.seconds / n,
                 1e3 * spent.processor / n, per_second(n, spent.seconds));

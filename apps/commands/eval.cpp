@@ -182,7 +182,7 @@ void add_eval(Command& program) {
                   "1: from the middle; 10: corners, middle, and their mirror images")
       .check(one_of({"1", "10"}))
       .show_default();
-  command.add_option("--batch", args->batch, "images a step (default: the run's, at most 128)")
+  command.add_option("--batch", args->batch, "images per step (default: the run's, at most 128)")
       .check(number_in(1, 65536));
   add_threads_option(command, args->threads);
   command.add_flag("--json", args->json, "print one JSON object");

@@ -29,7 +29,7 @@ struct InspectArguments {
   RunData data;
   std::vector<std::string> classes, files;
   std::vector<std::int64_t> picks;
-  std::int64_t channels = 50, images = 8, worth = 1000;
+  std::int64_t channels = 50, images = 8, importance = 1000;
   int threads = 0;
   bool json = false;
 };
@@ -79,7 +79,7 @@ class CsvFile {
   bool first_ = true;
 };
 
-/// gates/<unit>.csv: a line an image with its number, label, and the gate of every channel.
+/// gates/<unit>.csv: a line per image with its number, label, and the gate of every channel.
 class GateFiles {
  public:
   explicit GateFiles(const fs::path& folder) : folder_(folder / "gates") {
@@ -156,16 +156,16 @@ std::vector<bool> last_of_stages(const std::vector<train::UnitStats>& units) {
   return out;
 }
 
-train::Json to_json(const train::Worth& worth) {
+train::Json to_json(const train::Importance& importance) {
   train::Json by = train::Json::object();
-  for (const train::Replacement& r : worth.replacements)
+  for (const train::Replacement& r : importance.replacements)
     by[r.by] = {{"top1", rounded(r.top1)},
                 {"difference", rounded(r.difference)},
                 {"error", rounded(r.error)}};
-  return {{"name", worth.name},
-          {"units", worth.units},
-          {"parameters", worth.parameters},
-          {"multiply_adds", worth.multiply_adds},
+  return {{"name", importance.name},
+          {"units", importance.units},
+          {"parameters", importance.parameters},
+          {"multiply_adds", importance.multiply_adds},
           {"replaced_by", by}};
 }
 
@@ -195,7 +195,7 @@ train::Json figure(const train::UnitStats& unit, const std::vector<std::int64_t>
           {"classes", of_classes}};
 }
 
-train::Json to_json(const train::UnitStats& unit, const train::Worth& worth, bool last,
+train::Json to_json(const train::UnitStats& unit, const train::Importance& importance, bool last,
                     train::Json fig) {
   return {{"name", unit.name()},
           {"last_of_stage", last},
@@ -205,23 +205,24 @@ train::Json to_json(const train::UnitStats& unit, const train::Worth& worth, boo
           {"class_share", rounded(unit.class_share())},
           {"nearest_mean", rounded(unit.nearest_mean_accuracy())},
           {"histogram", {{"low", unit.low()}, {"high", unit.high()}, {"counts", unit.histogram()}}},
-          {"worth", to_json(worth)},
+          {"importance", to_json(importance)},
           {"figure", std::move(fig)}};
 }
 
 /// Pixels go along for the page: at most 96 a side, which is all a card shows.
-train::Json to_json(const train::CloseUp& look, bool pixels) {
+train::Json to_json(const train::Explanation& explanation, bool pixels) {
   train::Json top5 = train::Json::array(), gates = train::Json::array();
-  for (const auto& [name, probability] : look.top5)
+  for (const auto& [name, probability] : explanation.top5)
     top5.push_back({{"class", name}, {"probability", rounded(probability)}});
-  for (const auto& unit : look.gates) gates.push_back(rounded_list(unit, 3));
-  train::Json out{{"name", look.name}, {"label", look.label}, {"top5", top5}, {"gates", gates}};
-  if (!look.heat.empty())
-    out["heat"] = {{"height", look.heat_height},
-                   {"width", look.heat_width},
-                   {"values", rounded_list(look.heat, 3)}};
+  for (const auto& unit : explanation.gates) gates.push_back(rounded_list(unit, 3));
+  train::Json out{
+      {"name", explanation.name}, {"label", explanation.label}, {"top5", top5}, {"gates", gates}};
+  if (!explanation.heat.empty())
+    out["heat"] = {{"height", explanation.heat_height},
+                   {"width", explanation.heat_width},
+                   {"values", rounded_list(explanation.heat, 3)}};
   if (!pixels) return out;
-  const data::Image& image = look.image;
+  const data::Image& image = explanation.image;
   const std::int64_t step = (std::max(image.height, image.width) + 95) / 96;
   std::string bytes;
   for (std::int64_t y = 0; y < image.height / step; ++y)
@@ -241,15 +242,16 @@ train::Json to_json(const InspectArguments& args, const train::TrainedModel& tra
   const std::vector<std::int64_t> classes = chosen_classes(args, set.class_names());
   const std::vector<bool> last = last_of_stages(found.stats.units());
   train::Json units = train::Json::array(), groups = train::Json::array(),
-              looks = train::Json::array();
+              explanations = train::Json::array();
   for (std::size_t i = 0; i < found.stats.units().size(); ++i) {
     const train::UnitStats& unit = found.stats.units()[i];
     units.push_back(to_json(
         unit, found.units[i], last[i],
         figure(unit, data::spread(unit.channels(), args.channels), classes, set.class_names())));
   }
-  for (const train::Worth& group : found.groups) groups.push_back(to_json(group));
-  for (const train::CloseUp& look : found.close_ups) looks.push_back(to_json(look, pixels));
+  for (const train::Importance& group : found.groups) groups.push_back(to_json(group));
+  for (const train::Explanation& explanation : found.explanations)
+    explanations.push_back(to_json(explanation, pixels));
   return {{"model", trained.model.name},
           {"checkpoint", trained.checkpoint.string()},
           {"epoch", trained.position.epoch},
@@ -263,10 +265,11 @@ train::Json to_json(const InspectArguments& args, const train::TrainedModel& tra
           {"margin", train::gate_margin},
           {"stuck_deviation", train::stuck_deviation},
           {"counts", to_json(found.stats.counts())},
-          {"replacements", {{"images", found.worth_images}, {"top1", rounded(found.worth_top1)}}},
+          {"replacements",
+           {{"images", found.importance_images}, {"top1", rounded(found.importance_top1)}}},
           {"blocks", units},
           {"groups", groups},
-          {"close_ups", looks}};
+          {"explanations", explanations}};
 }
 
 void write_csv(const fs::path& folder, const train::Inspection& found,
@@ -282,19 +285,19 @@ void write_csv(const fs::path& folder, const train::Inspection& found,
                             "class_share", "nearest_mean", "parameters", "multiply_adds"})
     blocks.cell(title);
   blocks.end();
-  CsvFile worth(folder / "replaced.csv");
+  CsvFile importance(folder / "replaced.csv");
   for (const char* title : {"blocks", "by", "images", "top1", "difference", "error"})
-    worth.cell(title);
-  worth.end();
-  const auto write_worth = [&](const train::Worth& w) {
+    importance.cell(title);
+  importance.end();
+  const auto write_importance = [&](const train::Importance& w) {
     for (const train::Replacement& r : w.replacements) {
-      worth.cell(w.name)
+      importance.cell(w.name)
           .cell(r.by)
-          .cell(found.worth_images)
+          .cell(found.importance_images)
           .cell(r.top1)
           .cell(r.difference)
           .cell(r.error);
-      worth.end();
+      importance.end();
     }
   };
   for (std::size_t i = 0; i < found.stats.units().size(); ++i) {
@@ -319,18 +322,21 @@ void write_csv(const fs::path& folder, const train::Inspection& found,
     blocks.cell(unit.overall_deviation()).cell(n.dead).cell(n.saturated).cell(n.stuck);
     blocks.cell(unit.class_share()).cell(unit.nearest_mean_accuracy());
     blocks.cell(found.units[i].parameters).cell(found.units[i].multiply_adds).end();
-    write_worth(found.units[i]);
+    write_importance(found.units[i]);
   }
-  for (const train::Worth& group : found.groups) write_worth(group);
-  CsvFile looks(folder / "images.csv");
-  looks.cell("image").cell("class").cell("rank").cell("guess").cell("probability");
-  looks.end();
-  for (const train::CloseUp& look : found.close_ups)
-    for (std::size_t i = 0; i < look.top5.size(); ++i) {
-      looks.cell(look.name).cell(look.label).cell(i + 1).cell(look.top5[i].first);
-      looks.cell(look.top5[i].second).end();
+  for (const train::Importance& group : found.groups) write_importance(group);
+  CsvFile explanations(folder / "images.csv");
+  explanations.cell("image").cell("class").cell("rank").cell("guess").cell("probability");
+  explanations.end();
+  for (const train::Explanation& explanation : found.explanations)
+    for (std::size_t i = 0; i < explanation.top5.size(); ++i) {
+      explanations.cell(explanation.name)
+          .cell(explanation.label)
+          .cell(i + 1)
+          .cell(explanation.top5[i].first);
+      explanations.cell(explanation.top5[i].second).end();
     }
-  for (CsvFile* file : {&figures, &histogram, &blocks, &worth, &looks}) file->close();
+  for (CsvFile* file : {&figures, &histogram, &blocks, &importance, &explanations}) file->close();
 }
 
 /// The histogram in as many characters, higher for more.
@@ -347,8 +353,8 @@ std::string sparkline(const train::UnitStats& unit) {
   return out;
 }
 
-void print_worth(const train::Worth& worth) {
-  for (const train::Replacement& r : worth.replacements)
+void print_importance(const train::Importance& importance) {
+  for (const train::Replacement& r : importance.replacements)
     std::printf("  %+6.2f ± %4.2f", 100 * r.difference, 100 * r.error);
 }
 
@@ -376,20 +382,22 @@ void print(const train::TrainedModel& trained, const data::Dataset& set,
   std::printf(
       "\nTop-1 in points when gates are replaced, on %lld images (%.2f %% as it is)\n"
       "%-*s parameters       by 1           by their mean  by 0\n",
-      static_cast<long long>(found.worth_images), 100 * found.worth_top1, w, "block");
+      static_cast<long long>(found.importance_images), 100 * found.importance_top1, w, "block");
   for (const auto* list : {&found.units, &found.groups})
-    for (const train::Worth& worth : *list) {
-      std::printf("%-*s %10lld", w, worth.name.c_str(), static_cast<long long>(worth.parameters));
-      print_worth(worth);
+    for (const train::Importance& importance : *list) {
+      std::printf("%-*s %10lld", w, importance.name.c_str(),
+                  static_cast<long long>(importance.parameters));
+      print_importance(importance);
       std::printf("\n");
     }
   std::printf(
       "\nspread: deviation over images; class share: of the gates' variance, that between "
       "classes;\nnearest mean: how often the gates alone tell the class (chance %.1f %%)\n",
       100.0 / static_cast<double>(set.classes()));
-  for (const train::CloseUp& look : found.close_ups) {
-    std::printf("\n%s%s%s:", look.name.c_str(), look.label.empty() ? "" : ", ", look.label.c_str());
-    for (const auto& [name, probability] : look.top5)
+  for (const train::Explanation& explanation : found.explanations) {
+    std::printf("\n%s%s%s:", explanation.name.c_str(), explanation.label.empty() ? "" : ", ",
+                explanation.label.c_str());
+    for (const auto& [name, probability] : explanation.top5)
       std::printf("  %s %.1f %%", name.c_str(), 100 * probability);
   }
   std::printf("\n");
@@ -404,7 +412,7 @@ int run(const InspectArguments& args) {
   if (!args.out.empty()) check_page_path(args.out);
 
   train::InspectionOptions options;
-  options.worth_images = args.worth;
+  options.importance_images = args.importance;
   options.files = args.files;
   options.picks =
       args.picks.empty() && args.files.empty() ? example_images(*set, args.images) : args.picks;
@@ -474,7 +482,7 @@ void add_inspect(Command& program) {
   command.add_option("--image", args->files, "look at these JPEG or PNG files instead")
       .type_name("FILE");
   command
-      .add_option("--replace-on", args->worth,
+      .add_option("--replace-on", args->importance,
                   "images on which replaced gates are tried, evenly spread; 0: all")
       .check(number_in(0, 1'000'000'000))
       .show_default();

@@ -7,7 +7,6 @@
 #include <iostream>
 #include <map>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 
 #include "apps/commands/commands.hpp"
@@ -16,6 +15,7 @@
 #include "exciton/core/description.hpp"
 #include "exciton/core/memory.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/nn/names.hpp"
 #include "exciton/ops/cross_entropy.hpp"
 #include "exciton/train/json.hpp"
 
@@ -52,40 +52,18 @@ Step run_step(nn::Module& net, const Workload& w, optim::Sgd* sgd) {
   return step;
 }
 
-/// Names of modules, and of the module that owns each parameter.
-struct Names final : nn::Visitor {
-  std::unordered_map<const void*, std::string> modules;
-  std::unordered_map<const Parameter*, std::string> owners;
-
-  void enter(const std::string& name, nn::Module& m) override {
-    modules[&m] = name;
-    running_.push_back(name);
-  }
-  void leave(const std::string&, nn::Module&) override { running_.pop_back(); }
-  void parameter(const std::string&, Parameter& p) override { owners[&p] = running_.back(); }
-
-  /// The running module or, when that called the operator on a child's weights, the child.
-  std::string layer_of(const EntryInfo& e) const {
-    const auto module = modules.find(e.scope);
-    const std::string running = module == modules.end() ? "" : module->second;
-    if (e.parameters.empty()) return running;
-    const auto owner = owners.find(e.parameters.front());
-    return owner != owners.end() && owner->second.starts_with(running) ? owner->second : running;
-  }
-
- private:
-  std::vector<std::string> running_;
-};
-
 /// A line of the table: one entry of the tape, or all entries of one operator.
 struct Row {
   std::string layer, op;
+  std::string kernel;  ///< how it ran, where there are several ways: "winograd-f4x3"; backward
+                       ///< behind a slash where it ran otherwise
   std::vector<Shape> inputs;
   Shape output;
   std::int64_t calls = 1;
   double forward_ms = 0, backward_ms = 0;
   double flops = 0, bytes = 0;
 
+  std::string op_and_kernel() const { return kernel.empty() ? op : op + ' ' + kernel; }
   double ms() const { return forward_ms + backward_ms; }
   double gflops() const { return ms() > 0 ? flops / ms() / 1e6 : 0; }
   double gb_per_second() const { return ms() > 0 ? bytes / ms() / 1e6 : 0; }
@@ -99,7 +77,7 @@ constexpr const char* flops_are =
     "in, which need no gradient)";
 
 /// Medians over steps, in the order of the tape.
-std::vector<Row> rows_of(const std::vector<Step>& steps, const Names& names, bool training) {
+std::vector<Row> rows_of(const std::vector<Step>& steps, const nn::Names& names, bool training) {
   std::vector<Row> rows;
   bool first_product = true;
   for (std::size_t i = 0; i < steps.front().entries.size(); ++i) {
@@ -112,8 +90,11 @@ std::vector<Row> rows_of(const std::vector<Step>& steps, const Names& names, boo
       backward.push_back(s.entries[i].backward_seconds * 1e3);
     }
     Row row;
-    row.layer = names.layer_of(e);
+    row.layer = names.layer(e.scope, e.parameters);
     row.op = e.op;
+    row.kernel = e.kernel;
+    if (!e.backward_kernel.empty() && e.backward_kernel != e.kernel)
+      row.kernel += " / " + e.backward_kernel;
     row.inputs = e.inputs;
     row.output = e.output;
     row.forward_ms = median(std::move(forward));
@@ -132,11 +113,12 @@ std::vector<Row> rows_of(const std::vector<Step>& steps, const Names& names, boo
   return rows;
 }
 
-/// One row an operator, the most expensive first.
+/// One row per operator and kernel, the most expensive first.
 std::vector<Row> grouped(const std::vector<Row>& entries) {
   std::map<std::string, Row> groups;
   for (const Row& e : entries) {
-    Row& g = groups.try_emplace(e.op, Row{.op = e.op, .calls = 0}).first->second;
+    Row& g = groups.try_emplace(e.op_and_kernel(), Row{.op = e.op, .kernel = e.kernel, .calls = 0})
+                 .first->second;
     ++g.calls;
     g.forward_ms += e.forward_ms;
     g.backward_ms += e.backward_ms;
@@ -179,12 +161,14 @@ train::Json to_json(const Profile& p, const Row& r, bool by_layer) {
   if (by_layer) {
     out["layer"] = r.layer;
     out["op"] = r.op;
+    out["kernel"] = r.kernel;
     train::Json inputs = train::Json::array();
     for (const Shape& s : r.inputs) inputs.push_back(to_json(s));
     out["inputs"] = inputs;
     out["output"] = to_json(r.output);
   } else {
     out["op"] = r.op;
+    out["kernel"] = r.kernel;
     out["calls"] = r.calls;
   }
   out["ms_forward"] = r.forward_ms;
@@ -255,7 +239,7 @@ void print_table(const ProfileArguments& args, const Workload& w, const Profile&
   std::size_t layer_width = 5, op_width = 8, shape_width = 6;
   for (const Row& r : p.rows) {
     layer_width = std::max(layer_width, r.layer.size());
-    op_width = std::max(op_width, r.op.size());
+    op_width = std::max(op_width, r.op_and_kernel().size());
     shape_width = std::max(shape_width, shapes_of(r).size());
   }
   const int l = static_cast<int>(layer_width), o = static_cast<int>(op_width),
@@ -268,9 +252,10 @@ void print_table(const ProfileArguments& args, const Workload& w, const Profile&
               "share");
   for (const Row& r : p.rows) {
     if (by_layer)
-      std::printf("%-*s  %-*s  %-*s", l, r.layer.c_str(), o, r.op.c_str(), s, shapes_of(r).c_str());
+      std::printf("%-*s  %-*s  %-*s", l, r.layer.c_str(), o, r.op_and_kernel().c_str(), s,
+                  shapes_of(r).c_str());
     else
-      std::printf("%-*s %6lld", o, r.op.c_str(), static_cast<long long>(r.calls));
+      std::printf("%-*s %6lld", o, r.op_and_kernel().c_str(), static_cast<long long>(r.calls));
     std::printf(" %10.3f %10.3f %9.1f %7.1f %4.0f %% %5.1f %%\n", r.forward_ms, r.backward_ms,
                 r.gflops(), r.gb_per_second(), 100 * p.of_roof(r), 100 * p.share(r.ms()));
   }
@@ -288,7 +273,7 @@ void print_table(const ProfileArguments& args, const Workload& w, const Profile&
 
 /// Chrome's trace event format, for chrome://tracing and Perfetto: complete events ("X") with
 /// microseconds, forward, backward and the optimiser in rows of their own.
-void write_trace(const std::string& path, const Step& step, const Names& names,
+void write_trace(const std::string& path, const Step& step, const nn::Names& names,
                  const std::string& title) {
   train::Json events = train::Json::array();
   const auto named = [&](const char* what, int row, const std::string& name) {
@@ -310,15 +295,17 @@ void write_trace(const std::string& path, const Step& step, const Names& names,
                       {"args", std::move(args)}});
   };
   for (const EntryInfo& e : step.entries) {
-    const std::string layer = names.layer_of(e), op(e.op);
+    const std::string layer = names.layer(e.scope, e.parameters), op(e.op);
     train::Json inputs = train::Json::array();
     for (const Shape& s : e.inputs) inputs.push_back(s.str());
-    const train::Json args = {{"layer", layer},
-                              {"inputs", inputs},
-                              {"output", e.output.str()},
-                              {"multiply_adds", e.multiply_adds}};
+    train::Json args = {{"layer", layer},
+                        {"inputs", inputs},
+                        {"output", e.output.str()},
+                        {"multiply_adds", e.multiply_adds}};
     const std::string name = layer.empty() ? op : layer + ' ' + op;
+    args["kernel"] = e.kernel;
     event(0, name, e.forward_start, e.forward_seconds, args);
+    args["kernel"] = e.backward_kernel;
     if (e.backward_seconds > 0) event(1, name, e.backward_start, e.backward_seconds, args);
   }
   if (step.optimizer_seconds > 0)
@@ -344,8 +331,7 @@ int run(const ProfileArguments& args) {
     Step step = run_step(net, w, training ? &sgd : nullptr);
     if (i >= args.warmup) steps.push_back(std::move(step));
   }
-  Names names;
-  names.walk(net);
+  const nn::Names names(net);
 
   Profile p;
   std::vector<double> total, optimizer;
@@ -385,7 +371,7 @@ void add_profile(Command& program) {
   command.add_option("--mode", args->mode, "train (a whole step) or infer (forward)")
       .check(one_of({"train", "infer"}))
       .show_default();
-  command.add_option("--by", args->by, "one row an operator (op) or an entry of the tape (layer)")
+  command.add_option("--by", args->by, "one row per operator (op) or an entry of the tape (layer)")
       .check(one_of({"op", "layer"}))
       .show_default();
   command.add_option("--steps", args->steps, "measured steps, after the warm-up")

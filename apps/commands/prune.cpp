@@ -63,8 +63,8 @@ Measured measure(nn::Model& model, const train::TrainedModel& like,
   return out;
 }
 
-/// Images a second of both in evaluation mode: they take turns, so that what else the machine does
-/// meets both, and the medians are compared.
+/// Images per second of both in evaluation mode: they take turns, so that what else the machine
+/// does meets both, and the medians are compared.
 void measure_speed(nn::Model& a, Measured& of_a, nn::Model& b, Measured& of_b,
                    const train::TrainedModel& trained) {
   Generator rng(1);

@@ -8,6 +8,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/error.hpp"
+#include "exciton/nn/layers.hpp"
 #include "exciton/nn/summary.hpp"
 #include "exciton/train/recipe.hpp"
 #include "exciton/train/recipe_json.hpp"
@@ -79,6 +80,7 @@ Counted count(const train::Recipe& recipe) {
   const std::string& kind = recipe.data.kind;
   if (options.classes == 0 && kind == "cifar100") options.classes = 100;
   if (kind.ends_with("mnist")) options.image_channels = 1;
+  const nn::SkipInitialization shapes_alone;
   nn::Model model = nn::make_model(recipe.model.name, options);
   const nn::Summary summary = nn::summarize(model);
   return {summary.parameters, summary.multiply_adds};

@@ -126,8 +126,8 @@ struct Study {
 
 const std::vector<std::string>& heads() {
   static const std::vector<std::string> out{
-      "variant",    "test error %",         "parameters",           "multiply-adds",
-      "s an epoch", "paper, top-1 error %", "against the reference"};
+      "variant",     "test error %",         "parameters",           "multiply-adds",
+      "s per epoch", "paper, top-1 error %", "against the reference"};
   return out;
 }
 
@@ -145,8 +145,8 @@ std::vector<std::string> cells(const Study& study, std::size_t i) {
 std::string facts(const Study& study) {
   const train::Recipe recipe = train::recipe_from(study.recipe);
   return format("%s, %s, %lld epochs, %lld seed%s", recipe.model.name.c_str(), study.data.c_str(),
-                 static_cast<long long>(recipe.epochs), static_cast<long long>(study.seeds),
-                 study.seeds == 1 ? "" : "s");
+                static_cast<long long>(recipe.epochs), static_cast<long long>(study.seeds),
+                study.seeds == 1 ? "" : "s");
 }
 
 std::string one_seed_note(const Study& study) {

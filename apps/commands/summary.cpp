@@ -1,11 +1,11 @@
 /// exciton summary
-#include "exciton/nn/summary.hpp"
-
 #include <cstdio>
 #include <iostream>
 #include <memory>
 
 #include "apps/commands/commands.hpp"
+#include "exciton/nn/layers.hpp"
+#include "exciton/nn/summary.hpp"
 #include "exciton/train/json.hpp"
 #include "exciton/train/recipe.hpp"
 
@@ -80,6 +80,7 @@ int run(const SummaryArguments& args) {
   nn::ModelOptions options = recipe.options;
   options.image_channels = args.channels;
   options.image_size = args.image;
+  const nn::SkipInitialization shapes_alone;
   nn::Model model = nn::make_model(recipe.name, options);
   const nn::Summary summary = nn::summarize(model, args.image);
   if (args.json)

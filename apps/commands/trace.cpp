@@ -3,11 +3,11 @@
 #include <iostream>
 #include <map>
 #include <memory>
-#include <unordered_map>
 
 #include "apps/commands/commands.hpp"
 #include "apps/measure/workload.hpp"
 #include "exciton/core/description.hpp"
+#include "exciton/nn/names.hpp"
 #include "exciton/ops/cross_entropy.hpp"
 #include "exciton/train/json.hpp"
 
@@ -19,16 +19,6 @@ struct TraceArguments {
   bool plain = false, json = false;
 };
 
-/// Names of modules and parameters by address.
-struct Names final : nn::Visitor {
-  std::unordered_map<const void*, std::string> modules;
-  std::unordered_map<const Parameter*, std::string> parameters;
-  void enter(const std::string& name, nn::Module& m) override {
-    modules[&m] = name.empty() ? "(network)" : name;
-  }
-  void parameter(const std::string& name, Parameter& p) override { parameters[&p] = name; }
-};
-
 /// Both directions of an operator in a line; the header of each has it in full.
 struct Lesson {
   const char *forward, *backward, *file;
@@ -36,14 +26,14 @@ struct Lesson {
 
 const std::map<std::string_view, Lesson>& lessons() {
   static const std::map<std::string_view, Lesson> all{
-      {"conv2d", {"y = w * x", "dx = w' * dy, dw = x * dy", "ops/conv2d.hpp"}},
+      {"conv2d", {"y = w * x", "dx = w' * dy, dw = x * dy", "ops/convolution/conv2d.hpp"}},
       {"linear", {"y = x w' + b", "dx = dy w, dw = dy' x, db = sum dy", "ops/linear.hpp"}},
       {"batch_norm",
        {"y = gamma (x - mu) / sigma + beta",
         "dx = gamma / sigma (dy - mean(dy) - xn mean(dy xn)), dgamma = sum dy xn, dbeta = sum dy",
         "ops/batch_norm.hpp"}},
-      {"relu", {"y = max(0, x)", "dx = dy where y > 0, else 0", "ops/relu.hpp"}},
-      {"sigmoid", {"y = 1 / (1 + exp(-x))", "dx = dy y (1 - y)", "ops/sigmoid.hpp"}},
+      {"relu", {"y = max(0, x)", "dx = dy where y > 0, else 0", "ops/activations.hpp"}},
+      {"sigmoid", {"y = 1 / (1 + exp(-x))", "dx = dy y (1 - y)", "ops/activations.hpp"}},
       {"add", {"y = a + b", "da = dy, db = dy", "ops/add.hpp"}},
       {"squeeze", {"z = mean of x over the pixels", "dx = dz / (H W)", "ops/se/squeeze.hpp"}},
       {"excite",
@@ -96,13 +86,23 @@ std::vector<std::string> shapes(const EntryInfo& e) {
   return out;
 }
 
-std::vector<std::string> parameters(const EntryInfo& e, const Names& names) {
+std::vector<std::string> parameters(const EntryInfo& e, const nn::Names& names) {
   std::vector<std::string> out;
-  for (const Parameter* p : e.parameters) out.push_back(names.parameters.at(p));
+  for (const Parameter* p : e.parameters) out.push_back(names.parameter(p));
   return out;
 }
 
-void print(const Traced& traced, const Names& names, const Workload& w) {
+std::string module_of(const EntryInfo& e, const nn::Names& names) {
+  const std::string name = names.module(e.scope);
+  return name.empty() && e.scope != nullptr ? "(network)" : name;
+}
+
+/// With the kernel that ran it, where there are several.
+std::string op_of(const EntryInfo& e) {
+  return e.kernel.empty() ? std::string(e.op) : std::string(e.op) + ' ' + std::string(e.kernel);
+}
+
+void print(const Traced& traced, const nn::Names& names, const Workload& w) {
   std::printf(
       "One training step of %s: %lld images of %lld x %lld, loss %.4f.\n"
       "Forward writes the tape from top to bottom, an entry an operation.\n\n",
@@ -110,16 +110,13 @@ void print(const Traced& traced, const Names& names, const Workload& w) {
       static_cast<long long>(w.side), traced.loss);
   std::size_t wide = 6, op_wide = 9;
   for (const EntryInfo& e : traced.entries) {
-    const auto module = names.modules.find(e.scope);
-    wide = std::max(wide, module == names.modules.end() ? 0 : module->second.size());
-    op_wide = std::max(op_wide, e.op.size());
+    wide = std::max(wide, module_of(e, names).size());
+    op_wide = std::max(op_wide, op_of(e).size());
   }
   const auto head = [&](std::size_t i) {
     const EntryInfo& e = traced.entries[i];
-    const auto module = names.modules.find(e.scope);
-    std::printf("%4zu  %-*s  %-*s  ", i, static_cast<int>(wide),
-                module == names.modules.end() ? "" : module->second.c_str(),
-                static_cast<int>(op_wide), std::string(e.op).c_str());
+    std::printf("%4zu  %-*s  %-*s  ", i, static_cast<int>(wide), module_of(e, names).c_str(),
+                static_cast<int>(op_wide), op_of(e).c_str());
   };
   for (std::size_t i = 0; i < traced.entries.size(); ++i) {
     const EntryInfo& e = traced.entries[i];
@@ -152,12 +149,13 @@ void print(const Traced& traced, const Names& names, const Workload& w) {
   }
 }
 
-train::Json to_json(const Traced& traced, const Names& names, const Workload& w) {
+train::Json to_json(const Traced& traced, const nn::Names& names, const Workload& w) {
   train::Json entries = train::Json::array();
   for (const EntryInfo& e : traced.entries) {
-    const auto module = names.modules.find(e.scope);
-    entries.push_back({{"module", module == names.modules.end() ? "" : module->second},
+    entries.push_back({{"module", module_of(e, names)},
                        {"operation", e.op},
+                       {"kernel", e.kernel},
+                       {"backward_kernel", e.backward_kernel},
                        {"inputs", shapes(e)},
                        {"parameters", parameters(e, names)},
                        {"output", e.output.str()},
@@ -172,8 +170,7 @@ int run(const TraceArguments& args) {
   nn::Module& net = *w.model.net;
   nn::set_training(net, true);
   nn::set_fused(net, !args.plain);
-  Names names;
-  names.walk(net);
+  const nn::Names names(net);
   const Traced traced = step(net, w);
   if (args.json)
     std::cout << train::to_text(to_json(traced, names, w)) << std::endl;

@@ -3,27 +3,19 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <unordered_map>
 #include <utility>
 
 #include "exciton/core/description.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/nn/layers.hpp"
+#include "exciton/nn/names.hpp"
 #include "exciton/ops/convolution/direct.hpp"
-#include "exciton/ops/onednn/convolution.hpp"
+#include "exciton/ops/convolution/onednn/convolution.hpp"
 
 namespace exciton::apps {
 namespace {
 
 namespace onednn = ops::onednn;
-
-/// The layer of every convolution weight: the tape names weights, the layer knows the attributes.
-struct ConvolutionLayers final : nn::Visitor {
-  std::unordered_map<const Parameter*, const nn::Conv2d*> of;
-  void enter(const std::string&, nn::Module& m) override {
-    if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&m)) of[&conv->weight] = conv;
-  }
-};
 
 /// Convolutions of one shape.
 struct Shared {
@@ -47,10 +39,10 @@ std::vector<EntryInfo> convolutions_of(Workload& w) {
 
 /// The attributes of a convolution, from its layer. SE blocks also call the operator on weights of
 /// their own, as 1x1 layers at every pixel, which leave no choice. Errors: any other.
-ops::ConvSpec spec_of(const EntryInfo& e, const ConvolutionLayers& layers) {
+ops::ConvSpec spec_of(const EntryInfo& e, const nn::Names& names) {
   if (!e.parameters.empty())
-    if (const auto layer = layers.of.find(e.parameters[0]); layer != layers.of.end())
-      return layer->second->spec;
+    if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&names.owner(e.parameters[0])))
+      return conv->spec;
   const Shape &x = e.inputs[0], &w = e.inputs[1], &y = e.output;
   check(w[2] == 1 && w[3] == 1 && x[1] == y[1] && x[2] == y[2], "bench floor: the convolution of ",
         x, " to ", y, " by ", w, " is no Conv2d layer, so its stride is unknown");
@@ -60,13 +52,12 @@ ops::ConvSpec spec_of(const EntryInfo& e, const ConvolutionLayers& layers) {
 }
 
 std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolutions) {
-  ConvolutionLayers layers;
-  layers.walk(*w.model.net);
+  const nn::Names names(*w.model.net);
   std::vector<Shared> shapes;
   for (const EntryInfo& e : convolutions) {
     const bool bias = e.inputs.size() > 2;
     auto geometry =
-        ops::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, layers), w.precision.dtype, bias);
+        ops::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, names), w.precision.dtype, bias);
     geometry.dtype = onednn::kernel_type(geometry);
     auto at = std::find_if(shapes.begin(), shapes.end(),
                            [&](const Shared& s) { return s.geometry == geometry; });
@@ -106,7 +97,7 @@ void add(PrimitiveTime& sum, std::int64_t count, const std::pair<double, double>
 }
 
 void measure(const Shared& s, std::int64_t images, int warmup, int steps, ConvolutionFloor& to) {
-  using onednn::Convolution;
+  using onednn::Primitives;
   using ops::Direction;
   const ops::ConvGeometry& g = s.geometry;
   const int threads = num_threads();
@@ -120,12 +111,12 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
   ops::ConvGeometry unbiased = g;
   unbiased.bias = false;
 
-  Convolution whole, pieces;
+  Primitives whole, pieces;
   const auto prepared = [&](Direction direction, const ops::ConvGeometry& form) -> const auto& {
     return whole.prepare(direction, form, images, threads, weights, version);
   };
-  // Where oneDNN may not run a form one way (ops/onednn/kernel_table.hpp), the other counts for
-  // both; where it may in neither, our own kernel, as in a step.
+  // Where oneDNN may not run a form one way (ops/convolution/onednn/kernel_table.hpp), the other
+  // counts for both; where it may in neither, our own kernel, as in a step.
   const auto timed = [&](Direction direction, const ops::ConvGeometry& form, const Run& whole_batch,
                          const Run& in_pieces, const Run& own) {
     const bool takes_pieces = onednn::takes(pieces, direction, form, images);
@@ -142,8 +133,8 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
           Direction::backward_weights, unbiased,
           [&] {
             const auto& job = prepared(Direction::backward_weights, unbiased);
-            if (packed.empty()) packed = Tensor({Convolution::weight_elements(job)});
-            Convolution::run(job, 0, x.raw(), y.raw(), packed.data<float>());
+            if (packed.empty()) packed = Tensor({Primitives::weight_elements(job)});
+            Primitives::run(job, 0, x.raw(), y.raw(), packed.data<float>());
           },
           [&] { onednn::backward_weights(pieces, unbiased, images, s.weight, x.raw(), y.raw()); },
           [&] { ops::direct::backward_weights(unbiased, images, s.weight, x.raw(), y.raw()); }));
@@ -153,8 +144,8 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
         timed(
             Direction::backward_data, unbiased,
             [&] {
-              Convolution::run(prepared(Direction::backward_data, unbiased), 0, y.raw(), nullptr,
-                               dx.raw());
+              Primitives::run(prepared(Direction::backward_data, unbiased), 0, y.raw(), nullptr,
+                              dx.raw());
             },
             [&] {
               onednn::backward_data(pieces, unbiased, images, weights, version, y.raw(), dx.raw());
@@ -164,9 +155,7 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
   add(to.forward, s.count,
       timed(
           Direction::forward, g,
-          [&] {
-            Convolution::run(prepared(Direction::forward, g), 0, x.raw(), bias_data, y.raw());
-          },
+          [&] { Primitives::run(prepared(Direction::forward, g), 0, x.raw(), bias_data, y.raw()); },
           [&] {
             onednn::forward(pieces, g, images, weights, version, x.raw(), bias_data, y.raw());
           },

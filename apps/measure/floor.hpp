@@ -6,11 +6,11 @@
 
 namespace exciton::apps {
 
-/// Milliseconds a step spends in one kind of primitive, summed over the model's convolutions.
+/// Milliseconds that a step spends in one kind of primitive, summed over the model's convolutions.
 struct PrimitiveTime {
   double whole_batch = 0;  ///< one primitive over the batch, oneDNN's own threads
-  double pieces = 0;       ///< one primitive a thread over its piece of the batch, as the step runs
-  double least = 0;        ///< the smaller of the two, taken convolution by convolution
+  double pieces = 0;  ///< one primitive per thread over its piece of the batch, as the step runs
+  double least = 0;   ///< the smaller of the two, taken convolution by convolution
 };
 
 struct ConvolutionFloor {

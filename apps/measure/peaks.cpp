@@ -6,7 +6,7 @@
 
 #include "exciton/core/memory.hpp"
 #include "exciton/core/threads.hpp"
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 #include "exciton/ops/processor.hpp"
 
 namespace exciton::apps {
@@ -50,7 +50,7 @@ CopyRate copy_rate(const char* where, std::int64_t bytes) {
   const std::int64_t rounds = std::max<std::int64_t>(1, (std::int64_t{64} << 20) / bytes);
   const double seconds = fastest_seconds(3, [&] {
     parallel(num_threads(), [&](int t, int n) {
-      const Piece p = piece_of(half, t, n);
+      const Chunk p = chunk_of(half, t, n);
       for (std::int64_t i = 0; i < rounds; ++i) {
         std::memcpy(target + p.begin, source + p.begin, static_cast<std::size_t>(p.end - p.begin));
         asm volatile("" : : "r"(target) : "memory");  // every round is wanted

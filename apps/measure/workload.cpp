@@ -31,7 +31,7 @@ nn::Model workload_model(const WorkloadOptions& options) {
 void add_workload_options(Command& command, WorkloadOptions& to, bool model_required) {
   command.add_option("MODEL", to.model, "its name, e.g. se_resnet20, or a run folder")
       .required(model_required);
-  command.add_option("--batch", to.batch, "images a step")
+  command.add_option("--batch", to.batch, "images per step")
       .check(number_in(1, 65536))
       .show_default();
   command.add_option("--dtype", to.dtype, "f32, bf16 or auto")

@@ -29,7 +29,7 @@
     return { type: "line", data: { ...channelAxis(block), datasets: series },
       options: { interaction: { mode: "index", intersect: false },
         scales: { x: axis("channel"), y: axis("mean gate", { min, max }) } } };
-  }, "Mean gate of sampled channels, a line a class");
+  }, "Mean gate of sampled channels, a line per class");
   const minis = lasts.map((block) => {
     const one = chart(() => ({ type: "line",
       data: { ...channelAxis(block), datasets: [...block.figure.classes.map((c, i) => [c, i]).filter(([c]) => shown.has(c.class))
@@ -105,10 +105,10 @@
       ["all", number(data.counts.channels), count(data.counts.dead, data.counts.channels), count(data.counts.saturated, data.counts.channels),
         count(data.counts.stuck, data.counts.channels), "", ""]]));
 
-  /* Worth. */
+  /* Importance. */
   const kinds = [["one", "by 1"], ["mean", "by their mean"], ["zero", "by 0"]];
-  const worthChart = chart(() => ({ type: "bar", data: { labels: blocks.map((b) => b.name.replace(/\.se$/, "")),
-    datasets: kinds.slice(0, 2).map(([key, text], i) => ({ label: text, data: blocks.map((b) => 100 * b.worth.replaced_by[key].difference), backgroundColor: colour(i), borderRadius: 3 })) },
+  const importanceChart = chart(() => ({ type: "bar", data: { labels: blocks.map((b) => b.name.replace(/\.se$/, "")),
+    datasets: kinds.slice(0, 2).map(([key, text], i) => ({ label: text, data: blocks.map((b) => 100 * b.importance.replaced_by[key].difference), backgroundColor: colour(i), borderRadius: 3 })) },
   options: { interaction: { mode: "index", intersect: false }, scales: { x: blockAxis(), y: axis("change of top-1 (points)") } } }), "Change of accuracy when the gates of a block are replaced");
   const delta = (r) => {
     if (!r) return "";
@@ -116,14 +116,14 @@
     return make("span", {}, make("span", { class: clear ? (r.difference < 0 ? "bad" : "good") : "" }, (100 * r.difference).toFixed(2)),
       make("span", { class: "pm" }, " ± " + (100 * r.error).toFixed(2)));
   };
-  const worthRow = (name, w) => [name, number(w.parameters), percent(w.parameters / data.parameters, 2), number(w.multiply_adds), ...kinds.map(([key]) => delta(w.replaced_by[key]))];
-  const partWorth = section("worth", "What each block is worth",
+  const importanceRow = (name, w) => [name, number(w.parameters), percent(w.parameters / data.parameters, 2), number(w.multiply_adds), ...kinds.map(([key]) => delta(w.replaced_by[key]))];
+  const partImportance = section("importance", "How much each block matters",
     "Change of top-1, in points, on " + number(data.replacements.images) + " images (" + percent(data.replacements.top1, 2) + " as it is) when the gates of a block are replaced. " +
     "By 1: as if its SE were removed. By their mean: SE as a constant, which costs nothing to run. By 0: the residual branch removed. ± is the standard error, coloured where the change exceeds 1.96 of it. " +
     "Nothing is retrained.",
-    worthChart.box,
-    table("What blocks are worth", ["block", "parameters", "of all", "multiply-adds", ...kinds.map((k) => k[1])],
-      [...blocks.map((b) => worthRow(b.name, b.worth)), ...data.groups.map((g) => worthRow(g.name + " (" + g.units + " blocks)", g))]));
+    importanceChart.box,
+    table("How much blocks matter", ["block", "parameters", "of all", "multiply-adds", ...kinds.map((k) => k[1])],
+      [...blocks.map((b) => importanceRow(b.name, b.importance)), ...data.groups.map((g) => importanceRow(g.name + " (" + g.units + " blocks)", g))]));
 
   /* Images. */
   function bytes(text) { return Uint8Array.from(atob(text), (c) => c.charCodeAt(0)); }
@@ -150,7 +150,7 @@
     }
     return canvas;
   }
-  const looks = data.close_ups.map((look, n) => {
+  const looks = data.explanations.map((look, n) => {
     const state = { block: blocks.length - 1 };
     const gates = chart(() => ({ type: "bar", data: { labels: look.gates[state.block].map((_, i) => String(i)),
       datasets: [{ label: "gate", data: look.gates[state.block], backgroundColor: colour(3), barPercentage: 1, categoryPercentage: 1 }] },
@@ -163,14 +163,14 @@
         make("span", {}, g.class), make("span", {}, percent(g.probability))))),
       choice("Gates of", blocks.map((b, i) => [String(i), b.name]), String(state.block), (v) => { state.block = Number(v); gates.draw(); }), gates.box);
   });
-  const parts = [part6, part7, partDepth, partHistograms, partCounts, partWorth];
+  const parts = [part6, part7, partDepth, partHistograms, partCounts, partImportance];
   if (looks.length) parts.push(section("images", "Single images",
     "Each image, where the network looked for its first guess (Grad-CAM on the map before the last pool), its five first guesses, and its gates.",
     make("div", { class: "grid" }, ...looks)));
   show("The gates of " + data.model, data.data + "; " + data.checkpoint + ", after epoch " + data.epoch,
     [tile(percent(data.top1, 2), "top-1 on " + number(data.images) + " images"), tile(String(blocks.length), "SE blocks, " + number(data.counts.channels) + " gates an image"),
       tile(short(data.parameters), "parameters; SE " + percent(data.groups[data.groups.length - 1].parameters / data.parameters, 2)),
-      tile(short(data.multiply_adds), "multiply-adds an image"),
+      tile(short(data.multiply_adds), "multiply-adds per image"),
       tile(data.counts.dead + " / " + data.counts.saturated + " / " + data.counts.stuck, "dead / saturated / stuck channels")], parts,
-    ["By class", "Within a class", "Depth", "Values", "Dead and stuck", "Worth", "Images"]);
+    ["By class", "Within a class", "Depth", "Values", "Dead and stuck", "Importance", "Images"]);
 })();

@@ -4,7 +4,7 @@
 
 namespace exciton::apps {
 
-/// Trains, and prints what it does: a line an epoch, a bar meanwhile, what to try next. A signal
+/// Trains, and prints what it does: a line per epoch, a bar meanwhile, what to try next. A signal
 /// stops it after the step at hand. `verbose` tells about memory, too. True: finished; false:
 /// stopped by a signal. Errors: those of train::run.
 bool train_and_report(train::Recipe recipe, const train::RunOptions& options, bool verbose = false);

@@ -68,7 +68,7 @@ class Inception final : public Module {
   }
 
   std::string_view kind() const override { return "Inception"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute r) const override { return r == Recompute::block; }
   void visit(Visitor& v) override {
     v("branches", branches);
     if (se) v("se", *se);
@@ -93,8 +93,7 @@ class BnInception final : public Module {
         reduce2({.in = 64, .out = 64}, init),
         conv2({.in = 64, .out = 192, .kernel = 3, .spec = {.padding = 1}}, init),
         max_pool({.kernel = 3, .stride = 2, .ceil_mode = true}),
-        dropout(o.dropout < 0 ? 0 : o.dropout, init),
-        fc(1024, o.classes, init) {
+        head(1024, 0, o, init) {
     using enum Pool;
     const InceptionOptions table[] = {
         {192, 64, 64, 64, 64, 96, average, 32},         // 3a
@@ -121,41 +120,29 @@ class BnInception final : public Module {
     v("reduce2", reduce2);
     v("conv2", conv2);
     for (std::size_t i = 0; i < inception.size(); ++i) v(names[i], inception[i]);
-    v("pool", pool);
-    v("dropout", dropout);
-    v("fc", fc);
+    head.visit(v);
   }
 
  protected:
   Var forward(const Var& x) override {
     Var y = max_pool(conv2(reduce2(max_pool(conv1(x)))));
     for (Inception& module : inception) y = module(y);
-    return fc(dropout(pool(y)));
+    return head(y);
   }
 
  private:
   ConvNorm conv1, reduce2, conv2;
   MaxPool max_pool;
   std::vector<Inception> inception;
-  GlobalAvgPool pool;
-  Dropout dropout;
-  Linear fc;
+  Head head;
 };
 
 }  // namespace
 
 void register_bn_inception(Registry& registry) {
-  for (const bool se : {false, true}) {
-    const std::string name = se ? "se_bn_inception" : "bn_inception";
-    registry.add({.name = name,
-                  .image_size = 224,
-                  .classes = 1000,
-                  .se = se,
-                  .make = [name](const ModelOptions& o, Generator& init) {
-                    refuse_residual_options(name, o);
-                    return std::make_unique<BnInception>(o, init);
-                  }});
-  }
+  add_with_se(registry, imagenet("bn_inception", [](const ModelOptions& o, Generator& init) {
+                return std::make_unique<BnInception>(o, init);
+              }));
 }
 
 }  // namespace exciton::nn::models

@@ -56,7 +56,7 @@ class ResidualInception final : public Module {
   }
 
   std::string_view kind() const override { return "ResidualInception"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute r) const override { return r == Recompute::block; }
   void visit(Visitor& v) override {
     v("branches", branches);
     v("conv", conv);
@@ -73,7 +73,7 @@ class ResidualInception final : public Module {
     factor.bias = Parameter(Tensor::full({spec.channels}, 0, type));
     factor.weight.trainable = factor.bias.trainable = false;
     factor.fused = fused;
-    return conv_norm(conv, factor, h, spec.relu, se.get(), x);
+    return run_unit({conv, factor, se.get(), spec.relu}, h, x);
   }
 
  private:
@@ -116,9 +116,7 @@ void strided_pool(Concat& branches) {
 class InceptionResNetV2 final : public Module {
  public:
   InceptionResNetV2(const ModelOptions& o, Generator& init)
-      : final_conv(unit(2080, 1536, 1), init),
-        dropout(o.dropout < 0 ? 0.2 : o.dropout, init),
-        fc(1536, o.classes, init) {
+      : final_conv(unit(2080, 1536, 1), init), head(1536, 0.2, o, init) {
     append(stem, {strided(o.image_channels, 32), unit(32, 32, 3), same(32, 64, 3)}, init);
     stem.add<MaxPool>(ops::PoolSpec{.kernel = 3, .stride = 2});
     append(stem, {unit(64, 80, 1), unit(80, 192, 3)}, init);
@@ -156,9 +154,7 @@ class InceptionResNetV2 final : public Module {
     v("reduction_b", reduction_b);
     v("c", c);
     v("final_conv", final_conv);
-    v("pool", pool);
-    v("dropout", dropout);
-    v("fc", fc);
+    head.visit(v);
   }
 
  protected:
@@ -169,7 +165,7 @@ class InceptionResNetV2 final : public Module {
     for (ResidualInception& block : b) y = block(y);
     y = reduction_b(y);
     for (ResidualInception& block : c) y = block(y);
-    return fc(dropout(pool(final_conv(y))));
+    return head(final_conv(y));
   }
 
  private:
@@ -177,25 +173,18 @@ class InceptionResNetV2 final : public Module {
   Concat mixed, reduction_a, reduction_b;
   std::vector<ResidualInception> a, b, c;
   ConvNorm final_conv;
-  GlobalAvgPool pool;
-  Dropout dropout;
-  Linear fc;
+  Head head;
 };
 
 }  // namespace
 
 void register_inception_resnet_v2(Registry& registry) {
-  for (const bool se : {false, true}) {
-    const std::string name = se ? "se_inception_resnet_v2" : "inception_resnet_v2";
-    registry.add({.name = name,
-                  .image_size = 299,
-                  .classes = 1000,
-                  .se = se,
-                  .make = [name](const ModelOptions& o, Generator& init) {
-                    refuse_residual_options(name, o);
-                    return std::make_unique<InceptionResNetV2>(o, init);
-                  }});
-  }
+  Registry::Entry entry =
+      imagenet("inception_resnet_v2", [](const ModelOptions& o, Generator& init) {
+        return std::make_unique<InceptionResNetV2>(o, init);
+      });
+  entry.image_size = 299;
+  add_with_se(registry, entry);
 }
 
 }  // namespace exciton::nn::models

@@ -13,8 +13,7 @@ namespace {
 
 class MobileNet final : public Module {
  public:
-  MobileNet(const ModelOptions& o, Generator& init)
-      : dropout(o.dropout < 0 ? 0 : o.dropout, init), fc(1024, o.classes, init) {
+  MobileNet(const ModelOptions& o, Generator& init) : head(1024, 0, o, init) {
     struct Unit {
       std::int64_t out, stride;
     };
@@ -41,35 +40,23 @@ class MobileNet final : public Module {
   std::string_view kind() const override { return "MobileNet"; }
   void visit(Visitor& v) override {
     v("features", features);
-    v("pool", pool);
-    v("dropout", dropout);
-    v("fc", fc);
+    head.visit(v);
   }
 
  protected:
-  Var forward(const Var& x) override { return fc(dropout(pool(features(x)))); }
+  Var forward(const Var& x) override { return head(features(x)); }
 
  private:
   Sequential features;
-  GlobalAvgPool pool;
-  Dropout dropout;
-  Linear fc;
+  Head head;
 };
 
 }  // namespace
 
 void register_mobilenet(Registry& registry) {
-  for (const bool se : {false, true}) {
-    const std::string name = se ? "se_mobilenet" : "mobilenet";
-    registry.add({.name = name,
-                  .image_size = 224,
-                  .classes = 1000,
-                  .se = se,
-                  .make = [name](const ModelOptions& o, Generator& init) {
-                    refuse_residual_options(name, o);
-                    return std::make_unique<MobileNet>(o, init);
-                  }});
-  }
+  add_with_se(registry, imagenet("mobilenet", [](const ModelOptions& o, Generator& init) {
+                return std::make_unique<MobileNet>(o, init);
+              }));
 }
 
 }  // namespace exciton::nn::models

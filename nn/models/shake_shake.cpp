@@ -2,10 +2,11 @@
 /// rows of the SENet paper's tables 4 and 5:
 ///   conv3x3 - bn - 3 stages - relu - mean - fc
 /// A block adds to its input the random mix of two branches that both start from relu(input):
-///   shake_shake26_2x96d     4 blocks a stage, branches conv3x3 - bn - relu - conv3x3 - bn of 96,
+///   shake_shake26_2x96d     4 blocks per stage, branches conv3x3 - bn - relu - conv3x3 - bn of 96,
 ///                           192, 384 channels, 16 in the stem; coefficients drawn anew for every
 ///                           image in both passes ("S-S-I")
-///   shake_even29_2x4x64d    3 blocks a stage, ResNeXt branches conv1x1 - bn - relu - conv3x3 in 4
+///   shake_even29_2x4x64d    3 blocks per stage, ResNeXt branches conv1x1 - bn - relu - conv3x3 in
+///   4
 ///                           groups - bn - relu - conv1x1 - bn of 256, 512, 1024 channels, 64 in
 ///                           the stem; halves in the backward pass ("S-E-I")
 /// Evaluation takes halves. Where channels change, the shortcut is that of the author's code: two
@@ -20,12 +21,12 @@
 /// its first 3x3 convolution. stage1 to stage3 are 2 to 4 in se.stages.
 /// Options: classes (10), image_channels, se, blocks, dropout (0).
 #include "exciton/ops/shake_shake.hpp"
-#include "exciton/nn/blocks.hpp"
+#include "exciton/core/tape_observer.hpp"
+#include "exciton/nn/models/staged.hpp"
 #include "exciton/nn/random_stream.hpp"
-#include "exciton/nn/registry.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/concat.hpp"
-#include "exciton/ops/relu.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
 
 namespace exciton::nn::models {
@@ -48,7 +49,7 @@ class Mix final : public Module {
   std::string_view kind() const override { return "Mix"; }
   void visit(Visitor& v) override { v("state", state); }
   Var operator()(const Var& a, const Var& b) {
-    const Tape::Scope scope(this);
+    const TapeObserver::Scope scope(this);
     if (!training)
       return apply(ops::ShakeShake{ops::ShakeKind::even, ops::ShakeKind::even, {}}, a, b);
     return draw_from(state, [&](Generator& generator) {
@@ -102,12 +103,12 @@ class Branch final : public Module {
 
  protected:
   Var forward(const Var& x) override {
-    Var y = x;
     const std::size_t behind = bottleneck_ ? 1 : 0;  // the first 3x3 convolution
+    std::vector<Unit> units;
     for (std::size_t i = 0; i < layers_.size(); ++i)
-      y = conv_norm(layers_[i].conv, layers_[i].bn, y, i + 1 < layers_.size(),
-                    i == behind ? se_->at(Place::conv3x3) : nullptr);
-    return y;
+      units.push_back({layers_[i].conv, layers_[i].bn,
+                       i == behind ? se_->at(Place::conv3x3) : nullptr, i + 1 < layers_.size()});
+    return run_branch(units, x);
   }
 
  private:
@@ -158,7 +159,7 @@ class ShakeBlock final : public Module {
     if (in != width) shortcut = std::make_unique<TwoPathShortcut>(in, width, stride, init);
   }
   std::string_view kind() const override { return "ShakeBlock"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute) const override { return true; }
   void visit(Visitor& v) override {
     v("branch1", branch1);
     v("branch2", branch2);
@@ -180,50 +181,26 @@ class ShakeBlock final : public Module {
   }
 };
 
-class ShakeNet final : public Module {
- public:
-  ShakeNet(const Options& s, const ModelOptions& o, Generator& init)
-      : conv1(o.image_channels, s.stem, 3, {.padding = 1}, init),
-        bn1(s.stem),
-        dropout(o.dropout < 0 ? 0 : o.dropout, init),
-        fc(4 * s.width, o.classes, init) {
-    std::int64_t channels = s.stem;
-    for (std::size_t stage = 0; stage < 3; ++stage) {
-      const std::int64_t width = s.width << stage;
-      for (std::int64_t i = 0; i < blocks_of(o.blocks, stage, s.blocks); ++i) {
-        stages[stage].emplace_back(channels, width, stage > 0 && i == 0 ? 2 : 1, s,
-                                   o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 3), init);
-        channels = width;
-      }
+std::unique_ptr<Module> make(const Options& s, const ModelOptions& o, Generator& init) {
+  auto net = std::make_unique<Staged>(Layout{.kind = "ShakeNet",
+                                             .stem = {{s.stem}},
+                                             .stem_relu = false,
+                                             .last_relu = true,
+                                             .features = 4 * s.width},
+                                      o, init);
+  std::int64_t channels = s.stem;
+  for (std::size_t stage = 0; stage < 3; ++stage) {
+    const std::int64_t width = s.width << stage;
+    std::vector<ShakeBlock> blocks;
+    for (std::int64_t i = 0; i < blocks_of(o.blocks, stage, s.blocks); ++i) {
+      blocks.emplace_back(channels, width, stage > 0 && i == 0 ? 2 : 1, s,
+                          o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 3), init);
+      channels = width;
     }
+    net->add(std::move(blocks));
   }
-  std::string_view kind() const override { return "ShakeNet"; }
-  void visit(Visitor& v) override {
-    v("conv1", conv1);
-    v("bn1", bn1);
-    v("stage1", stages[0]);
-    v("stage2", stages[1]);
-    v("stage3", stages[2]);
-    v("pool", pool);
-    v("dropout", dropout);
-    v("fc", fc);
-  }
-
- protected:
-  Var forward(const Var& x) override {
-    Var y = conv_norm(conv1, bn1, x, false);
-    for (auto& stage : stages) y = through(stage, y);
-    return fc(dropout(pool(ops::relu(y))));
-  }
-
- private:
-  Conv2d conv1;
-  BatchNorm bn1;
-  std::vector<ShakeBlock> stages[3];
-  GlobalAvgPool pool;
-  Dropout dropout;
-  Linear fc;
-};
+  return net;
+}
 
 }  // namespace
 
@@ -232,25 +209,12 @@ void register_shake_shake(Registry& registry) {
       {"shake_shake26_2x32d", {4, 16, 32, 0, ops::ShakeKind::shake}},
       {"shake_shake26_2x96d", {4, 16, 96, 0, ops::ShakeKind::shake}},
       {"shake_even29_2x4x64d", {3, 64, 256, 4, ops::ShakeKind::even}}};
-  for (const auto& network : networks)
-    for (const bool se : {false, true}) {
-      const std::string name = (se ? "se_" : "") + std::string(network.first);
-      registry.add({.name = name,
-                    .image_size = 32,
-                    .classes = 10,
-                    .se = se,
-                    .make =
-                        [name, s = network.second](const ModelOptions& o, Generator& init) {
-                          const ModelOptions none;
-                          check(o.stem == none.stem && o.stride_on == none.stride_on &&
-                                    o.shortcut == none.shortcut,
-                                name,
-                                ": its stem, strides and shortcuts are its own; leave stem, "
-                                "stride_on and shortcut out");
-                          return std::make_unique<ShakeNet>(s, o, init);
-                        },
-                    .stages = 3});
-    }
+  for (const auto& [name, options] : networks) {
+    const auto make_this = [options = options](const ModelOptions& o, Generator& init) {
+      return make(options, o, init);
+    };
+    add_with_se(registry, cifar(name, make_this, 3));
+  }
 }
 
 }  // namespace exciton::nn::models

@@ -9,9 +9,7 @@
 /// SE sits on the branch's last batch norm, as in a ResNet; so the network has 2,484,533
 /// parameters, the paper's 2.4 M cut to one digit (as its 1.8 M is 1,865,728 cut).
 /// Options: classes (1000), image_channels, se, dropout (0).
-#include "exciton/nn/attention.hpp"
-#include "exciton/nn/models/families.hpp"
-#include "exciton/nn/units.hpp"
+#include "exciton/nn/models/staged.hpp"
 #include "exciton/ops/avg_pool.hpp"
 #include "exciton/ops/channel_shuffle.hpp"
 #include "exciton/ops/concat.hpp"
@@ -42,7 +40,7 @@ class ShuffleUnit final : public Module {
         se(make_attention(o.branch(), o.se, init)) {}
 
   std::string_view kind() const override { return "ShuffleUnit"; }
-  bool repeats() const override { return true; }
+  bool recomputes(Recompute) const override { return true; }
   void visit(Visitor& v) override {
     v("conv1", conv1);
     v("bn1", bn1);
@@ -55,12 +53,12 @@ class ShuffleUnit final : public Module {
 
  protected:
   Var forward(const Var& x) override {
-    const Var h = ops::channel_shuffle(conv_norm(conv1, bn1, x, true), groups);
-    const Var y = conv_norm(conv2, bn2, h, false);
-    if (stride == 1) return conv_norm(conv3, bn3, y, true, se.get(), x);
+    const Var h = ops::channel_shuffle(run_unit({conv1, bn1}, x), groups);
+    const Unit branch[] = {{conv2, bn2, nullptr, false}, {conv3, bn3, se.get()}};
+    if (stride == 1) return run_branch(branch, h, [&] { return x; });
     // x comes from a ReLU, so its mean needs none.
     const Var mean = ops::avg_pool(x, {.kernel = 3, .stride = 2, .padding = 1});
-    return ops::concat({mean, conv_norm(conv3, bn3, y, true, se.get())});
+    return ops::concat({mean, run_branch(branch, h)});
   }
 
  private:
@@ -74,75 +72,35 @@ class ShuffleUnit final : public Module {
   std::unique_ptr<ChannelAttention> se;
 };
 
-class ShuffleNet final : public Module {
- public:
-  ShuffleNet(const ModelOptions& o, Generator& init)
-      : conv1(o.image_channels, 24, 3, {.stride = 2, .padding = 1}, init),
-        bn1(24),
-        max_pool({.kernel = 3, .stride = 2, .padding = 1}),
-        dropout(o.dropout < 0 ? 0 : o.dropout, init),
-        fc(960, o.classes, init) {
-    std::int64_t channels = 24;
-    for (std::size_t stage = 0; stage < 3; ++stage) {
-      const std::int64_t out = 240 << stage;
-      const int units = stage == 1 ? 8 : 4;
-      for (int i = 0; i < units; ++i) {
-        stages[stage].emplace_back(UnitOptions{.in = channels,
-                                               .out = out,
-                                               .stride = i == 0 ? 2 : 1,
-                                               .first_groups = stage == 0 && i == 0 ? 1 : groups,
-                                               .se = o.se},
-                                   init);
-        channels = out;
-      }
+std::unique_ptr<Module> make(const ModelOptions& o, Generator& init) {
+  auto net = std::make_unique<Staged>(
+      Layout{.kind = "ShuffleNet",
+             .stem = {{24, 3, 2}},
+             .max_pool = ops::PoolSpec{.kernel = 3, .stride = 2, .padding = 1},
+             .features = 960},
+      o, init);
+  std::int64_t channels = net->stem_channels();
+  for (std::size_t stage = 0; stage < 3; ++stage) {
+    const std::int64_t out = 240 << stage;
+    std::vector<ShuffleUnit> units;
+    for (int i = 0; i < (stage == 1 ? 8 : 4); ++i) {
+      units.emplace_back(UnitOptions{.in = channels,
+                                     .out = out,
+                                     .stride = i == 0 ? 2 : 1,
+                                     .first_groups = stage == 0 && i == 0 ? 1 : groups,
+                                     .se = o.se},
+                         init);
+      channels = out;
     }
+    net->add(std::move(units));
   }
-
-  std::string_view kind() const override { return "ShuffleNet"; }
-  void visit(Visitor& v) override {
-    v("conv1", conv1);
-    v("bn1", bn1);
-    v("max_pool", max_pool);
-    v("stage1", stages[0]);
-    v("stage2", stages[1]);
-    v("stage3", stages[2]);
-    v("pool", pool);
-    v("dropout", dropout);
-    v("fc", fc);
-  }
-
- protected:
-  Var forward(const Var& x) override {
-    Var y = max_pool(conv_norm(conv1, bn1, x, true));
-    for (auto& stage : stages)
-      for (ShuffleUnit& unit : stage) y = unit(y);
-    return fc(dropout(pool(y)));
-  }
-
- private:
-  Conv2d conv1;
-  BatchNorm bn1;
-  MaxPool max_pool;
-  std::vector<ShuffleUnit> stages[3];
-  GlobalAvgPool pool;
-  Dropout dropout;
-  Linear fc;
-};
+  return net;
+}
 
 }  // namespace
 
 void register_shufflenet(Registry& registry) {
-  for (const bool se : {false, true}) {
-    const std::string name = se ? "se_shufflenet" : "shufflenet";
-    registry.add({.name = name,
-                  .image_size = 224,
-                  .classes = 1000,
-                  .se = se,
-                  .make = [name](const ModelOptions& o, Generator& init) {
-                    refuse_residual_options(name, o);
-                    return std::make_unique<ShuffleNet>(o, init);
-                  }});
-  }
+  add_with_se(registry, imagenet("shufflenet", make));
 }
 
 }  // namespace exciton::nn::models

@@ -9,7 +9,7 @@
 /// and the published 138,365,992 parameters keep those 4,224).
 #include "exciton/nn/models/families.hpp"
 #include "exciton/nn/units.hpp"
-#include "exciton/ops/relu.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/reshape.hpp"
 
 namespace exciton::nn::models {
@@ -63,19 +63,11 @@ class Vgg16 final : public Module {
 }  // namespace
 
 void register_vgg(Registry& registry) {
-  for (const bool se : {false, true}) {
-    const std::string name = se ? "se_vgg16_bn" : "vgg16_bn";
-    registry.add({.name = name,
-                  .image_size = 224,
-                  .classes = 1000,
-                  .se = se,
-                  .make = [name](const ModelOptions& o, Generator& init) {
-                    refuse_residual_options(name, o);
-                    check(o.image_size % 32 == 0, name,
-                          ": image_size must be a multiple of 32, got ", o.image_size);
-                    return std::make_unique<Vgg16>(o, init);
-                  }});
-  }
+  add_with_se(registry, imagenet("vgg16_bn", [](const ModelOptions& o, Generator& init) {
+                check(o.image_size % 32 == 0, "vgg16_bn: image_size must be a multiple of 32, got ",
+                      o.image_size);
+                return std::make_unique<Vgg16>(o, init);
+              }));
 }
 
 }  // namespace exciton::nn::models

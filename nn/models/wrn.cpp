@@ -8,61 +8,22 @@
 #include <charconv>
 #include <optional>
 
-#include "exciton/nn/blocks.hpp"
-#include "exciton/nn/registry.hpp"
+#include "exciton/nn/models/staged.hpp"
 
 namespace exciton::nn::models {
 namespace {
 
-class WideResNet final : public Module {
- public:
-  WideResNet(std::int64_t blocks, std::int64_t k, const ModelOptions& o, Generator& init)
-      : conv1(o.image_channels, 16, 3, {.padding = 1}, init),
-        bn(64 * k),
-        dropout(o.dropout < 0 ? 0 : o.dropout, init),
-        fc(64 * k, o.classes, init) {
-    std::int64_t channels = 16;
-    for (std::size_t stage = 0; stage < 3; ++stage) {
-      const std::int64_t width = 16 * k << stage;
-      stages[stage] = make_stage<PreActBasicBlock>(
-          blocks_of(o.blocks, stage, blocks),
-          {.in = channels,
-           .width = width,
-           .stride = stage > 0 ? 2 : 1,
-           .se = o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 3),
-           .shortcut = o.shortcut},
-          init);
-      channels = width;
-    }
-  }
-
-  std::string_view kind() const override { return "WideResNet"; }
-  void visit(Visitor& v) override {
-    v("conv1", conv1);
-    v("stage1", stages[0]);
-    v("stage2", stages[1]);
-    v("stage3", stages[2]);
-    v("bn", bn);
-    v("pool", pool);
-    v("dropout", dropout);
-    v("fc", fc);
-  }
-
- protected:
-  Var forward(const Var& x) override {
-    Var y = conv1(x);
-    for (auto& stage : stages) y = through(stage, y);
-    return fc(dropout(pool(norm_relu(bn, y))));
-  }
-
- private:
-  Conv2d conv1;
-  std::vector<PreActBasicBlock> stages[3];
-  BatchNorm bn;
-  GlobalAvgPool pool;
-  Dropout dropout;
-  Linear fc;
-};
+std::unique_ptr<Module> make(std::int64_t blocks, std::int64_t k, const ModelOptions& o,
+                             Generator& init) {
+  return make_residual<PreActBasicBlock>({.kind = "WideResNet",
+                                          .stem = {{16}},
+                                          .stem_norm = false,
+                                          .last_norm = true,
+                                          .features = 64 * k},
+                                         {blocks, blocks, blocks}, o, init, [k](std::size_t stage) {
+                                           return BlockOptions{.width = 16 * k << stage};
+                                         });
+}
 
 /// "wrn28_10" or "se_wrn28_10"; nothing for names of another form. Errors: a depth that is not
 /// 6 n + 4.
@@ -78,19 +39,12 @@ std::optional<Registry::Entry> entry_of(const std::string& name) {
   if (second.ec != std::errc{} || second.ptr != end) return {};
   check(depth >= 10 && depth < 10'000 && depth % 6 == 4 && width >= 1 && width <= 1024, name,
         ": expected a depth of 6 n + 4 (10, 16, 22, 28, 34, 40, ...) and a width of 1 to 1024");
-  return Registry::Entry{
-      .name = name,
-      .image_size = 32,
-      .classes = 10,
-      .se = se,
-      .make =
-          [name, depth, width](const ModelOptions& o, Generator& init) {
-            check(o.stem.empty(), name, ": has one stem, got stem \"", o.stem, "\"; leave it out");
-            check(o.stride_on == ModelOptions{}.stride_on, name,
-                  ": stride_on is for bottlenecks, basic blocks have none; leave it out");
-            return std::make_unique<WideResNet>((depth - 4) / 6, width, o, init);
-          },
-      .stages = 3};
+  const auto make_this = [depth, width](const ModelOptions& o, Generator& init) {
+    return make((depth - 4) / 6, width, o, init);
+  };
+  Registry::Entry entry = cifar(name, make_this, 3);
+  entry.se = se;
+  return reading(entry, {.shortcut = true});
 }
 
 }  // namespace

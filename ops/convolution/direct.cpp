@@ -48,7 +48,7 @@ struct Tap {
 };
 
 /// Some taps of a window, of which products are made together.
-struct Chunk {
+struct TapGroup {
   std::vector<std::int64_t> taps;  ///< places in the window, row by row
   std::vector<TapRun> runs;
   std::int64_t k = 0;       ///< taps times channels, filled up to whole vectors
@@ -64,7 +64,7 @@ struct Pass {
   ResultGrid grid;
   std::int64_t step = 1, row = 0, column = 0;  ///< where results lie in the target
   std::int64_t k = 0;
-  std::vector<Chunk> chunks;  ///< at least one, which may be empty
+  std::vector<TapGroup> chunks;  ///< at least one, which may be empty
 };
 
 /// How much a chunk holds. Outside the maps a row of the product has zeros, which beside weights
@@ -80,7 +80,7 @@ void add_chunks(Pass& pass, const std::vector<Tap>& rows, const std::vector<Tap>
                 std::int64_t window_width, std::int64_t lanes, std::int64_t most_taps) {
   pass.chunks.emplace_back();
   const auto close = [&] {
-    Chunk& chunk = pass.chunks.back();
+    TapGroup& chunk = pass.chunks.back();
     chunk.k = round_up(static_cast<std::int64_t>(chunk.taps.size()) * pass.in.each, lanes);
     chunk.before = pass.k;
     pass.k += chunk.k;
@@ -91,7 +91,7 @@ void add_chunks(Pass& pass, const std::vector<Tap>& rows, const std::vector<Tap>
         close();
         pass.chunks.emplace_back();
       }
-      Chunk& chunk = pass.chunks.back();
+      TapGroup& chunk = pass.chunks.back();
       chunk.taps.push_back(row.index * window_width + column.index);
       const bool follows = !chunk.runs.empty() && chunk.runs.back().row == row.offset &&
                            chunk.runs.back().column + chunk.runs.back().taps == column.offset;
@@ -110,7 +110,7 @@ std::int64_t most_taps(const ConvGeometry& g, const Pass& pass, Care care) {
 }
 
 /// Whether a result sees a pixel through the one tap of a chunk.
-bool sees(const Pass& pass, const Chunk& chunk, std::int64_t result) {
+bool sees(const Pass& pass, const TapGroup& chunk, std::int64_t result) {
   if (chunk.runs.empty()) return false;
   const std::int64_t r = result / pass.grid.w % pass.grid.h * pass.grid.step + chunk.runs[0].row;
   const std::int64_t q = result % pass.grid.w * pass.grid.step + chunk.runs[0].column;
@@ -132,7 +132,7 @@ template <class T>
 Care care_for(const T* values, std::int64_t count) {
   std::vector<char> all(static_cast<std::size_t>(num_threads()), 1);
   parallel([&](int t, int n) {
-    const Piece p = piece_of(count, t, n);
+    const Chunk p = chunk_of(count, t, n);
     all[static_cast<std::size_t>(t)] = finite(values + p.begin, p.end - p.begin);
   });
   return std::all_of(all.begin(), all.end(), [](char f) { return f != 0; }) ? Care::finite_values
@@ -181,7 +181,7 @@ Pass data_pass(const ConvGeometry& g, std::int64_t row, std::int64_t column, std
 /// depthwise ones [taps, channels filled up to vectors].
 class Packing {
  public:
-  Packing(const ConvGeometry& g, const Pass& pass, bool turned, std::int64_t lanes)
+  Packing(const ConvGeometry& g, const Pass& pass, bool rotated, std::int64_t lanes)
       : pass_(pass),
         depthwise_(is_depthwise(g)),
         lanes_(lanes),
@@ -189,8 +189,8 @@ class Packing {
         in_(pass.in.each),
         out_(pass.out.each),
         taps_(g.kh * g.kw),
-        next_output_(turned ? taps_ : in_ * taps_),
-        next_input_(turned ? out_ * taps_ : taps_) {}
+        next_output_(rotated ? taps_ : in_ * taps_),
+        next_input_(rotated ? out_ * taps_ : taps_) {}
 
   std::int64_t panels() const { return round_up(depthwise_ ? groups_ : out_, lanes_) / lanes_; }
   std::int64_t line() const { return panels() * lanes_; }
@@ -199,7 +199,7 @@ class Packing {
                       : groups_ * pass_.k * line();
   }
   /// Where the weights of a panel of a chunk begin.
-  std::int64_t at(std::int64_t group, const Chunk& chunk, std::int64_t panel) const {
+  std::int64_t at(std::int64_t group, const TapGroup& chunk, std::int64_t panel) const {
     return ((group * pass_.k + chunk.before) * panels() + panel * chunk.k) * lanes_;
   }
 
@@ -225,7 +225,7 @@ class Packing {
   void each_of(std::int64_t group, std::int64_t panel, const F& f) const {
     const std::int64_t outputs = std::min(lanes_, out_ - panel * lanes_);
     const std::int64_t plain = group * in_ * out_ * taps_ + panel * lanes_ * next_output_;
-    for (const Chunk& chunk : pass_.chunks) {
+    for (const TapGroup& chunk : pass_.chunks) {
       const std::int64_t packed = at(group, chunk, panel);
       for (std::int64_t i = 0; i < in_; ++i)
         for (std::size_t t = 0; t < chunk.taps.size(); ++t)
@@ -265,8 +265,8 @@ struct Cut {
     parallel([&](int thread, int threads) {
       for (std::int64_t task = thread; task < pieces * parts; task += threads)
         f(thread, task % pieces,
-          piece_of(results, static_cast<int>(task % pieces), static_cast<int>(pieces)),
-          piece_of(panels, static_cast<int>(task / pieces), static_cast<int>(parts)));
+          chunk_of(results, static_cast<int>(task % pieces), static_cast<int>(pieces)),
+          chunk_of(panels, static_cast<int>(task / pieces), static_cast<int>(parts)));
     });
   }
 };
@@ -304,7 +304,7 @@ std::int64_t block_of(std::int64_t k, std::int64_t results) {
 
 std::int64_t widest(const Pass& pass) {
   std::int64_t k = 0;
-  for (const Chunk& chunk : pass.chunks) k = std::max(k, chunk.k);
+  for (const TapGroup& chunk : pass.chunks) k = std::max(k, chunk.k);
   return k;
 }
 
@@ -316,11 +316,11 @@ SourceMaps<T> channels_of(const Side& side, const T* maps, std::int64_t first, s
 /// target = epilogue(pass over source).
 template <class T>
 void run(const DirectKernels<T>& k, const ConvGeometry& g, const Pass& pass, std::int64_t images,
-         const Tensor& weights, Care care, bool turned, const T* source,
+         const Tensor& weights, Care care, bool rotated, const T* source,
          const DirectEpilogue<T>& epilogue, T* target) {
   const std::int64_t results = images * pass.grid.h * pass.grid.w;
   if (results == 0) return;
-  const Packing packing(g, pass, turned, k.lanes);
+  const Packing packing(g, pass, rotated, k.lanes);
   const Tensor packed = pack(packing, weights);
   const float* w = packed.data<float>();
   const bool depthwise = is_depthwise(g);
@@ -329,7 +329,7 @@ void run(const DirectKernels<T>& k, const ConvGeometry& g, const Pass& pass, std
   const std::int64_t block = one_by_one ? 1 : block_of(depthwise ? g.c : gathered, results);
   const Cut cut(results, packing.panels(), results / 12);
   Scratch scratch(block, k.lanes, gathered / k.lanes, packing.panels());
-  cut.run([&](int thread, std::int64_t, Piece piece, Piece panels) {
+  cut.run([&](int thread, std::int64_t, Chunk piece, Chunk panels) {
     const RowPanels v = scratch.first(thread), m = scratch.second(thread);
     const std::int64_t channels = depthwise ? g.c : pass.out.each;
     const std::int64_t first = panels.begin * k.lanes;
@@ -353,7 +353,7 @@ void run(const DirectKernels<T>& k, const ConvGeometry& g, const Pass& pass, std
       for (std::int64_t group = 0; group < g.spec.groups; ++group) {
         const auto in = channels_of(pass.in, source, group * pass.in.each, pass.in.each);
         if (one_by_one) k.multiply(v, w, m, 1, 0, panels.end - panels.begin, false);
-        for (const Chunk& chunk : pass.chunks) {
+        for (const TapGroup& chunk : pass.chunks) {
           if (one_by_one && !sees(pass, chunk, t)) continue;
           k.gather(in, pass.grid, chunk.tap_runs(), range, scratch.row(thread), v);
           k.multiply(v, w + packing.at(group, chunk, panels.begin), m, range.count, chunk.k,
@@ -390,7 +390,7 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const Shape& 
   // A block's sums of a depthwise convolution are added to the others at its end, as registers are
   // in a product: long maps lose nothing.
   Tensor blocks = depthwise ? Tensor({num_threads(), elements}) : Tensor();
-  cut.run([&](int thread, std::int64_t part, Piece piece, Piece panels) {
+  cut.run([&](int thread, std::int64_t part, Chunk piece, Chunk panels) {
     const RowPanels v = scratch.first(thread), d = scratch.second(thread);
     float* sum = sums.data<float>() + part * elements;
     const std::int64_t channels = depthwise ? g.o : out.each;
@@ -416,7 +416,7 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const Shape& 
       for (std::int64_t group = 0; group < g.spec.groups; ++group) {
         gather_dy(group * channels + first);
         const auto in = channels_of(pass.in, x, group * pass.in.each, pass.in.each);
-        for (const Chunk& chunk : pass.chunks) {
+        for (const TapGroup& chunk : pass.chunks) {
           if (one_by_one && !sees(pass, chunk, t)) continue;
           k.gather(in, pass.grid, chunk.tap_runs(), range, scratch.row(thread), v);
           k.accumulate(v, d, sum + packing.at(group, chunk, panels.begin), range.count, chunk.k,

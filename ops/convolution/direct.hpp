@@ -3,7 +3,7 @@
 ///
 /// Maps are f32 or bf16 as `g` names, channels last; weights [O, C/groups, kH, kW], bias, gates and
 /// dw are f32. Over bf16 maps the weights are rounded to bf16, all between stays f32, and the
-/// result is rounded once. NaN and infinities pass as in the formula (ops/conv2d.hpp).
+/// result is rounded once. NaN and infinities pass as in the formula (ops/convolution/conv2d.hpp).
 #pragma once
 #include "exciton/ops/convolution/geometry.hpp"
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 
 namespace exciton::ops {
 
@@ -16,7 +16,7 @@ struct ConvGeometry {
   bool bias = false;
   /// Forward only: y = relu(s y + shortcut), without the parts that are false, as y is written.
   struct Epilogue {
-    bool gates = false;     ///< s [O] f32, one row an image
+    bool gates = false;     ///< s [O] f32, one row per image
     bool shortcut = false;  ///< like y
     bool relu = false;
     bool operator==(const Epilogue&) const = default;

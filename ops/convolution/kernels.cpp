@@ -6,19 +6,41 @@
 namespace exciton::ops {
 namespace {
 
-/// Whether what Winograd's kernels do not take runs on the own direct convolution: where oneDNN is
-/// absent, switched off, or not trusted with the form.
-bool runs_own(onednn::Convolution& direct, Direction direction, const ConvGeometry& g,
-              std::int64_t images) {
-  return conv_path() == ConvPath::own || !onednn::takes(direct, direction, g, images);
-}
-
 /// f32 weights as kernels of `type` see them that stand in for those of `maps`.
 Tensor rounded(const Tensor& weights, DType maps, DType type) {
   return type == maps ? weights : weights.to(maps).to(DType::f32);
 }
 
 }  // namespace
+
+std::string name_of(ConvKernel kernel) {
+  switch (kernel) {
+    case ConvKernel::none:
+      return "";
+    case ConvKernel::plain:
+      return "plain";
+    case ConvKernel::winograd:
+      return "winograd-f4x3";
+    case ConvKernel::winograd_strided:
+      return "winograd-f4x3s2";
+    case ConvKernel::onednn:
+      return "onednn";
+    case ConvKernel::direct:
+      return "direct";
+  }
+  return "";
+}
+
+ConvKernel ConvKernels::choose(ConvGeometry& g, std::int64_t images, Direction direction) {
+  if (Winograd::applicable(g, images, direction))
+    return ran_ = g.spec.stride == 1 ? ConvKernel::winograd : ConvKernel::winograd_strided;
+  const DType maps = g.dtype;
+  g.dtype = onednn::kernel_type(g);
+  if (conv_path() != ConvPath::own && onednn::takes(onednn_, direction, g, images))
+    return ran_ = ConvKernel::onednn;
+  g.dtype = maps;
+  return ran_ = ConvKernel::direct;
+}
 
 Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t version,
                             const ConvSpec& spec, const Epilogue& e) {
@@ -29,25 +51,21 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
   g.epilogue = {.gates = !e.gates.empty(), .shortcut = !e.shortcut.empty(), .relu = e.relu};
   const float* bias = e.bias.empty() ? nullptr : e.bias.data<float>();
   const float* gates = e.gates.empty() ? nullptr : e.gates.data<float>();
-  if (Winograd::suits(g, images, Direction::forward)) {
-    Tensor y({images, g.oh, g.ow, g.o}, maps);
-    winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
-    return y;
+  const ConvKernel kernel = choose(g, images, Direction::forward);
+  Tensor y({images, g.oh, g.ow, g.o}, g.dtype);
+  if (kernel == ConvKernel::onednn) {
+    const Tensor wk = rounded(w, maps, g.dtype), xk = x.to(g.dtype);
+    const Tensor shortcut = e.shortcut.empty() ? e.shortcut : e.shortcut.to(g.dtype);
+    onednn::forward(onednn_, g, images, wk, version, xk.raw(), bias, y.raw(),
+                    {gates, shortcut.raw()});
+    return y.to(maps);
   }
-  g.dtype = onednn::kernel_type(g);
-  if (runs_own(direct_, Direction::forward, g, images)) {
-    g.dtype = maps;
-    Tensor y({images, g.oh, g.ow, g.o}, maps);
-    direct::forward(g, images, w, x.raw(), bias, y.raw(), {gates, e.shortcut.raw()});
-    return y;
-  }
-  const DType type = g.dtype;
-  const Tensor wk = rounded(w, maps, type);
-  Tensor y({images, g.oh, g.ow, g.o}, type);
-  const Tensor xk = x.to(type), shortcut = e.shortcut.empty() ? e.shortcut : e.shortcut.to(type);
-  onednn::forward(direct_, g, images, wk, version, xk.raw(), bias, y.raw(),
-                  {gates, shortcut.raw()});
-  return y.to(maps);
+  const EpilogueInputs epilogue{gates, e.shortcut.raw()};
+  if (kernel == ConvKernel::direct)
+    direct::forward(g, images, w, x.raw(), bias, y.raw(), epilogue);
+  else
+    winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue);
+  return y;
 }
 
 Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64_t version,
@@ -56,38 +74,31 @@ Tensor ConvKernels::backward_data(const Tensor& dy, const Tensor& w, std::uint64
   const std::int64_t images = dy.dim(0);
   pack_for(maps);
   auto g = geometry_of(x_shape, w.shape(), spec, maps, false);
-  if (Winograd::suits(g, images, Direction::backward_data)) {
-    Tensor dx(x_shape, maps);
-    Winograd::backward_data(g, images, w, dy.raw(), dx.raw());
-    return dx;
+  const ConvKernel kernel = choose(g, images, Direction::backward_data);
+  Tensor dx(x_shape, g.dtype);
+  if (kernel == ConvKernel::onednn) {
+    const Tensor wk = rounded(w, maps, g.dtype);
+    onednn::backward_data(onednn_, g, images, wk, version, dy.to(g.dtype).raw(), dx.raw());
+    return dx.to(maps);
   }
-  g.dtype = onednn::kernel_type(g);
-  if (runs_own(direct_, Direction::backward_data, g, images)) {
-    g.dtype = maps;
-    Tensor dx(x_shape, maps);
+  if (kernel == ConvKernel::direct)
     direct::backward_data(g, images, w, dy.raw(), dx.raw());
-    return dx;
-  }
-  const DType type = g.dtype;
-  const Tensor wk = rounded(w, maps, type);
-  Tensor dx(x_shape, type);
-  onednn::backward_data(direct_, g, images, wk, version, dy.to(type).raw(), dx.raw());
-  return dx.to(maps);
+  else
+    Winograd::backward_data(g, images, w, dy.raw(), dx.raw());
+  return dx;
 }
 
 Tensor ConvKernels::backward_weights(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                                      const ConvSpec& spec) {
-  const DType maps = x.dtype();
   const std::int64_t images = x.dim(0);
-  auto g = geometry_of(x.shape(), w_shape, spec, maps, false);
-  if (Winograd::suits(g, images, Direction::backward_weights))
-    return Winograd::backward_weights(g, images, x.raw(), dy.raw());
-  const DType type = g.dtype = onednn::kernel_type(g);
-  if (runs_own(direct_, Direction::backward_weights, g, images)) {
-    g.dtype = maps;
+  auto g = geometry_of(x.shape(), w_shape, spec, x.dtype(), false);
+  const ConvKernel kernel = choose(g, images, Direction::backward_weights);
+  if (kernel == ConvKernel::onednn)
+    return onednn::backward_weights(onednn_, g, images, w_shape, x.to(g.dtype).raw(),
+                                    dy.to(g.dtype).raw());
+  if (kernel == ConvKernel::direct)
     return direct::backward_weights(g, images, w_shape, x.raw(), dy.raw());
-  }
-  return onednn::backward_weights(direct_, g, images, w_shape, x.to(type).raw(), dy.to(type).raw());
+  return Winograd::backward_weights(g, images, x.raw(), dy.raw());
 }
 
 void ConvKernels::pack_for(DType maps) {
@@ -96,7 +107,7 @@ void ConvKernels::pack_for(DType maps) {
 }
 
 void ConvKernels::drop_weights() {
-  direct_.drop_weights();
+  onednn_.drop_weights();
   winograd_.drop_weights();
 }
 

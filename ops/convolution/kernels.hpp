@@ -1,14 +1,26 @@
-/// The fast convolution of one layer: chooses between our Winograd kernels and oneDNN's for each
-/// shape and direction, and keeps what either has packed.
+/// The fast convolution of one layer: chooses a kernel for each shape, type and direction, and
+/// keeps what it has packed. The first row that fits runs; `exciton profile` and `trace` name it.
+///
+///   kernel           runs                                              because
+///   plain            f64; twins (Conv2d::plain)                        it is the formula
+///   winograd-f4x3    3x3, stride 1: f32; bf16 where the processor      a quarter of the products;
+///                    does not multiply it faster                       winograd.hpp, measured
+///                    there
+///   winograd-f4x3s2  the same with stride 2                            81 products for 144
+///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form
+///                    (onednn/kernel_table.hpp)
+///   direct           all else: oneDNN absent, refused or distrusted    any form on any processor
+///
+/// EXCITON_CONV (path.hpp) takes rows out, for tests and comparisons.
 #pragma once
+#include "exciton/ops/convolution/onednn/convolution.hpp"
 #include "exciton/ops/convolution/winograd.hpp"
-#include "exciton/ops/onednn/convolution.hpp"
 
 namespace exciton::ops {
 
-/// Shapes and the equations of conv and its gradients: ops/conv2d.hpp. Maps are f32 or bf16, all of
-/// one type; weights, bias, gates and dw are f32. `version` is that of w: equal versions, equal
-/// values. Errors: a shape or type that oneDNN has no kernel for on this processor.
+/// Shapes and the equations of conv and its gradients: ops/convolution/conv2d.hpp. Maps are f32 or
+/// bf16, all of one type; weights, bias, gates and dw are f32. `version` is that of w: equal
+/// versions, equal values. Errors: a shape or type that oneDNN has no kernel for on this processor.
 class ConvKernels {
  public:
   /// What follows conv(x, w); absent parts are empty or false.
@@ -26,15 +38,21 @@ class ConvKernels {
   Tensor backward_weights(const Tensor& x, const Tensor& dy, const Shape& w_shape,
                           const ConvSpec& spec);
 
+  /// What ran the last of these.
+  ConvKernel ran() const { return ran_; }
+
   /// Lets go of packed weights, which the next forward() packs again.
   void drop_weights();
 
  private:
+  /// The row of the table above for this direction; g.dtype becomes the type its kernel runs in.
+  ConvKernel choose(ConvGeometry& g, std::int64_t images, Direction direction);
   /// Lets go of weights that were packed beside maps of another type: rounded, or not.
   void pack_for(DType maps);
 
+  ConvKernel ran_ = ConvKernel::none;
   DType packed_for_ = DType::f32;
-  onednn::Convolution direct_;
+  onednn::Primitives onednn_;
   Winograd winograd_;
 };
 

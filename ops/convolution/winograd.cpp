@@ -86,7 +86,7 @@ constexpr std::int64_t few_tiles = 24;  // the least that reads a thread's weigh
 /// cache at a time. Where `few_tiles` of these channels, transformed, do not fit there, or the sums
 /// of the weights' gradient not in the third-level cache, all threads share larger blocks, and the
 /// products are cut by position.
-bool alone(std::int64_t c, std::int64_t o) {
+bool fits_private_l2(std::int64_t c, std::int64_t o) {
   return weight_matrices * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
          c * o <= 128 * 128;
 }
@@ -101,14 +101,15 @@ bool wanted(const ConvGeometry& g, Direction direction) {
   if (conv_path() != ConvPath::automatic) return conv_path() == ConvPath::winograd;
   if (g.dtype == DType::f32 || !processor().bf16) return true;
   const std::int64_t least = direction == Direction::backward_weights ? 16 : 32;
-  return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= least && alone(g.c, g.o);
+  return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= least &&
+         fits_private_l2(g.c, g.o);
 }
 
 /// Tiles in a block of one thread, or of all.
 template <class T>
 std::int64_t block_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
   const std::int64_t bytes = k.positions * k.positions * (c + o) * 4, step = 12;
-  if (alone(c, o))
+  if (fits_private_l2(c, o))
     return std::clamp<std::int64_t>((256 << 10) / bytes / step * step, few_tiles, 48);
   return std::clamp<std::int64_t>((8 << 20) / bytes / step * step, 96, 192);
 }
@@ -140,15 +141,15 @@ void for_products(std::int64_t o, const F& f) {
 }
 
 /// The weights as maps of their type see them: rounded to it.
-Tensor transform_weights(WinogradForm form, const Tensor& weights, DType maps, bool turned) {
+Tensor transform_weights(WinogradForm form, const Tensor& weights, DType maps, bool rotated) {
   const Tensor w = weights.to(maps).to(DType::f32);
-  const std::int64_t o = w.dim(0), c = w.dim(1), out = turned ? c : o;
+  const std::int64_t o = w.dim(0), c = w.dim(1), out = rotated ? c : o;
   const auto& k = winograd_kernels<float>(form, c, o);
   const std::int64_t width = k.panel(out);
   Tensor packed({weight_matrices, o, c});
-  parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (turned ? o : c))),
+  parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (rotated ? o : c))),
                [&](std::int64_t begin, std::int64_t end) {
-                 k.weights(w.data<float>(), o, c, turned, {begin * width, (end - begin) * width},
+                 k.weights(w.data<float>(), o, c, rotated, {begin * width, (end - begin) * width},
                            packed.data<float>());
                });
   return packed;
@@ -169,10 +170,10 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
     });
   };
   const std::int64_t most = std::min(tiles, block_tiles(k, c, o)), threads = num_threads();
-  if (alone(c, o) && tiles >= most * threads) {
+  if (fits_private_l2(c, o) && tiles >= most * threads) {
     Scratch scratch(threads, {k, most, c}, {k, most, o});
     parallel(static_cast<int>(threads), [&](int thread, int of) {
-      const Piece p = piece_of(tiles, thread, of);
+      const Chunk p = chunk_of(tiles, thread, of);
       const Block v = scratch.first(thread), m = scratch.second(thread);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
@@ -221,12 +222,12 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
     });
   };
   Tensor total;
-  if (alone(c, o)) {
-    // One set of sums a thread, added at the end.
+  if (fits_private_l2(c, o)) {
+    // One set of sums per thread, added at the end.
     Scratch scratch(threads, {k, most, c}, {k, most, o});
     total = Tensor::zeros({threads, sums});
     parallel(static_cast<int>(threads), [&](int thread, int of) {
-      const Piece p = piece_of(tiles, thread, of);
+      const Chunk p = chunk_of(tiles, thread, of);
       const Block v = scratch.first(thread), d = scratch.second(thread);
       float* sum = total.data<float>() + thread * sums;
       for (std::int64_t t = p.begin; t < p.end; t += most) {
@@ -264,7 +265,7 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
 
 }  // namespace
 
-bool Winograd::suits(const ConvGeometry& g, std::int64_t images, Direction direction) {
+bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction direction) {
   if (!wanted(g, direction)) return false;
   const ConvSpec& s = g.spec;
   if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||

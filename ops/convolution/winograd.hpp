@@ -8,7 +8,7 @@
 /// 2) needs no 0)
 ///
 ///     y  = A^T [ sum over c of (G w G^T) o (B^T d B) ] A                  o: product by element
-///     dx   the same with dy for x, and w turned by 180 degrees with its channels exchanged
+///     dx   the same with dy for x, and w rotated by 180 degrees with its channels exchanged
 ///          (with stride 2 an 8x8 tile of dx depends on a 5x5 tile of dy)
 ///     dw = G^T [ sum over tiles of (B^T d B) o (A dy A^T) ] G
 ///
@@ -32,15 +32,15 @@ class Winograd {
   /// Whether this direction of the convolution of so many images should run here: the form above,
   /// maps whose type the processor does not multiply faster, channels that fill vectors, and tiles
   /// enough.
-  static bool suits(const ConvGeometry& g, std::int64_t images, Direction direction);
+  static bool applicable(const ConvGeometry& g, std::int64_t images, Direction direction);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
   /// be null. Weights [O, C, 3, 3] f32 are transformed once a version, stride and type of maps.
   void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
                const EpilogueInputs& epilogue = {});
-  /// dx [N, H, W, C] of dy [N, H, W, O]. The turned weights are transformed on every call: training
-  /// changes them before the next.
+  /// dx [N, H, W, C] of dy [N, H, W, O]. The rotated weights are transformed on every call:
+  /// training changes them before the next.
   static void backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                             const void* dy, void* dx);
   /// dw [O, C, 3, 3]. Sums over tiles are split by thread, so bits depend on the thread count.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
 
 namespace exciton::ops {

@@ -1,69 +1,29 @@
 #include "exciton/ops/se/excite.hpp"
 
-#include <algorithm>
-#include <cmath>
-
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/arguments.hpp"
 #include "exciton/ops/matrix_product.hpp"
 
 namespace exciton::ops {
 namespace {
 
-constexpr std::pair<GateKind, std::string_view> gate_names[] = {
-    {GateKind::sigmoid, "sigmoid"},
-    {GateKind::tanh, "tanh"},
-    {GateKind::relu, "relu"},
-    {GateKind::hard_sigmoid, "hard_sigmoid"},
-};
-
-template <class A>
-A gate_value(GateKind kind, A u) {
+/// use(f), f being the functions of that gate.
+template <class F>
+auto with_gate(GateKind kind, F&& use) {
   switch (kind) {
     case GateKind::sigmoid:
-      return 1 / (1 + std::exp(-u));
+      return use(functions::Sigmoid());
     case GateKind::tanh:
-      return std::tanh(u);
+      return use(functions::Tanh());
     case GateKind::relu:
-      return std::max(u, A{0});
+      return use(functions::Relu());
     case GateKind::hard_sigmoid:
-      return std::clamp(u / 6 + A{0.5}, A{0}, A{1});
+      return use(functions::HardSigmoid());
   }
-  return u;
+  fail("excite: no such gate");
 }
-
-/// The gradient before the gate of d behind it, from the gate's value s. As in relu and
-/// hard_sigmoid, what a flat part stops is 0 whatever d is, and NaN in s lets d pass.
-template <class A>
-A gate_gradient(GateKind kind, A d, A s) {
-  switch (kind) {
-    case GateKind::sigmoid:
-      return d * (s * (1 - s));
-    case GateKind::tanh:
-      return d * (1 - s * s);
-    case GateKind::relu:
-      return s <= 0 ? A{0} : d;
-    case GateKind::hard_sigmoid:
-      return s <= A{0} || s >= A{1} ? A{0} : d / 6;
-  }
-  return d;
-}
-
-}  // namespace
-
-GateKind parse_gate(std::string_view text) {
-  for (const auto& [kind, name] : gate_names)
-    if (name == text) return kind;
-  fail("excite: gate \"", text, "\" is not one of sigmoid, tanh, relu, hard_sigmoid");
-}
-
-std::string_view name_of(GateKind kind) {
-  for (const auto& [k, name] : gate_names)
-    if (k == kind) return name;
-  return "?";
-}
-
-namespace {
 
 /// f(i, u[i]) for all elements of u, cut over threads.
 template <class A, class F>
@@ -112,8 +72,9 @@ Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Te
   check_optional(name, "second bias", b2, {{c}, z.dtype()});
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
-    const Tensor h = layer<A>(z, w1, b1, [](A u) { return std::max(u, A{0}); });
-    const Tensor s = layer<A>(h, w2, b2, [&](A u) { return gate_value(gate, u); });
+    const Tensor h = layer<A>(z, w1, b1, [](A u) { return functions::Relu::value(u); });
+    const Tensor s = with_gate(
+        gate, [&](auto f) { return layer<A>(h, w2, b2, [f](A u) { return f.value(u); }); });
     saved = {z, w1, w2, h, s};
     return s;
   });
@@ -130,9 +91,11 @@ Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
     const A *dsp = ds.data<A>(), *sp = s.data<A>(), *hp = h.data<A>();
     const Matrix<A> zm{z.data<A>(), in}, hm{hp, r}, w1m{w1.data<A>(), in}, w2m{w2.data<A>(), r},
         dum{du.data<A>(), c}, dhm{dh.data<A>(), r};
-    each<A>(du, [&](std::int64_t i, A& v) { v = gate_gradient(gate, dsp[i], sp[i]); });
+    with_gate(gate, [&](auto f) {
+      each<A>(du, [&](std::int64_t i, A& v) { v = f.gradient(dsp[i], sp[i]); });
+    });
     multiply<A>(dum, w2m, dh.data<A>(), n, r, c);
-    each<A>(dh, [&](std::int64_t i, A& v) { v = hp[i] <= 0 ? A{0} : v; });
+    each<A>(dh, [&](std::int64_t i, A& v) { v = functions::Relu::gradient(v, hp[i]); });
     Grads<5> grads;
     multiply<A>(dhm, w1m, dz.data<A>(), n, in, r);
     multiply<A>({dhm.data, r, true}, zm, dw1.data<A>(), r, in, n);

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exciton/core/named_registry.hpp"
 #include "exciton/core/operator.hpp"
 #include "exciton/core/tape.hpp"
 
@@ -10,14 +11,16 @@ namespace exciton::ops {
 
 enum class GateKind { sigmoid, tanh, relu, hard_sigmoid };
 
-/// Names as in recipes: "sigmoid", "tanh", "relu", "hard_sigmoid". Errors: any other.
-GateKind parse_gate(std::string_view text);
-std::string_view name_of(GateKind kind);
+inline constexpr NameTable<GateKind, 4> gate_names{"excite: gate",
+                                                   {{{GateKind::sigmoid, "sigmoid"},
+                                                     {GateKind::tanh, "tanh"},
+                                                     {GateKind::relu, "relu"},
+                                                     {GateKind::hard_sigmoid, "hard_sigmoid"}}}};
 
 /// z [N, K], w1 [R, K], b1 [R] or absent, w2 [C, R], b2 [C] or absent -> s [N, C]
 ///   h = relu(z w1' + b1),  s = gate(h w2' + b2)
-/// In the SE block K is C. (Where another layer went into w1 it is not: ops/folded_conv.hpp.)
-/// Backward, with u the gate's argument:
+/// In the SE block K is C. (Where another layer went into w1 it is not:
+/// ops/convolution/folded_conv.hpp.) Backward, with u the gate's argument:
 ///   du = ds gate'(u),  dw2 = du' h,  db2 = sum du,  dh = (du w2) [h > 0],
 ///   dw1 = dh' z,  db1 = sum dh,  dz = dh w1
 struct Excite {

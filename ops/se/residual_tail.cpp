@@ -4,9 +4,10 @@
 #include <cmath>
 #include <utility>
 
+#include "exciton/core/example.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/arguments.hpp"
-#include "exciton/ops/relu.hpp"
 #include "exciton/ops/se/scale.hpp"
 #include "exciton/ops/simd/passes.hpp"
 
@@ -58,7 +59,7 @@ class GatedAffine {
 /// Max squeeze of y [N, pixels, C] behind the norm: for each image and channel the y whose
 /// a (y - center) is largest, less center, and its pixel.
 template <class T>
-void extremes_of(const T* y, const simd::MapCut& cut, const Acc<T>* a, const Acc<T>* center,
+void extremes_of(const T* y, const simd::Partition& cut, const Acc<T>* a, const Acc<T>* center,
                  Acc<T>* value, std::int64_t* where) {
   using A = Acc<T>;
   const std::int64_t c = cut.c;
@@ -111,7 +112,7 @@ Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma,
     using T = decltype(tag);
     using A = Acc<T>;
     const auto& kernels = simd::channel_kernels<T>();
-    const simd::MapCut cut = simd::MapCut::of(y.shape());
+    const simd::Partition cut = simd::Partition::of(y.shape());
     const T* yp = y.data<T>();
     const bool of_max = se && squeeze == SqueezeKind::max;
     simd::ImageMoments moments;
@@ -143,6 +144,7 @@ Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma,
         for (std::int64_t k = 0; k < c; ++k) zp[i * c + k] = ap[k] * v[i * c + k] + bp[k];
       });
       saved.gates = Excite{gate}.forward(saved.excite, z, w1, b1, w2, b2);
+      if (watch) (*watch)(saved.gates);
     }
     const GatedAffine<T> affine(saved.norm, saved.stats, saved.gates);
     Tensor out(y.shape(), y.dtype());
@@ -158,12 +160,12 @@ Tensor ResidualTail::forward(Saved& saved, const Tensor& y, const Tensor& gamma,
   });
 }
 
-Tensor ResidualTail::again(const Saved& saved) const {
+Tensor ResidualTail::recompute(const Saved& saved) const {
   check(!saved.shortcut, name, ": cannot be computed again without its shortcut");
   Tensor out(saved.y.shape(), saved.y.dtype());
   dispatch_float(out.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
-    const simd::MapCut cut = simd::MapCut::of(out.shape());
+    const simd::Partition cut = simd::Partition::of(out.shape());
     const GatedAffine<T> affine(saved.norm, saved.stats, saved.gates);
     cut.run([&](auto, std::int64_t i, std::int64_t at, std::int64_t count) {
       simd::channel_kernels<T>().apply(saved.y.data<T>() + at, affine.at(i), nullptr, relu,
@@ -181,7 +183,7 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     using A = Acc<T>;
     const auto& kernels = simd::channel_kernels<T>();
     const Shape shape = saved.y.shape();
-    const simd::MapCut cut = simd::MapCut::of(shape);
+    const simd::Partition cut = simd::Partition::of(shape);
     const std::int64_t n = cut.images, c = cut.c;
     const bool se = !saved.gates.empty();
     const std::int64_t row = se ? c : 0;
@@ -312,9 +314,9 @@ std::int64_t ResidualTail::multiply_adds(const Tensor& out, const Tensor&, const
   return w1.empty() ? 0 : 2 * out.dim(0) * w1.numel();
 }
 
-Var ResidualTail::plain(const ResidualTail& op, const Var& y, const Var& gamma, const Var& beta,
-                        const Var& shortcut, const Var& w1, const Var& b1, const Var& w2,
-                        const Var& b2) {
+Var ResidualTail::composed(const ResidualTail& op, const Var& y, const Var& gamma, const Var& beta,
+                           const Var& shortcut, const Var& w1, const Var& b1, const Var& w2,
+                           const Var& b2) {
   Var out = batch_norm(y, gamma, beta, op.norm);
   if (!w1.empty())
     out = ops::scale(out, ops::excite(ops::squeeze(out, op.squeeze), w1, b1, w2, b2, op.gate));

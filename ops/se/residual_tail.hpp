@@ -19,6 +19,8 @@
 /// Without SE s = 1 and dz = 0. Max squeeze takes the extreme value of y - mu as v and gives its
 /// dz to that pixel alone. In evaluation mu and r are constants.
 #pragma once
+#include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +41,7 @@ struct ResidualTail {
   bool relu = true;
   SqueezeKind squeeze = SqueezeKind::avg;
   GateKind gate = GateKind::sigmoid;
+  const std::function<void(const Tensor&)>* watch = nullptr;  ///< sees the gates s
 
   struct Saved {
     Tensor y, out;  ///< out only where the ReLU's mask cannot be recomputed from y
@@ -54,7 +57,7 @@ struct ResidualTail {
                  const Tensor& shortcut, const Tensor& w1, const Tensor& b1, const Tensor& w2,
                  const Tensor& b2) const;
   /// The output once more, from what is saved; only without a shortcut.
-  Tensor again(const Saved& saved) const;
+  Tensor recompute(const Saved& saved) const;
   Grads<8> backward(Saved& saved, Tensor dout, Needs<8> needs) const {
     return backward_sum(saved, std::move(dout), {}, needs);
   }
@@ -62,11 +65,13 @@ struct ResidualTail {
   std::int64_t multiply_adds(const Tensor& out, const Tensor& y, const Tensor& gamma,
                              const Tensor& beta, const Tensor& shortcut, const Tensor& w1,
                              const Tensor& b1, const Tensor& w2, const Tensor& b2) const;
+  static std::string kernel(const Saved&) { return "fused"; }
   static std::vector<Example<ResidualTail>> examples();
 
-  /// The same from the plain operators, one after another.
-  static Var plain(const ResidualTail& op, const Var& y, const Var& gamma, const Var& beta,
-                   const Var& shortcut, const Var& w1, const Var& b1, const Var& w2, const Var& b2);
+  /// The same from the single operators, one after another.
+  static Var composed(const ResidualTail& op, const Var& y, const Var& gamma, const Var& beta,
+                      const Var& shortcut, const Var& w1, const Var& b1, const Var& w2,
+                      const Var& b2);
 };
 
 }  // namespace exciton::ops

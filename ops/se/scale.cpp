@@ -1,5 +1,6 @@
 #include "exciton/ops/se/scale.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
 #include "exciton/ops/simd/passes.hpp"
 
@@ -14,7 +15,7 @@ Tensor Scale::forward(Saved& saved, const Tensor& x, const Tensor& gate) const {
   saved = {x, gate};
   return dispatch_float(x.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
-    const simd::MapCut cut = simd::MapCut::of(x.shape());
+    const simd::Partition cut = simd::Partition::of(x.shape());
     Tensor y(x.shape(), x.dtype());
     const T* xp = x.data<T>();
     const Acc<T>* s = gate.data<Acc<T>>();
@@ -33,7 +34,7 @@ Grads<2> Scale::backward(Saved& saved, Tensor dy, Needs<2> needs) const {
     using T = decltype(tag);
     using A = Acc<T>;
     const auto& kernels = simd::channel_kernels<T>();
-    const simd::MapCut cut = simd::MapCut::of(dy.shape());
+    const simd::Partition cut = simd::Partition::of(dy.shape());
     const T *xp = saved.x.data<T>(), *dp = dy.data<T>();
     const A* s = saved.gate.data<A>();
     Grads<2> grads;

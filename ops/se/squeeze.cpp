@@ -1,5 +1,6 @@
 #include "exciton/ops/se/squeeze.hpp"
 
+#include "exciton/core/example.hpp"
 #include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
@@ -17,7 +18,7 @@ Tensor Squeeze::forward(Saved& saved, const Tensor& x) const {
     Tensor z({n, c}, dtype_of<A>);
     A* zp = z.data<A>();
     if (kind == SqueezeKind::avg) {
-      const simd::MapCut cut = simd::MapCut::of(x.shape());
+      const simd::Partition cut = simd::Partition::of(x.shape());
       const auto sums = simd::image_sums(
           cut, [&](auto, auto, std::int64_t at, std::int64_t count, double* sum, double*) {
             simd::channel_kernels<T>().sums(xp + at, count, c, sum);

@@ -12,21 +12,21 @@
 namespace exciton::ops::simd {
 
 /// A feature map [images, pixels, c], cut into images x splits tasks.
-struct MapCut {
+struct Partition {
   std::int64_t images, pixels, c, splits;
 
-  MapCut(std::int64_t n, std::int64_t p, std::int64_t channels)
+  Partition(std::int64_t n, std::int64_t p, std::int64_t channels)
       : images(n), pixels(p), c(channels), splits(1) {
     const std::int64_t threads = num_threads();
     if (n < 2 * threads && n * p * channels > (1 << 14))
       splits = std::min<std::int64_t>(p, (2 * threads + n - 1) / n);
   }
   /// [N, H, W, C] is N images of H W pixels; [N, C] is one image of N pixels when `flat`.
-  static MapCut of(const Shape& s) {
-    return s.rank() == 2 ? MapCut(1, s[0], s[1]) : MapCut(s[0], s[1] * s[2], s[3]);
+  static Partition of(const Shape& s) {
+    return s.rank() == 2 ? Partition(1, s[0], s[1]) : Partition(s[0], s[1] * s[2], s[3]);
   }
   std::int64_t tasks() const { return images * splits; }
-  std::int64_t values() const { return pixels * images; }  ///< values a channel
+  std::int64_t values() const { return pixels * images; }  ///< values per channel
 
   /// f(task, image, first pixel's element offset, pixel count) over all tasks, in parallel.
   template <class F>
@@ -36,8 +36,8 @@ struct MapCut {
                  [&](std::int64_t begin, std::int64_t end) {
                    for (std::int64_t t = begin; t < end; ++t) {
                      const std::int64_t n = t / splits;
-                     const Piece p =
-                         piece_of(pixels, static_cast<int>(t % splits), static_cast<int>(splits));
+                     const Chunk p =
+                         chunk_of(pixels, static_cast<int>(t % splits), static_cast<int>(splits));
                      f(t, n, (n * pixels + p.begin) * c, p.end - p.begin);
                    }
                  });
@@ -54,7 +54,7 @@ struct ImageSums {
 /// Runs f(task, image, offset, pixels, double* first, double* second) with zeroed rows and folds
 /// the rows of one image together.
 template <class F>
-ImageSums image_sums(const MapCut& cut, F&& f) {
+ImageSums image_sums(const Partition& cut, F&& f) {
   Tensor first = Tensor({cut.tasks(), cut.c}, DType::f64);
   Tensor second = Tensor({cut.tasks(), cut.c}, DType::f64);
   double* a = first.data<double>();
@@ -85,7 +85,7 @@ struct ImageMoments {
 };
 
 template <class T>
-ImageMoments image_moments(const MapCut& cut, const T* y) {
+ImageMoments image_moments(const Partition& cut, const T* y) {
   using A = Acc<T>;
   ImageMoments out{Tensor::zeros({cut.c}, dtype_of<A>), {}};
   A* k = out.reference.template data<A>();

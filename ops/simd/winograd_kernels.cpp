@@ -129,7 +129,7 @@ struct Stride2 {
 };
 
 /// The data gradient of Stride2: even pixels of dx take the middle tap of one pixel of dy, odd ones
-/// the outer taps of two. It shares the lines of the weights, turned by 180 degrees.
+/// the outer taps of two. It shares the lines of the weights, rotated by 180 degrees.
 struct Stride2Transposed : Stride2 {
   static constexpr int inputs = 5, outputs = 8, step = 4, before = 0;
 
@@ -284,16 +284,16 @@ void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const 
 }
 
 template <class Form>
-void weights(const float* w, std::int64_t o, std::int64_t c, bool turned, TileRange outputs,
+void weights(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileRange outputs,
              float* packed) {
-  const std::int64_t in = turned ? o : c, out = turned ? c : o, width = panel(out);
-  const std::int64_t next_output = turned ? 9 : c * 9, next_input = turned ? c * 9 : 9;
+  const std::int64_t in = rotated ? o : c, out = rotated ? c : o, width = panel(out);
+  const std::int64_t next_output = rotated ? 9 : c * 9, next_input = rotated ? c * 9 : 9;
   for (std::int64_t k = outputs.first; k < outputs.first + outputs.count; k += L)
     for (std::int64_t i = 0; i < in; ++i) {
       const float* from = w + k * next_output + i * next_input;
       V32 window[3][3];
       for (int tap = 0; tap < 9; ++tap) {
-        const int source = turned ? 8 - tap : tap;
+        const int source = rotated ? 8 - tap : tap;
         for (int l = 0; l < L; ++l) window[tap % 3][tap / 3][l] = from[l * next_output + source];
       }
       V32 part[6][3];  // [position down][column]

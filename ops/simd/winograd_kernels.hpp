@@ -16,8 +16,8 @@ namespace exciton::ops::simd {
 /// What is computed of x or dy; see ops/convolution/winograd.hpp.
 enum class WinogradForm { stride1, stride2, stride2_transposed };
 
-/// Maps [images, h, w, c] as the transforms see them: down x across tiles an image. Plain data, for
-/// kernel files must not share inline functions with others.
+/// Maps [images, h, w, c] as the transforms see them: down x across tiles per image. Plain data,
+/// for kernel files must not share inline functions with others.
 struct TiledMaps {
   std::int64_t h, w, c, down, across;
 };
@@ -53,9 +53,9 @@ struct WinogradKernels {
 
   /// w [o, c, 3, 3] -> G w G^T packed [36, o/panel, c, panel] for outputs first .. first + count
   /// (multiples of the panel). Position (i, j) takes matrix (min(i, 5), min(j, 5)) of the 6x6.
-  /// `turned` swaps the roles of o and c and turns the window by 180 degrees: the weights of the
+  /// `rotated` swaps the roles of o and c and turns the window by 180 degrees: the weights of the
   /// transposed convolution, outputs c.
-  void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool turned, TileRange outputs,
+  void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileRange outputs,
                   float* packed);
   /// V = B^T d B of the pixels that each tile depends on; outside the map is zero. `zeros` [w, c].
   void (*input)(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros,

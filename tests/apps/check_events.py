@@ -93,4 +93,4 @@ for event, line in zip(events[1:], log):
         assert scalars[tag] == single, f"epoch {line['epoch']}: {tag} is {scalars[tag]}, the log says {line[key]}"
     if "gates" in line:
         assert scalars["gates/dead"] == line["gates"]["dead"]
-print(f"{len(events)} records, {len(scalars)} scalars a step, all checksums and values right")
+print(f"{len(events)} records, {len(scalars)} scalars per step, all checksums and values right")

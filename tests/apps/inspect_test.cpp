@@ -63,14 +63,14 @@ TEST_F(Inspect, TellsOfEveryBlock) {
     EXPECT_EQ(block["figure"]["channels"].size(), 8u);
     EXPECT_EQ(block["figure"]["classes"].size(), 10u);
     for (const char* by : {"one", "mean", "zero"})
-      EXPECT_TRUE(block["worth"]["replaced_by"][by]["difference"].is_number());
+      EXPECT_TRUE(block["importance"]["replaced_by"][by]["difference"].is_number());
   }
-  ASSERT_EQ(json["close_ups"].size(), 2u);
-  const train::Json& look = json["close_ups"][0];
-  EXPECT_EQ(look["top5"].size(), 5u);
-  EXPECT_EQ(look["gates"].size(), 9u);
-  EXPECT_EQ(look["gates"][8].size(), 64u);
-  EXPECT_EQ(look["heat"]["values"].size(), 4u);  // 8 pixels a side, two strides of 2
+  ASSERT_EQ(json["explanations"].size(), 2u);
+  const train::Json& explanation = json["explanations"][0];
+  EXPECT_EQ(explanation["top5"].size(), 5u);
+  EXPECT_EQ(explanation["gates"].size(), 9u);
+  EXPECT_EQ(explanation["gates"][8].size(), 64u);
+  EXPECT_EQ(explanation["heat"]["values"].size(), 4u);  // 8 pixels a side, two strides of 2
 }
 
 TEST_F(Inspect, DumpsEveryGate) {

@@ -57,21 +57,27 @@ TEST(Profile, by_operator) {
     EXPECT_GT(copy["gb_per_second"].get<double>(), 0.1);
   EXPECT_LT(machine["copies"][0]["bytes"], machine["copies"][1]["bytes"]);
 
-  std::set<std::string> ops;
+  std::set<std::string> ops, kernels;
   double before = 1e30;
+  int convolutions = 0;
   for (const train::Json& row : p["rows"]) {
-    EXPECT_TRUE(ops.insert(row["op"]).second) << row["op"] << " twice";
+    ops.insert(row["op"]);
+    EXPECT_TRUE(
+        kernels.insert(row["op"].get<std::string>() + row["kernel"].get<std::string>()).second)
+        << row["op"] << " twice";
     const double ms = row["ms_forward"].get<double>() + row["ms_backward"].get<double>();
     EXPECT_LE(ms, before) << "the most expensive comes first";
     before = ms;
     for (const char* key : {"gflops", "gb_per_second", "of_roof", "share"})
       EXPECT_GE(row[key].get<double>(), 0) << key;
     if (row["op"] == "conv2d") {
-      EXPECT_EQ(row["calls"], 1 + 18 + 2);  // stem, two a block, two projections
+      EXPECT_NE(row["kernel"], "");
+      convolutions += row["calls"].get<int>();
       EXPECT_GT(row["ms_backward"].get<double>(), 0);
       EXPECT_GT(row["gflops"].get<double>(), 0);
     }
   }
+  EXPECT_EQ(convolutions, 1 + 18 + 2) << "stem, two per block, two projections";
   for (const char* op : {"conv2d", "residual_tail", "linear", "cross_entropy"})
     EXPECT_TRUE(ops.contains(op)) << op;
   EXPECT_GT(p["optimizer"]["ms"].get<double>(), 0);

@@ -121,9 +121,9 @@ TEST(Memory, MovedBuffersAreGivenBackOnce) {
 TEST(Memory, ManyThreadsShareThePool) {
   const std::size_t start = memory_stats().bytes_in_use;
   {
-    std::vector<std::jthread> crew;
+    std::vector<std::jthread> team;
     for (int t = 0; t < 4; ++t)
-      crew.emplace_back([t] {
+      team.emplace_back([t] {
         for (int i = 0; i < 500; ++i) {
           Buffer b(static_cast<std::size_t>(100 + 37 * (i % 11)));
           std::memset(b.data(), t, b.bytes());

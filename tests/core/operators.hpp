@@ -86,6 +86,8 @@ inline Var sum(const Var& a, const Var& b) { return apply(Sum{}, a, b); }
 inline Var times(const Var& x, double factor, int* pending = nullptr) {
   return apply(Times{factor, pending}, x);
 }
-inline Var total(const std::vector<Var>& x) { return apply(Total{}, x); }
+inline Var total(const std::vector<Var>& x) {
+  return exciton::apply(Total{}, std::span<const Var>(x));
+}
 
 }  // namespace exciton::testing_ops

@@ -226,7 +226,7 @@ TEST(Tape, DescribesForPeople) {
   const int module = 0;
   Var y;
   {
-    const Tape::Scope scope(&module);
+    const TapeObserver::Scope scope(&module);
     y = cube(x);
   }
   tape.backward(total({y, y}));
@@ -252,10 +252,9 @@ TEST(TapeObserver, IsToldOfEveryOperationAndWhenGradientsAreWhole) {
     void began(const OperatorNode& op) override {
       lines.push_back("began " + std::string(op.name()));
     }
-    void recorded(const OperatorNode& op, std::span<const Var* const> inputs,
-                  const Var& output) override {
+    void recorded(const OperatorNode& op, std::span<const Var> inputs, const Var& output) override {
       std::string line = "recorded " + std::string(op.name());
-      for (const Var* x : inputs) line += ' ' + std::to_string(x->id());
+      for (const Var& x : inputs) line += ' ' + std::to_string(x.id());
       lines.push_back(line + " -> " + std::to_string(output.id()));
       if (const auto* times = dynamic_cast<const NodeOf<Times>*>(&op))
         lines.push_back("factor " + std::to_string(static_cast<int>(times->op.factor)));

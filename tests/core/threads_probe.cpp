@@ -13,7 +13,7 @@ int main() {
     if (const char* count = std::getenv("PROBE")) set_num_threads(std::atoi(count));
     std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
     parallel(num_threads(), [&](int t, int n) {
-      const Piece p = piece_of(1000000, t, n);
+      const Chunk p = chunk_of(1000000, t, n);
       for (std::int64_t i = p.begin; i < p.end; ++i)
         parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
     });

@@ -32,7 +32,7 @@ TEST_F(Threads, PiecesCoverTheRangeOnce) {
     for (int n : {1, 2, 3, 8, 13}) {
       std::int64_t at = 0, least = count, most = 0;
       for (int t = 0; t < n; ++t) {
-        const Piece p = piece_of(count, t, n);
+        const Chunk p = chunk_of(count, t, n);
         EXPECT_EQ(p.begin, at);
         at = p.end;
         least = std::min(least, p.end - p.begin);
@@ -91,7 +91,7 @@ TEST_F(Threads, ParallelRunsEveryPieceOnceAndNestedPiecesOneAfterAnother) {
 float harmonic_sum() {
   std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);
   parallel(num_threads(), [&](int t, int n) {
-    const Piece p = piece_of(100000, t, n);
+    const Chunk p = chunk_of(100000, t, n);
     for (std::int64_t i = p.begin; i < p.end; ++i)
       parts[static_cast<std::size_t>(t)] += 1.0f / static_cast<float>(i + 1);
   });
@@ -143,7 +143,7 @@ TEST_F(Threads, TheExceptionOfTheLowestPieceArrives) {
     };
     EXPECT_EQ(error_of([&] { parallel(4, one); }), "piece 1") << threads << " threads";
     EXPECT_GE(ran, 2);
-    // The crew goes on working afterwards.
+    // The team goes on working afterwards.
     std::atomic<std::int64_t> sum{0};
     parallel_for(100, 1, [&](std::int64_t begin, std::int64_t end) { sum += end - begin; });
     EXPECT_EQ(sum, 100);
@@ -159,7 +159,7 @@ int checksum() { return static_cast<int>(std::bit_cast<std::uint32_t>(harmonic_s
 
 TEST_F(Threads, TheChildOfAForkWorksOnItsOwnThread) {
   set_num_threads(3);
-  const int here = checksum();  // starts the crew
+  const int here = checksum();  // starts the team
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {

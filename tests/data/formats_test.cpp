@@ -164,7 +164,7 @@ TEST(Cifar, names_file_with_too_few_names) {
                {"batches.meta.txt", "names 2", "expected 10"});
 }
 
-// The real sizes, through the front door: ten thousand records a file.
+// The real sizes, through the front door: ten thousand records per file.
 TEST(Cifar, open_dataset_wants_the_official_record_count) {
   const TempDir dir;
   const CifarFormat format = small(cifar10_format(), 10000, 10000);

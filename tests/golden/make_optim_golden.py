@@ -110,7 +110,7 @@ def main():
         for d, a in ((0.0, True), (0.05, True), (0.05, False))
     ]
     lr = torch.optim.lr_scheduler
-    epoch, epochs = 7, 6  # steps an epoch, epochs
+    epoch, epochs = 7, 6  # steps per epoch, epochs
     total = epoch * epochs
     schedules = {
         "steps_per_epoch": epoch,

@@ -275,7 +275,7 @@ def resnext_block(s, i, stride):
     return Bottleneck(i, (w, w, 2 * w), stride, True, 32)
 
 
-NETWORKS = {  # name: (blocks a stage, image size, network)
+NETWORKS = {  # name: (blocks per stage, image size, network)
     "se_resnet18": ([1, 2, 1, 1], 64, lambda b: imagenet(
         b, lambda s: 64 << s, lambda s, i, stride: Basic(i, 64 << s, stride))),
     "se_resnet50": ([1, 2, 1, 1], 64, lambda b: imagenet(b, lambda s: 256 << s, bottleneck)),

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "exciton/nn/layers.hpp"
 #include "exciton/nn/registry.hpp"
 #include "exciton/nn/summary.hpp"
 
@@ -12,6 +13,7 @@ namespace exciton::nn {
 namespace {
 
 std::int64_t count(const std::string& name, const ModelOptions& options = {}) {
+  const SkipInitialization shapes_alone;
   const Model model = make_model(name, options);
   return parameter_count(*model.net);
 }
@@ -59,6 +61,7 @@ struct Parts {
 };
 
 Parts parts_of(const std::string& name, const ModelOptions& options = {}) {
+  const SkipInitialization shapes_alone;
   const Model model = make_model(name, options);
   Parts parts;
   for (const auto& [parameter, p] : parameters(*model.net)) {
@@ -140,6 +143,7 @@ TEST(Counts, PlacementsOfTables14And15) {
 }
 
 TEST(Counts, NoSqueezeOfTable16) {
+  const SkipInitialization shapes_alone;
   Model model = make_model("se_resnet50", {.se = {.bias = false, .squeeze = "none"}});
   const Summary s = summarize(model);
   EXPECT_EQ(s.parameters, 28'071'976);
@@ -178,7 +182,8 @@ TEST(Counts, OptionsThatChangeThem) {
     EXPECT_EQ(count(name, {.classes = 100}) - count(name), 90 * (width + 1)) << name;
   EXPECT_EQ(count("resnet20", {.image_channels = 1}), 272'474 - 2 * 9 * 16);
   EXPECT_EQ(count("resnet18", {.stem = "3x3"}), 11'689'512 - 3 * 64 * (49 - 9));
-  // Hidden units 8, 8, 8 instead of 1, 2, 4: (2 C + 1) more parameters for each, 3 blocks a stage.
+  // Hidden units 8, 8, 8 instead of 1, 2, 4: (2 C + 1) more parameters for each, 3 blocks per
+  // stage.
   EXPECT_EQ(count("se_resnet20", {.se = {.min_width = 8}}),
             274'847 + 3 * (7 * 33 + 6 * 65 + 4 * 129));
   // Any depth and width, and any number of blocks. Zagoruyko and Komodakis: WRN-28-10 has 36.5 M.
@@ -241,6 +246,7 @@ class MultiplyAdds : public testing::TestWithParam<Work> {};
 
 TEST_P(MultiplyAdds, AsPrinted) {
   const Work& w = GetParam();
+  const SkipInitialization shapes_alone;
   Model model = make_model(w.name, {.stride_on = w.stride_on});
   const Summary s = summarize(model);
   const double billions = static_cast<double>(s.multiply_adds) / 1e9;

@@ -6,8 +6,8 @@
 
 #include <cmath>
 
+#include "exciton/nn/branch.hpp"
 #include "exciton/nn/registry.hpp"
-#include "exciton/nn/residual.hpp"
 #include "exciton/ops/se/residual_tail.hpp"
 
 namespace exciton::nn {
@@ -58,9 +58,9 @@ TEST(Gates, LookingChangesNothingAndSeesWhatTheTapeSaw) {
     const Tensor plain = (*model.net)(x).value();
     set_fused(*model.net, true);
     const GateRecorder recorder(*model.net);
-    const Tensor tapped = (*model.net)(x).value();
-    EXPECT_LT(distance(fused, tapped), 1e-4) << kind;
-    EXPECT_LT(distance(plain, tapped), 1e-4) << kind;
+    const Tensor watched = (*model.net)(x).value();
+    EXPECT_EQ(distance(fused, watched), 0) << kind;
+    EXPECT_LT(distance(plain, watched), 1e-4) << kind;
     for (std::size_t i = 0; i < recorder.units().size(); ++i) {
       const Tensor s = recorder.gates(i);
       EXPECT_EQ(s.dim(0), 3);
@@ -69,8 +69,8 @@ TEST(Gates, LookingChangesNothingAndSeesWhatTheTapeSaw) {
   }
 }
 
-/// The fused operator's own gates, read from what it saves, are those a tap sees.
-TEST(Gates, FusedAndTappedGatesAreTheSame) {
+/// The fused operator's own gates, read from what it saves, are those that a hook and a watch see.
+TEST(Gates, FusedAndComposedGatesAreTheSame) {
   Generator init(1);
   BatchNorm bn(8);
   SqueezeExcite se(8, {.reduction = 2}, init);
@@ -81,13 +81,13 @@ TEST(Gates, FusedAndTappedGatesAreTheSame) {
   op.forward(saved, y, bn.weight.value(), bn.bias.value(), shortcut, se.reduce_weight.value(),
              se.reduce_bias.value(), se.expand_weight.value(), se.expand_bias.value());
   Tensor seen;
-  const TapScope look(se.tap, [&](const Var& s) {
+  const HookScope look(se.hook, [&](const Var& s) {
     seen = s.value();
     return s;
   });
   Conv2d identity(8, 8, 1, {}, init);
   for (std::int64_t i = 0; i < 64; ++i) identity.weight.mutable_value().set(i, i % 9 == 0 ? 1 : 0);
-  conv_norm(identity, bn, y, true, &se, shortcut);
+  run_unit({identity, bn, &se}, y, shortcut);
   ASSERT_EQ(seen.shape(), (Shape{4, 8}));
   EXPECT_LT(distance(saved.gates, seen), 1e-5);
 }
@@ -107,7 +107,7 @@ TEST(Gates, OnesAreAsIfTheUnitWereNotThere) {
   for (const auto& [name, t] : buffers(*plain.net))
     for (const auto& [other, u] : statistics)
       if (name == other) t->copy_from(*u);
-  std::vector<std::unique_ptr<TapScope>> taps;
+  std::vector<std::unique_ptr<HookScope>> hooks;
   for (const NamedAttention& unit : attention_units(*model.net)) {
     const Tensor gates = unit.unit
                              ->gates(Tensor::zeros({1, 1, 1,
@@ -115,8 +115,8 @@ TEST(Gates, OnesAreAsIfTheUnitWereNotThere) {
                                                     : unit.name[5] == '2' ? 32
                                                                           : 64}))
                              .value();
-    taps.push_back(std::make_unique<TapScope>(unit.unit->tap,
-                                              constant_gates(Tensor::full({gates.dim(1)}, 1))));
+    hooks.push_back(std::make_unique<HookScope>(unit.unit->hook,
+                                                constant_gates(Tensor::full({gates.dim(1)}, 1))));
   }
   const Tensor x = images();
   EXPECT_LT(distance((*plain.net)(x).value(), (*model.net)(x).value()), 1e-4);
@@ -134,14 +134,14 @@ TEST(Gates, ReplacingByTheirOwnMeanOfOneImageChangesNothingForIt) {
   }
   const Tensor before = (*model.net)(x).value();
   {
-    const TapScope same(units[1].unit->tap, constant_gates(own));
+    const HookScope same(units[1].unit->hook, constant_gates(own));
     EXPECT_LT(distance(before, (*model.net)(x).value()), 1e-4);
   }
   {
-    const TapScope none(units[1].unit->tap, constant_gates(Tensor::full({32}, 0)));
+    const HookScope none(units[1].unit->hook, constant_gates(Tensor::full({32}, 0)));
     EXPECT_GT(distance(before, (*model.net)(x).value()), 1e-3);
   }
-  EXPECT_EQ(distance(before, (*model.net)(x).value()), 0) << "the tap outlived its scope";
+  EXPECT_EQ(distance(before, (*model.net)(x).value()), 0) << "the hook outlived its scope";
 }
 
 TEST(Gates, MaskSwitchesChannelsOff) {
@@ -149,10 +149,10 @@ TEST(Gates, MaskSwitchesChannelsOff) {
   SqueezeExcite se(4, {.reduction = 2}, init);
   const Tensor x = Tensor::rand({2, 3, 3, 4}, init, 0.5, 1);
   const Tensor before = se(x).value();
-  const TapScope mask(se.tap, masked_gates(Tensor::from({4}, {1, 0, 1, 0})));
+  const HookScope mask(se.hook, masked_gates(Tensor::from({4}, {1, 0, 1, 0})));
   const Tensor after = se(x).value();
   for (std::int64_t i = 0; i < x.numel(); ++i) EXPECT_EQ(after.at(i), i % 2 ? 0 : before.at(i));
-  const TapScope bad(se.tap, constant_gates(Tensor::full({5}, 1)));
+  const HookScope bad(se.hook, constant_gates(Tensor::full({5}, 1)));
   EXPECT_THROW(se(x), Error);
 }
 
@@ -167,9 +167,9 @@ TEST(Gates, WithoutASqueezeTheMeanOverPixelsIsKept) {
 TEST(Gates, TapsOfOneUnitFollowEachOther) {
   Generator init(2);
   SqueezeExcite se(2, {.reduction = 1}, init);
-  const TapScope half(se.tap, constant_gates(Tensor::full({2}, 0.5)));
+  const HookScope half(se.hook, constant_gates(Tensor::full({2}, 0.5)));
   Tensor seen;
-  const TapScope look(se.tap, [&](const Var& s) {
+  const HookScope look(se.hook, [&](const Var& s) {
     seen = s.value();
     return s;
   });
@@ -189,7 +189,7 @@ TEST(Gates, TheMapBeforeThePoolIsSeenToo) {
   ASSERT_NE(find.pool, nullptr);
   Tape tape;
   Var map;
-  const TapScope cut(find.pool->tap, [&](const Var& x) { return map = tape.watch(x.value()); });
+  const HookScope cut(find.pool->hook, [&](const Var& x) { return map = tape.watch(x.value()); });
   const Var logits = (*model.net)(images());
   Tensor one = Tensor::zeros(logits.shape());
   one.set(0, 1);

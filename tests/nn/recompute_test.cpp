@@ -124,10 +124,10 @@ TEST(Forgetting, SavesMemory) {
 }
 
 TEST(Forgetting, KnowsItsWords) {
-  EXPECT_EQ(parse_recompute("none"), Recompute::none);
-  EXPECT_EQ(parse_recompute("tail"), Recompute::tail);
-  EXPECT_EQ(parse_recompute("block"), Recompute::block);
-  EXPECT_THROW(parse_recompute("all"), Error);
+  EXPECT_EQ(recompute_names.parse("none"), Recompute::none);
+  EXPECT_EQ(recompute_names.parse("tail"), Recompute::tail);
+  EXPECT_EQ(recompute_names.parse("block"), Recompute::block);
+  EXPECT_THROW(recompute_names.parse("all"), Error);
 }
 
 }  // namespace

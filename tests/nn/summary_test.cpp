@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "exciton/nn/layers.hpp"
+
 namespace exciton::nn {
 namespace {
 
 Summary summary_of(const std::string& name, const ModelOptions& options = {},
                    std::int64_t image_size = 0, std::int64_t batch = 1) {
+  const SkipInitialization shapes_alone;
   Model model = make_model(name, options);
   return summarize(model, image_size, batch);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "exciton/core/description.hpp"
+#include "exciton/core/threads.hpp"
 #include "exciton/nn/attention.hpp"
 #include "exciton/nn/attention_variants.hpp"
 #include "exciton/nn/blocks.hpp"
@@ -80,7 +81,15 @@ std::vector<Variant> all_variants() {
   return all;
 }
 
-class Variants : public testing::TestWithParam<Variant> {};
+/// On one thread: maps of a few pixels are no work for two.
+class Variants : public testing::TestWithParam<Variant> {
+ protected:
+  Variants() { set_num_threads(1); }
+  ~Variants() override { set_num_threads(threads_); }
+
+ private:
+  int threads_ = num_threads();
+};
 
 TEST_P(Variants, GradientsMatchDifferences) {
   Tiny net(GetParam().spec());

@@ -34,6 +34,7 @@ class Zoo : public testing::TestWithParam<Facts> {};
 // The SE network is built once; the plain one is it without its SE parameters.
 TEST_P(Zoo, ParametersAndMultiplyAdds) {
   const Facts& f = GetParam();
+  const SkipInitialization shapes_alone;
   Model model = make_model("se_" + f.name);
   std::int64_t plain = 0, without_bias = 0;
   for (const auto& [name, p] : parameters(*model.net)) {
@@ -57,6 +58,7 @@ TEST_P(Zoo, ParametersAndMultiplyAdds) {
 
 TEST_P(Zoo, PlainNetworkHasNoSE) {
   const Facts& f = GetParam();
+  const SkipInitialization shapes_alone;
   Model model = make_model(f.name, {.classes = 7});
   for (const auto& [name, p] : parameters(*model.net))
     EXPECT_EQ(name.find("se."), std::string::npos) << name;
@@ -86,7 +88,7 @@ TEST(ZooCounts, OfThePaper) {
   EXPECT_EQ(of("shufflenet").plain / 100'000, 18);                  // 1.8 M, cut
   EXPECT_EQ(of("shufflenet").se / 100'000, 24);                     // 2.4 M, cut
   // The authors' released SE-BN-Inception as OpenVINO's model zoo counts it, 11.922 M: every batch
-  // norm is folded into one bias a channel.
+  // norm is folded into one bias per channel.
   EXPECT_EQ(in_units(of("bn_inception").se - 10'016, 1e3), 11'922);
 }
 

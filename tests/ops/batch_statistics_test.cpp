@@ -7,7 +7,7 @@
 namespace exciton::ops {
 namespace {
 
-constexpr std::int64_t images = 6, side = 19, channels = 53;  // 2166 values a channel: whole and
+constexpr std::int64_t images = 6, side = 19, channels = 53;  // 2166 values per channel: whole and
                                                               // cut chunks, vectors of every count
 
 struct Case {
@@ -143,7 +143,7 @@ TEST_P(BatchStatistics, ResidualTailFollowsDouble) {
       expect_variance(x, running, 1e-6);
       const Outcome wanted = run_on_tape(
           [&](const std::vector<Var>& v) {
-            return ResidualTail::plain(exact, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
+            return ResidualTail::composed(exact, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
           },
           wide, dy.to(DType::f64));
       EXPECT_LE(relative(got.y, wanted.y), maps);

@@ -73,7 +73,7 @@ TEST(Errors, SqueezeExciteScale) {
   complains("excite", {"first bias", "[3]", "[2]"}, [] {
     excite(f32({3, 8}), f32({2, 8}), f32({3}), f32({8, 2}), {});
   });
-  complains("excite", {"swish", "sigmoid", "hard_sigmoid"}, [] { parse_gate("swish"); });
+  complains("excite", {"swish", "sigmoid", "hard_sigmoid"}, [] { gate_names.parse("swish"); });
   complains("scale", {"[2, 3, 4, 5]", "[2, 5]", "[2, 4]"}, [] {
     scale(f32({2, 3, 4, 5}), f32({2, 4}));
   });

@@ -84,7 +84,7 @@ const std::map<std::string, std::function<Var(const Inputs&, const json&)>> call
      [](const Inputs& x, const json& a) { return squeeze(x[0], squeeze_kind(a["kind"])); }},
     {"excite",
      [](const Inputs& x, const json& a) {
-       return excite(x[0], x[1], x[2], x[3], x[4], parse_gate(a["gate"].get<std::string>()));
+       return excite(x[0], x[1], x[2], x[3], x[4], gate_names.parse(a["gate"].get<std::string>()));
      }},
     {"scale", [](const Inputs& x, const json&) { return scale(x[0], x[1]); }},
     {"se_block",
@@ -180,8 +180,8 @@ TEST_P(Golden, PlainTwinsFollowPyTorch) {
       });
     if (c["op"] == "residual_tail")
       compare(c, [](const Inputs& x, const json& a) {
-        return ResidualTail::plain(residual_tail(a), x[0], x[1], x[2], x[3], x[4], x[5], x[6],
-                                   x[7]);
+        return ResidualTail::composed(residual_tail(a), x[0], x[1], x[2], x[3], x[4], x[5], x[6],
+                                      x[7]);
       });
   }
 }

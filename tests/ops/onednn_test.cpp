@@ -4,8 +4,8 @@
 #include <csignal>
 
 #include "exciton/core/threads.hpp"
-#include "exciton/ops/onednn/kernel_table.hpp"
-#include "exciton/ops/onednn/trial.hpp"
+#include "exciton/ops/convolution/onednn/kernel_table.hpp"
+#include "exciton/ops/convolution/onednn/trial.hpp"
 #include "support.hpp"
 #include "sweep/check.hpp"
 

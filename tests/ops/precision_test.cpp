@@ -56,28 +56,29 @@ TEST(PlainTwin, Linear) {
   compare_with_double<Linear>(DType::bf16, 0x1p-7, true);
 }
 
-TEST(PlainTwin, ResidualTail) {
-  for (const auto& example : ResidualTail::examples())
-    for (const auto& [type, tolerance] :
-         {std::pair{DType::f64, 1e-12}, std::pair{DType::f32, 2e-5}}) {
-      Generator rng(4);
-      const std::vector<Tensor> x = detail::example_inputs(example, rng, type);
-      const Tensor dy = random_gradient(example.op, x, rng);
-      const auto fused = run_on_tape(
-          [&](const std::vector<Var>& v) {
-            return apply(example.op, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
-          },
-          x, dy);
-      const auto plain = run_on_tape(
-          [&](const std::vector<Var>& v) {
-            return ResidualTail::plain(example.op, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
-          },
-          x, dy);
-      EXPECT_LE(distance(fused.y, plain.y), tolerance);
-      for (std::size_t i = 0; i < x.size(); ++i)
-        EXPECT_LE(distance(fused.grads[i], plain.grads[i]), tolerance)
-            << "gradient " << i << ' ' << type;
+/// Every fused operator names its composed form, and gives the same.
+TEST(Composed, FusedOperatorsComputeWhatTheirFormsDo) {
+  std::vector<std::string_view> fused_operators;
+  for_each_operator(AllOps{}, [&]<class Op>() {
+    if constexpr (requires { &Op::composed; }) {
+      fused_operators.push_back(Op::name);
+      for (const auto& example : Op::examples())
+        for (const auto& [type, tolerance] :
+             {std::pair{DType::f64, 1e-12}, std::pair{DType::f32, 2e-5}}) {
+          Generator rng(4);
+          const std::vector<Tensor> x = detail::example_inputs(example, rng, type);
+          const Tensor dy = random_gradient(example.op, x, rng);
+          const auto fused = run(example.op, x, dy);
+          const auto plain = run_on_tape(
+              [&](const std::vector<Var>& v) { return composed(example.op, v); }, x, dy);
+          EXPECT_LE(distance(fused.y, plain.y), tolerance) << Op::name << ' ' << type;
+          for (std::size_t i = 0; i < x.size(); ++i)
+            EXPECT_LE(distance(fused.grads[i], plain.grads[i]), tolerance)
+                << Op::name << " gradient " << i << ' ' << type;
+        }
     }
+  });
+  EXPECT_EQ(fused_operators, (std::vector<std::string_view>{"residual_tail", "norm_relu_conv"}));
 }
 
 TEST(Cast, RoundsBetweenAllFloatingTypes) {

@@ -20,22 +20,10 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 template <class Op>
 Outcome twin(const Op& op, const std::vector<Tensor>& x, const Tensor& dy) {
-  return run(op, x, dy);  // f64 runs the plain loops
-}
-
-Outcome twin(const ResidualTail& op, const std::vector<Tensor>& x, const Tensor& dy) {
-  const auto f = [&](const std::vector<Var>& v) {
-    return ResidualTail::plain(op, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
-  };
-  return run_on_tape(f, x, dy);
-}
-
-Outcome twin(const NormReluConv& op, const std::vector<Tensor>& x, const Tensor& dy) {
-  const auto f = [&](const std::vector<Var>& v) {
-    const Var h = ResidualTail::plain(op.tail, v[0], v[1], v[2], {}, v[3], v[4], v[5], v[6]);
-    return conv2d(h, v[7], {}, op.conv.spec);
-  };
-  return run_on_tape(f, x, dy);
+  if constexpr (requires { &Op::composed; })
+    return run_on_tape([&](const std::vector<Var>& v) { return composed(op, v); }, x, dy);
+  else
+    return run(op, x, dy);  // f64 runs the plain loops
 }
 
 Outcome twin(const Excite& op, const std::vector<Tensor>& x, const Tensor& dy) {

@@ -77,6 +77,13 @@ bool is_activation(std::size_t input, const std::vector<Shape>& shapes) {
     return arity_of<Op> == any_number || shapes[input] == shapes[0];
 }
 
+/// The composed form of a fused operator, on as many inputs as it has.
+template <class Op>
+Var composed(const Op& op, const std::vector<Var>& v) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) { return Op::composed(op, v[I]...); }
+  (std::make_index_sequence<static_cast<std::size_t>(arity_of<Op>)>{});
+}
+
 /// Output and gradients of f on the inputs, by the tape.
 template <class F>
 Outcome run_on_tape(F f, const std::vector<Tensor>& x, const Tensor& dy) {

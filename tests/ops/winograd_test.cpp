@@ -53,7 +53,7 @@ class WinogradCases : public testing::TestWithParam<Case> {
 TEST_P(WinogradCases, FollowTheDirectSum) {
   for (const auto direction :
        {Direction::forward, Direction::backward_data, Direction::backward_weights})
-    ASSERT_TRUE(Winograd::suits(geometry(k), k.images, direction));
+    ASSERT_TRUE(Winograd::applicable(geometry(k), k.images, direction));
   const Conv2d op{.spec = k.spec()};
   const Outcome fast = run(op, {x, w, bias}, dy);
   const Outcome exact =
@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{5, 7, 7, 32, 16},   //
                     Case{16, 3, 3, 16, 32},  // one tile an image
                     Case{1, 13, 18, 48, 32}, Case{4, 8, 7, 8, 24}, Case{4, 5, 8, 24, 16},  // eights
-                    Case{16, 12, 12, 16, 16},  // many tiles a thread
+                    Case{16, 12, 12, 16, 16},  // many tiles per thread
                     Case{40, 6, 7, 80, 64},    // weights too large for one thread, several blocks
                     // stride 2
                     Case{4, 16, 16, 32, 16, 2},   // whole tiles
@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{5, 15, 13, 32, 16, 2},   //
                     Case{16, 5, 6, 48, 32, 2},    // one tile an image
                     Case{2, 24, 35, 40, 24, 2},   // eights
-                    Case{16, 24, 24, 32, 16, 2},  // many tiles a thread
+                    Case{16, 24, 24, 32, 16, 2},  // many tiles per thread
                     Case{40, 12, 13, 48, 96, 2}),
     [](const auto& c) { return testing::PrintToString(c.param); });
 
@@ -146,7 +146,7 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   const Shape x{8, 8, 8, 16}, w{16, 16, 3, 3};
   const auto suits = [](const Shape& maps, const Shape& weights, const ConvSpec& spec,
                         DType type = DType::f32, Direction direction = Direction::forward) {
-    return Winograd::suits(geometry_of(maps, weights, spec, type, false), maps[0], direction);
+    return Winograd::applicable(geometry_of(maps, weights, spec, type, false), maps[0], direction);
   };
   EXPECT_TRUE(suits(x, w, same));
   EXPECT_TRUE(suits({16, 8, 8, 32}, {16, 32, 3, 3}, {.stride = 2, .padding = 1}));

@@ -1,11 +1,13 @@
 /// Units, models and data sets that only this program knows, by name in a recipe.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "exciton/data/memory_dataset.hpp"
 #include "exciton/nn/gates.hpp"
 #include "exciton/nn/layers.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/se/squeeze.hpp"
-#include "exciton/ops/sigmoid.hpp"
 #include "exciton/train/plugin.hpp"
 #include "exciton/train/run.hpp"
 #include "exciton/train/trained_model.hpp"
@@ -63,6 +65,31 @@ std::shared_ptr<const data::Dataset> shades(const std::string& split) {
   return std::make_shared<data::MemoryDataset>(std::move(set));
 }
 
+/// p <- p (1 - lr wd) - lr sign(g)
+class Signs final : public optim::Optimizer {
+ public:
+  Signs(std::vector<NamedParameter> parameters, double weight_decay)
+      : Optimizer(std::move(parameters)), weight_decay_(weight_decay) {}
+  void step(double lr) override {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      if (!moves(i, DType::f32, "signs")) continue;
+      Parameter& p = *parameters_[i].parameter;
+      const auto rate = static_cast<float>(lr_of(i, lr));
+      const auto decay = static_cast<float>(lr * decay_of(i, weight_decay_, true));
+      float* value = p.mutable_value().data<float>();
+      for (std::int64_t k = 0; k < p.numel(); ++k) {
+        const auto g = static_cast<float>(p.grad.at(k));
+        value[k] -= decay * value[k] + rate * static_cast<float>((g > 0) - (g < 0));
+      }
+    }
+    clear_gradients();
+  }
+  std::vector<NamedTensor> state() override { return {}; }
+
+ private:
+  double weight_decay_;
+};
+
 void register_own() {
   static const bool done = [] {
     const Registries all = registries();
@@ -84,6 +111,13 @@ void register_own() {
                       },
                   .open = [](const std::filesystem::path&,
                              const std::string& split) { return shades(split); }});
+    all.optimizers.add("signs",
+                       [](std::vector<NamedParameter> parameters, const optim::OptimizerSpec& o) {
+                         return std::make_unique<Signs>(std::move(parameters), o.weight_decay);
+                       });
+    all.schedules.add("halves", [](const optim::ScheduleSpec& s, double step) {
+      return s.lr * std::pow(0.5, step / static_cast<double>(s.steps_per_epoch));
+    });
     return true;
   }();
   static_cast<void>(done);
@@ -145,6 +179,41 @@ TEST(Registries, AnObserverStopsARunAndItGoesOnWithTheSameBits) {
   EXPECT_TRUE(run(recipe, {.out = dir / "parts", .resume = true}, nobody).finished);
   expect_same_tensors(dir / "whole/checkpoints/epoch-0003.ckpt",
                       dir / "parts/checkpoints/epoch-0003.ckpt");
+}
+
+TEST(Registries, OptimisersAndSchedulesByName) {
+  register_own();
+  const TempDir dir;
+  std::filesystem::create_directories(dir / "data");
+  const Recipe recipe =
+      Recipe::parse(R"({"model": {"name": "one_pixel"}, "data": {"kind": "shades", "dir": ")" +
+                    (dir / "data").string() + R"(", "batch": 8, "validation": "test"},
+          "optimizer": {"name": "signs", "weight_decay": 0.001},
+          "schedule": {"name": "halves", "lr": 0.1, "warmup_epochs": 1, "gamma": 0.5},
+          "epochs": 3, "threads": 1})");
+  EXPECT_EQ(Recipe::parse(recipe.text()).text(), recipe.text());
+  struct Rates final : Observer {
+    std::vector<double> lr;
+    void epoch(const EpochLine& line) override { lr.push_back(line.lr); }
+  } rates;
+  EXPECT_EQ(run(recipe, {.out = dir / "run"}, rates).last->top1(), 1);
+  ASSERT_EQ(rates.lr.size(), 3u);
+  EXPECT_NEAR(rates.lr[0], 0.1 * std::pow(0.5, 1) * 4 / 5, 1e-12) << "the warm-up leads to it";
+  EXPECT_NEAR(rates.lr[2], 0.1 * std::pow(0.5, 14.0 / 5), 1e-12);
+  EXPECT_NE(error_of([] {
+              Recipe::parse(R"({"model": {"name": "resnet20"}, "optimizer": {"name": "adam"}})");
+            }).find("expected one of sgd, adamw, signs"),
+            std::string::npos);
+  EXPECT_NE(error_of([] {
+              Recipe::parse(R"({"model": {"name": "resnet20"}, "schedule": {"name": "linear"}})");
+            }).find("one_cycle_linear, halves"),
+            std::string::npos);
+  EXPECT_NE(error_of([] {
+              Recipe::parse(
+                  R"({"model": {"name": "resnet20"}, "schedule": {"name": "cosine", "gamma": 2}})");
+            }).find("gamma"),
+            std::string::npos)
+      << "standard ones refuse what they do not read";
 }
 
 TEST(Registries, NamesAreTakenOnce) {

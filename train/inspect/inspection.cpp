@@ -50,9 +50,9 @@ class Inspector {
     out_.stats = GateStats(set_->classes());
     watch_all();
     count();
-    weigh();
-    for (const std::int64_t pick : options_.picks) out_.close_ups.push_back(of_set(pick));
-    for (const std::string& file : options_.files) out_.close_ups.push_back(of_file(file));
+    measure_importance();
+    for (const std::int64_t pick : options_.picks) out_.explanations.push_back(of_set(pick));
+    for (const std::string& file : options_.files) out_.explanations.push_back(of_file(file));
     return std::move(out_);
   }
 
@@ -87,17 +87,18 @@ class Inspector {
     const nn::Summary summary = nn::summarize(trained_.model, trained_.preprocessing.image_size);
     out_.parameters = summary.parameters;
     out_.multiply_adds = summary.multiply_adds;
-    std::map<std::string, Worth> groups;
-    Worth all{.name = "all", .units = 0};
+    std::map<std::string, Importance> groups;
+    Importance all{.name = "all", .units = 0};
     for (const nn::NamedAttention& unit : units_) {
-      Worth w{.name = unit.name};
+      Importance w{.name = unit.name};
       for (const nn::SummaryRow& row : summary.rows)
         if (row.name == unit.name || row.name.starts_with(unit.name + '.')) {
           w.parameters += row.parameters;
           w.multiply_adds += row.multiply_adds;
         }
-      Worth& group = groups.try_emplace(stage_of(unit.name), Worth{.units = 0}).first->second;
-      for (Worth* sum : {&group, &all}) {
+      Importance& group =
+          groups.try_emplace(stage_of(unit.name), Importance{.units = 0}).first->second;
+      for (Importance* sum : {&group, &all}) {
         ++sum->units;
         sum->parameters += w.parameters;
         sum->multiply_adds += w.multiply_adds;
@@ -112,12 +113,12 @@ class Inspector {
   }
 
   /// Accuracy without this and that.
-  void weigh() {
-    const auto chosen =
-        std::make_shared<data::Subset>(set_, data::spread(set_->size(), options_.worth_images));
-    out_.worth_images = chosen->size();
+  void measure_importance() {
+    const auto chosen = std::make_shared<data::Subset>(
+        set_, data::spread(set_->size(), options_.importance_images));
+    out_.importance_images = chosen->size();
     std::int64_t trials = 1;
-    for (const Worth& w : out_.units) trials += w.units > 0 ? 3 : 0;
+    for (const Importance& w : out_.units) trials += w.units > 0 ? 3 : 0;
     trials += 2 * static_cast<std::int64_t>(out_.groups.size());
     data::Loader images = evaluation_loader(trained_, chosen);
     std::int64_t trial = 0;
@@ -133,23 +134,24 @@ class Inspector {
       return right;
     };
     const std::vector<char> as_it_is = attempt();
-    out_.worth_top1 = static_cast<double>(std::accumulate(as_it_is.begin(), as_it_is.end(), 0)) /
-                      static_cast<double>(as_it_is.size());
-    const auto replace = [&](Worth& worth, const std::string& by, auto&& wanted) {
-      std::vector<std::unique_ptr<nn::TapScope>> taps;
+    out_.importance_top1 =
+        static_cast<double>(std::accumulate(as_it_is.begin(), as_it_is.end(), 0)) /
+        static_cast<double>(as_it_is.size());
+    const auto replace = [&](Importance& importance, const std::string& by, auto&& wanted) {
+      std::vector<std::unique_ptr<nn::HookScope>> hooks;
       for (std::size_t i = 0; i < units_.size(); ++i)
         if (wanted(units_[i].name))
-          taps.push_back(std::make_unique<nn::TapScope>(units_[i].unit->tap,
-                                                        nn::constant_gates(values(i, by))));
-      worth.replacements.push_back(compare(by, as_it_is, attempt()));
+          hooks.push_back(std::make_unique<nn::HookScope>(units_[i].unit->hook,
+                                                          nn::constant_gates(values(i, by))));
+      importance.replacements.push_back(compare(by, as_it_is, attempt()));
     };
-    for (Worth& worth : out_.units)
+    for (Importance& importance : out_.units)
       for (const char* by : {"one", "mean", "zero"})
-        replace(worth, by, [&](const std::string& unit) { return unit == worth.name; });
-    for (Worth& worth : out_.groups)
+        replace(importance, by, [&](const std::string& unit) { return unit == importance.name; });
+    for (Importance& importance : out_.groups)
       for (const char* by : {"one", "mean"})
-        replace(worth, by, [&](const std::string& unit) {
-          return worth.name == "all" || stage_of(unit) == worth.name;
+        replace(importance, by, [&](const std::string& unit) {
+          return importance.name == "all" || stage_of(unit) == importance.name;
         });
   }
 
@@ -178,26 +180,26 @@ class Inspector {
             .error = std::sqrt(std::max(0.0, square / n - mean * mean) / n)};
   }
 
-  CloseUp of_set(std::int64_t pick) {
-    CloseUp out;
+  Explanation of_set(std::int64_t pick) {
+    Explanation out;
     out.name = "image " + std::to_string(pick);
     out.label = set_->class_names()[static_cast<std::size_t>(set_->label(pick))];
     set_->read_view(
         pick, [&](data::Size own) { return trained_.preprocessing.view(own); }, out.image);
-    look(out);
+    explain(out);
     return out;
   }
 
-  CloseUp of_file(const std::string& file) {
-    CloseUp out;
+  Explanation of_file(const std::string& file) {
+    Explanation out;
     out.name = file;
     out.image = input_image(trained_, file);
-    look(out);
+    explain(out);
     return out;
   }
 
   /// Fills in what the network makes of out.image.
-  void look(CloseUp& out) {
+  void explain(Explanation& out) {
     const Tensor input = input_tensor(trained_, out.image);
     struct FindPool final : nn::Visitor {
       nn::GlobalAvgPool* last = nullptr;
@@ -209,10 +211,10 @@ class Inspector {
     const nn::GateRecorder recorder(net_);
     Tape tape;
     Var map;
-    nn::Tap none;
+    nn::ForwardHook none;
     // The map becomes a leaf of the tape: backward goes from the class to it and no further.
-    const nn::TapScope cut(find.last ? find.last->tap : none,
-                           [&](const Var& x) { return map = tape.watch(x.value()); });
+    const nn::HookScope cut(find.last ? find.last->hook : none,
+                            [&](const Var& x) { return map = tape.watch(x.value()); });
     const Var logits = net_(input.to(dtype_));
     rank(logits.value().to(DType::f32), out);
     for (std::size_t i = 0; i < units_.size(); ++i) {
@@ -228,13 +230,13 @@ class Inspector {
     for (const auto& p : nn::parameters(net_)) p.parameter->grad = Tensor();
   }
 
-  void rank(const Tensor& logits, CloseUp& out) const {
+  void rank(const Tensor& logits, Explanation& out) const {
     const std::vector<double> probabilities = softmax(logits.span<float>());
     for (const std::size_t k : top_k(probabilities, 5))
       out.top5.emplace_back(trained_.preprocessing.class_names[k], probabilities[k]);
   }
 
-  static void heat(const Tensor& map, const Tensor& gradient, CloseUp& out) {
+  static void heat(const Tensor& map, const Tensor& gradient, Explanation& out) {
     const std::int64_t pixels = map.dim(1) * map.dim(2), c = map.dim(3);
     std::vector<double> weights(static_cast<std::size_t>(c));
     for (std::int64_t p = 0; p < pixels; ++p)

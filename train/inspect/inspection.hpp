@@ -20,8 +20,8 @@ struct Replacement {
   double error = 0;       ///< standard error of the difference (paired by image)
 };
 
-/// What one unit, or several together, are worth.
-struct Worth {
+/// How much one unit, or several together, matter.
+struct Importance {
   std::string name;  ///< a unit's, or "stage3", or "all"
   std::int64_t units = 1;
   std::int64_t parameters = 0, multiply_adds = 0;  ///< that removing them saves; an image
@@ -29,7 +29,7 @@ struct Worth {
 };
 
 /// One image, looked at closely.
-struct CloseUp {
+struct Explanation {
   std::string name;   ///< "test image 17" or a file
   std::string label;  ///< its class; "" for files
   data::Image image;
@@ -43,9 +43,10 @@ struct CloseUp {
 };
 
 struct InspectionOptions {
-  std::int64_t worth_images = 1000;  ///< images, evenly spread, that each replacement is tried on
-  std::vector<std::int64_t> picks;   ///< images of the set to look at closely
-  std::vector<std::string> files;    ///< and image files
+  std::int64_t importance_images =
+      1000;                         ///< images, evenly spread, that each replacement is tried on
+  std::vector<std::int64_t> picks;  ///< images of the set to look at closely
+  std::vector<std::string> files;   ///< and image files
   /// Called with every batch's gates: [N, C] of each unit, labels and indices; for --csv.
   std::function<void(const nn::GateRecorder&, const Tensor&, const std::vector<std::int64_t>&)>
       each_batch;
@@ -54,12 +55,12 @@ struct InspectionOptions {
 
 struct Inspection {
   double top1 = 0, loss = 0;  ///< on the whole set
-  std::int64_t images = 0, worth_images = 0;
-  double worth_top1 = 0;  ///< on the images of the replacements
+  std::int64_t images = 0, importance_images = 0;
+  double importance_top1 = 0;  ///< on the images of the replacements
   std::int64_t parameters = 0, multiply_adds = 0;
   GateStats stats{0};
-  std::vector<Worth> units, groups;
-  std::vector<CloseUp> close_ups;
+  std::vector<Importance> units, groups;
+  std::vector<Explanation> explanations;
 };
 
 /// Looks at every image of `set`, then replaces gates, then looks at single images. Errors: a

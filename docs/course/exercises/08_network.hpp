@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "exciton/nn/residual.hpp"
+#include "exciton/nn/branch.hpp"
 
 namespace course {
 

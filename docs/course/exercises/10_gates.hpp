@@ -16,13 +16,13 @@ struct GateCounts {
   bool operator==(const GateCounts&) const = default;
 };
 
-/// gates [N, C] (f32), one row an image.
+/// gates [N, C] (f32), one row per image.
 inline GateCounts count_gates(const Tensor& gates) {
   fail("exercise 10: count_gates() is not written yet");
 }
 
-/// A tap that gives every image the mean gates of the batch: s [N, C] (f32) -> [N, C] with equal
-/// rows. A network that needs its gates to tell images apart gets worse under it.
+/// A forward hook that gives every image the mean gates of the batch: s [N, C] (f32) -> [N, C] with
+/// equal rows. A network that needs its gates to tell images apart gets worse under it.
 inline Var mean_gates(const Var& s) { fail("exercise 10: mean_gates() is not written yet"); }
 
 }  // namespace course

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "exciton/nn/residual.hpp"
+#include "exciton/nn/branch.hpp"
 
 namespace course {
 
@@ -27,7 +27,7 @@ class SmallBlock final : public nn::Module {
   nn::SqueezeExcite se;
 
  protected:
-  Var forward(const Var& x) override { return nn::conv_norm(conv, bn, x, true, &se, x); }
+  Var forward(const Var& x) override { return nn::run_unit({conv, bn, &se}, x, x); }
 };
 
 /// One stage of a network: N_s blocks that end in C_s channels.

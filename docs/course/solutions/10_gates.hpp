@@ -18,7 +18,7 @@ struct GateCounts {
   bool operator==(const GateCounts&) const = default;
 };
 
-/// gates [N, C] (f32), one row an image.
+/// gates [N, C] (f32), one row per image.
 inline GateCounts count_gates(const Tensor& gates) {
   const std::int64_t images = gates.dim(0), channels = gates.dim(1);
   GateCounts counts;
@@ -35,8 +35,8 @@ inline GateCounts count_gates(const Tensor& gates) {
   return counts;
 }
 
-/// A tap that gives every image the mean gates of the batch: s [N, C] (f32) -> [N, C] with equal
-/// rows. A network that needs its gates to tell images apart gets worse under it.
+/// A forward hook that gives every image the mean gates of the batch: s [N, C] (f32) -> [N, C] with
+/// equal rows. A network that needs its gates to tell images apart gets worse under it.
 inline Var mean_gates(const Var& s) {
   const std::int64_t images = s.dim(0), channels = s.dim(1);
   Tensor out(s.shape());

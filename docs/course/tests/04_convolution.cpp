@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 
 using namespace exciton;
 

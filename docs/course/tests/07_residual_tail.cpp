@@ -31,7 +31,7 @@ struct Oracle {
   Oracle() {
     Tape tape;
     const Var x = tape.watch(y);
-    const Var result = ops::ResidualTail::plain({}, x, gamma, beta, shortcut, w1, b1, w2, b2);
+    const Var result = ops::ResidualTail::composed({}, x, gamma, beta, shortcut, w1, b1, w2, b2);
     out = result.value();
     tape.backward(result, dout.clone());
     dy = tape.gradient(x);

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "exciton/nn/summary.hpp"
+#include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
-#include "exciton/ops/relu.hpp"
 
 using namespace exciton;
 

@@ -29,14 +29,14 @@ TEST(Gates, a_tap_in_a_network) {
   Generator rng(1);
   const Tensor images = Tensor::randn({4, 16, 16, 3}, rng);
   const auto units = nn::attention_units(*model.net);
-  const nn::TapScope means(units[1].unit->tap, course::mean_gates);
+  const nn::HookScope means(units[1].unit->hook, course::mean_gates);
   const nn::GateRecorder recorder(*model.net);
   (*model.net)(images);
-  const Tensor tapped = recorder.gates(1), untapped = recorder.gates(2);
-  for (std::int64_t i = 0; i < tapped.numel(); ++i)
-    EXPECT_EQ(tapped.at(i), tapped.at(i % tapped.dim(1)));
+  const Tensor hooked = recorder.gates(1), free = recorder.gates(2);
+  for (std::int64_t i = 0; i < hooked.numel(); ++i)
+    EXPECT_EQ(hooked.at(i), hooked.at(i % hooked.dim(1)));
   bool differ = false;
-  for (std::int64_t i = 0; i < untapped.numel(); ++i)
-    differ = differ || untapped.at(i) != untapped.at(i % untapped.dim(1));
-  EXPECT_TRUE(differ) << "a unit without the tap tells images apart";
+  for (std::int64_t i = 0; i < free.numel(); ++i)
+    differ = differ || free.at(i) != free.at(i % free.dim(1));
+  EXPECT_TRUE(differ) << "a unit without the hook tells images apart";
 }

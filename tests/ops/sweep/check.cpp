@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "exciton/core/threads.hpp"
-#include "exciton/ops/folded_conv.hpp"
-#include "exciton/ops/norm_relu_conv.hpp"
+#include "exciton/ops/convolution/folded_conv.hpp"
+#include "exciton/ops/convolution/norm_relu_conv.hpp"
 #include "sweep/reference.hpp"
 
 namespace exciton::sweep {
@@ -92,7 +92,7 @@ Sums sums_of(const Form& f, ops::Direction direction, const Numbers& a, const Nu
              std::int64_t products, const Compute& compute) {
   Sums s(compute(f, a, b));
   const auto g = ops::geometry_of(f.x(), f.weight(), f.spec, f.type, false);
-  if (ops::Winograd::suits(g, f.n, direction)) {
+  if (ops::Winograd::applicable(g, f.n, direction)) {
     // Tiles hang over the edges: a sum over tiles, each of at least one pixel.
     const bool weights = direction == ops::Direction::backward_weights;
     const std::int64_t terms = weights                                ? products

@@ -129,7 +129,7 @@ void draw_channels(Draw& draw, Form& f) {
   f.o = draw.channels();
   const int kind = static_cast<int>(draw.between(1, 100));
   if (kind <= 65) return;
-  if (kind <= 83) {  // depthwise, some with several outputs a channel
+  if (kind <= 83) {  // depthwise, some with several outputs per channel
     f.spec.groups = f.c;
     f.o = f.c * (draw.percent(80) ? 1 : draw.between(1, std::max<std::int64_t>(1, 65 / f.c)));
     return;

@@ -3,7 +3,7 @@
 #include <ostream>
 #include <string>
 
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 #include "sweep/guarded_memory.hpp"
 
 namespace exciton::sweep {

@@ -1,6 +1,6 @@
-/// Convolution and its gradients in double, by the formula of ops/conv2d.hpp: simple loops, made to
-/// be quick enough for many thousand forms. Kept apart from the operator's plain twin, which a
-/// test holds against it.
+/// Convolution and its gradients in double, by the formula of ops/convolution/conv2d.hpp: simple
+/// loops, made to be quick enough for many thousand forms. Kept apart from the operator's plain
+/// twin, which a test holds against it.
 #pragma once
 #include <vector>
 

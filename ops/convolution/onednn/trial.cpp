@@ -1,4 +1,4 @@
-#include "exciton/ops/onednn/trial.hpp"
+#include "exciton/ops/convolution/onednn/trial.hpp"
 
 #include <cpuid.h>
 #include <sys/wait.h>

@@ -1,7 +1,9 @@
 /// Convolution of channels-last images.
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +33,11 @@ class PackedWeights {
   std::shared_ptr<State> state_;
 };
 
+/// What runs a convolution; ops/convolution/kernels.hpp says when.
+enum class ConvKernel { none, plain, winograd, winograd_strided, onednn, direct };
+/// "winograd-f4x3"; "" for none.
+std::string name_of(ConvKernel kernel);
+
 /// x [N, H, W, C], w [O, C/groups, kH, kW], bias [O] or absent  ->  y [N, H', W', O] with
 ///   y[n,i,j,o] = bias[o] + sum over a,b,c of x[n, i s - p + a d, j s - q + b d, c] w[o,c,a,b]
 ///   H' = (H + 2 p - d (kH - 1) - 1) / s + 1,  W' = (W + 2 q - d (kW - 1) - 1) / s + 1
@@ -54,11 +61,13 @@ struct Conv2d {
 
   struct Saved {
     Tensor x, w;
+    std::array<ConvKernel, 3> ran{};  ///< forward, and backward's data and weights
   };
   Tensor forward(Saved& saved, const Tensor& x, const Tensor& w, const Tensor& bias) const;
   Grads<3> backward(Saved& saved, Tensor dy, Needs<3> needs) const;
   std::int64_t multiply_adds(const Tensor& y, const Tensor& x, const Tensor& w,
                              const Tensor& bias) const;
+  static std::string kernel(const Saved& saved);
   static std::vector<Example<Conv2d>> examples();
 };
 

@@ -1,4 +1,4 @@
-#include "exciton/ops/onednn/convolution.hpp"
+#include "exciton/ops/convolution/onednn/convolution.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -14,9 +14,9 @@
 #include "exciton/core/random.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/convolution/direct.hpp"
-#include "exciton/ops/onednn/descriptors.hpp"
-#include "exciton/ops/onednn/kernel_table.hpp"
-#include "exciton/ops/onednn/trial.hpp"
+#include "exciton/ops/convolution/onednn/descriptors.hpp"
+#include "exciton/ops/convolution/onednn/kernel_table.hpp"
+#include "exciton/ops/convolution/onednn/trial.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/ops/simd/channel_kernels.hpp"
 
@@ -30,22 +30,22 @@ dnnl::memory::data_type type_of(DType t) {
   return t == DType::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
-/// Copies between weights [O, C/groups, kH, kW] and those of joined groups [O, joined C/groups, kH,
+/// Copies between weights [O, C/groups, kH, kW] and those of merged groups [O, merged C/groups, kH,
 /// kW], where output o reads the channels of its own group: f(row of the former, its place in the
 /// latter, elements).
 template <class F>
 void each_own_row(const ConvGeometry& g, F&& f) {
-  const std::int64_t join = joined(g), row = g.c / g.spec.groups * g.kh * g.kw;
+  const std::int64_t merged = merged_groups(g), row = g.c / g.spec.groups * g.kh * g.kw;
   for (std::int64_t o = 0; o < g.o; ++o) {
     const std::int64_t group = o / (g.o / g.spec.groups);
-    f(o * row, (o * join + group % join) * row, row);
+    f(o * row, (o * merged + group % merged) * row, row);
   }
 }
 
-Tensor join_groups(const Tensor& weights, const ConvGeometry& g) {
-  if (joined(g) == 1) return weights;
+Tensor merge_groups(const Tensor& weights, const ConvGeometry& g) {
+  if (merged_groups(g) == 1) return weights;
   const Shape& w = weights.shape();
-  Tensor wide = Tensor::zeros({w[0], w[1] * joined(g), w[2], w[3]});
+  Tensor wide = Tensor::zeros({w[0], w[1] * merged_groups(g), w[2], w[3]});
   each_own_row(g, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
     std::copy_n(weights.data<float>() + from, n, wide.data<float>() + to);
   });
@@ -53,9 +53,9 @@ Tensor join_groups(const Tensor& weights, const ConvGeometry& g) {
 }
 
 Tensor part_groups(const Tensor& wide, const ConvGeometry& g) {
-  if (joined(g) == 1) return wide;
+  if (merged_groups(g) == 1) return wide;
   const Shape& w = wide.shape();
-  Tensor weights({w[0], w[1] / joined(g), w[2], w[3]});
+  Tensor weights({w[0], w[1] / merged_groups(g), w[2], w[3]});
   each_own_row(g, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
     std::copy_n(wide.data<float>() + from, n, weights.data<float>() + to);
   });
@@ -91,7 +91,7 @@ class Job {
   std::vector<Tensor>* scratchpads = nullptr;
 };
 
-struct Convolution::State {
+struct Primitives::State {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   std::vector<dnnl::stream> streams;  // one a slot
   std::vector<Tensor> scratchpads;    // one a slot, u8
@@ -102,7 +102,7 @@ struct Convolution::State {
     using dnnl::memory;
     using tag = memory::format_tag;
     const ConvSpec& s = g.spec;
-    const std::int64_t groups = s.groups / joined(g);
+    const std::int64_t groups = s.groups / merged_groups(g);
     const memory::dims w = groups == 1
                                ? memory::dims{g.o, g.c, g.kh, g.kw}
                                : memory::dims{groups, g.o / groups, g.c / groups, g.kh, g.kw};
@@ -121,7 +121,7 @@ struct Convolution::State {
     using tag = dnnl::memory::format_tag;
     const ConvDims d = dims(g, 1, DType::f32);
     return {dims_of(d.weights), dnnl::memory::data_type::f32,
-            g.spec.groups == joined(g) ? tag::oihw : tag::goihw};
+            g.spec.groups == merged_groups(g) ? tag::oihw : tag::goihw};
   }
 
   static dnnl::memory::desc gates_desc(const ConvGeometry& g) {
@@ -199,9 +199,9 @@ struct Convolution::State {
       if (found->storage.empty())
         found->storage = Tensor({static_cast<std::int64_t>(job.weights.get_size())}, DType::u8);
       found->memory = dnnl::memory(job.weights, engine, found->storage.raw());
-      const Tensor joined = join_groups(weights, job.geometry);
+      const Tensor merged = merge_groups(weights, job.geometry);
       const OmpThreads all(num_threads());
-      dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(joined.raw()));
+      dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(merged.raw()));
       dnnl::reorder(plain, found->memory).execute(streams[0], plain, found->memory);
       streams[0].wait();
       found->version = version;
@@ -210,11 +210,11 @@ struct Convolution::State {
   }
 };
 
-Convolution::Convolution() : state_(std::make_unique<State>()) {}
-Convolution::~Convolution() = default;
+Primitives::Primitives() : state_(std::make_unique<State>()) {}
+Primitives::~Primitives() = default;
 
-Job& Convolution::job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images,
-                         int threads) {
+Job& Primitives::job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images,
+                        int threads) {
   State& s = *state_;
   for (Job& j : s.jobs)
     if (j.direction == direction && j.images == images && j.threads == threads &&
@@ -233,14 +233,14 @@ Job& Convolution::job_of(Direction direction, const ConvGeometry& geometry, std:
   return fresh;
 }
 
-std::string Convolution::why_not(Direction direction, const ConvGeometry& geometry,
-                                 std::int64_t images, int threads) {
+std::string Primitives::why_not(Direction direction, const ConvGeometry& geometry,
+                                std::int64_t images, int threads) {
   return job_of(direction, geometry, images, threads).distrust;
 }
 
-const Job& Convolution::prepare(Direction direction, const ConvGeometry& geometry,
-                                std::int64_t images, int threads, const Tensor& weights,
-                                std::uint64_t version) {
+const Job& Primitives::prepare(Direction direction, const ConvGeometry& geometry,
+                               std::int64_t images, int threads, const Tensor& weights,
+                               std::uint64_t version) {
   State& s = *state_;
   Job* job = &job_of(direction, geometry, images, threads);
   if (!job->distrust.empty())
@@ -257,16 +257,16 @@ const Job& Convolution::prepare(Direction direction, const ConvGeometry& geometr
   return *job;
 }
 
-void Convolution::drop_scratchpads() {
+void Primitives::drop_scratchpads() {
   for (Tensor& t : state_->scratchpads) t = Tensor();
 }
 
-void Convolution::drop_weights() {
+void Primitives::drop_weights() {
   for (Packed& p : state_->packed) p.storage = Tensor();
 }
 
-void Convolution::run(const Job& job, int slot, const void* first, const void* second, void* result,
-                      const EpilogueInputs& epilogue) {
+void Primitives::run(const Job& job, int slot, const void* first, const void* second, void* result,
+                     const EpilogueInputs& epilogue) {
   const OmpThreads one_count(job.threads);
   const auto s = static_cast<std::size_t>(slot);
   const auto at = [&](const dnnl::memory::desc& d, const void* p) {
@@ -303,14 +303,14 @@ void Convolution::run(const Job& job, int slot, const void* first, const void* s
   (*job.streams)[s].wait();
 }
 
-std::int64_t Convolution::weight_elements(const Job& job) {
+std::int64_t Primitives::weight_elements(const Job& job) {
   return static_cast<std::int64_t>(job.weights.get_size() / sizeof(float));
 }
 
-Tensor Convolution::unpack_gradient(const Job& job, const float* packed, const Shape& shape) {
+Tensor Primitives::unpack_gradient(const Job& job, const float* packed, const Shape& shape) {
   State& s = *state_;
   const ConvGeometry& g = job.geometry;
-  Tensor plain({shape[0], shape[1] * joined(g), shape[2], shape[3]});
+  Tensor plain({shape[0], shape[1] * merged_groups(g), shape[2], shape[3]});
   const OmpThreads all(num_threads());
   dnnl::memory from(job.weights, s.engine, const_cast<float*>(packed));
   dnnl::memory to(s.plain_weights(g), s.engine, plain.raw());
@@ -330,11 +330,11 @@ DType kernel_type(const ConvGeometry& g) {
   return g.dtype == DType::bf16 && !multiplies_bf16() ? DType::f32 : g.dtype;
 }
 
-std::int64_t joined(const ConvGeometry& g) {
+std::int64_t merged_groups(const ConvGeometry& g) {
   const std::int64_t wide = std::max(g.c, g.o) / g.spec.groups;
-  std::int64_t join = 1;
-  while (g.c > g.spec.groups && wide * join < 8 && g.spec.groups / join % 2 == 0) join *= 2;
-  return join;
+  std::int64_t merged = 1;
+  while (g.c > g.spec.groups && wide * merged < 8 && g.spec.groups / merged % 2 == 0) merged *= 2;
+  return merged;
 }
 
 namespace {
@@ -344,7 +344,7 @@ namespace {
 template <class F>
 void each_job(std::int64_t images, std::int64_t most, int slot, int n, const F& f) {
   for (const int threads = num_threads(); slot < threads; slot += n) {
-    const Piece p = piece_of(images, slot, threads);
+    const Chunk p = chunk_of(images, slot, threads);
     for (std::int64_t i = p.begin; i < p.end; i += most) f(i, std::min(most, p.end - i), slot);
   }
 }
@@ -437,7 +437,7 @@ bool known_convolutions_are_right() {
           geometry_of(x.shape(), w.shape(), {.padding = window / 2}, type, /*bias=*/false);
       if (kernel_type(g) != type) continue;
       Tensor y(dy.shape(), type), y2(dy.shape(), type), dx(x.shape(), type), dx2(x.shape(), type);
-      Convolution conv;
+      Primitives conv;
       forward(conv, g, images, w, 1, x.raw(), nullptr, y.raw());
       direct::forward(g, images, w, x.raw(), nullptr, y2.raw(), {});
       backward_data(conv, g, images, w, 1, dy.raw(), dx.raw());
@@ -478,7 +478,7 @@ std::string doubts() {
   return found;
 }
 
-bool takes(Convolution& conv, Direction direction, const ConvGeometry& g, std::int64_t images) {
+bool takes(Primitives& conv, Direction direction, const ConvGeometry& g, std::int64_t images) {
   static const bool trusted = doubts().empty();
   if (!trusted) return false;
   Cut cut;
@@ -491,16 +491,16 @@ bool takes(Convolution& conv, Direction direction, const ConvGeometry& g, std::i
   });
 }
 
-void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
+void forward(Primitives& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
              std::uint64_t version, const void* x, const float* bias, void* y,
              const EpilogueInputs& epilogue) {
   const auto run = [&](const Job& job, int slot, std::int64_t first) {
     const auto at = [&](const void* maps, std::int64_t image) {
       return const_cast<char*>(offset(maps, first * image, g.dtype));
     };
-    Convolution::run(job, slot, at(x, g.x_image()), bias, at(y, g.y_image()),
-                     {epilogue.gates ? epilogue.gates + first * g.o : nullptr,
-                      epilogue.shortcut ? at(epilogue.shortcut, g.y_image()) : nullptr});
+    Primitives::run(job, slot, at(x, g.x_image()), bias, at(y, g.y_image()),
+                    {epilogue.gates ? epilogue.gates + first * g.o : nullptr,
+                     epilogue.shortcut ? at(epilogue.shortcut, g.y_image()) : nullptr});
     if (g.epilogue.relu) relu(at(y, g.y_image()), job.images * g.y_image(), g.dtype);
   };
   over_pieces(
@@ -512,7 +512,7 @@ void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, cons
   conv.drop_scratchpads();
 }
 
-void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+void backward_data(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                    const Tensor& weights, std::uint64_t version, const void* dy, void* dx) {
   over_pieces(
       images, all,
@@ -520,8 +520,8 @@ void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images
         return conv.prepare(Direction::backward_data, g, n, threads, weights, version);
       },
       [&](const Job& job, int slot, std::int64_t first) {
-        Convolution::run(job, slot, offset(dy, first * g.y_image(), g.dtype), nullptr,
-                         const_cast<char*>(offset(dx, first * g.x_image(), g.dtype)));
+        Primitives::run(job, slot, offset(dy, first * g.y_image(), g.dtype), nullptr,
+                        const_cast<char*>(offset(dx, first * g.x_image(), g.dtype)));
       });
   conv.drop_scratchpads();
 }
@@ -533,20 +533,20 @@ bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images) {
   return weights * 8 * threads <= images * (g.x_image() + g.y_image());
 }
 
-Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+Tensor backward_weights(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                         const Shape& weight_shape, const void* x, const void* dy) {
   const int threads = num_threads();
   if (!splits_weight_gradient(g, images)) {
     const Job& job = conv.prepare(Direction::backward_weights, g, images, threads_here(), {}, 0);
-    Tensor packed({Convolution::weight_elements(job)});
-    Convolution::run(job, 0, x, dy, packed.data<float>());
+    Tensor packed({Primitives::weight_elements(job)});
+    Primitives::run(job, 0, x, dy, packed.data<float>());
     conv.drop_scratchpads();
     return conv.unpack_gradient(job, packed.data<float>(), weight_shape);
   }
   // Pieces of another size take the layout of the first.
   const Job& first =
-      conv.prepare(Direction::backward_weights, g, piece_of(images, 0, threads).end, 1, {}, 0);
-  const std::int64_t elements = Convolution::weight_elements(first);
+      conv.prepare(Direction::backward_weights, g, chunk_of(images, 0, threads).end, 1, {}, 0);
+  const std::int64_t elements = Primitives::weight_elements(first);
   Tensor partial({threads, elements});
   float* sums = partial.data<float>();
   over_pieces(
@@ -555,8 +555,8 @@ Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t i
         return conv.prepare(Direction::backward_weights, g, n, job_threads, {}, 0);
       },
       [&](const Job& job, int slot, std::int64_t image) {
-        Convolution::run(job, slot, offset(x, image * g.x_image(), g.dtype),
-                         offset(dy, image * g.y_image(), g.dtype), sums + slot * elements);
+        Primitives::run(job, slot, offset(x, image * g.x_image(), g.dtype),
+                        offset(dy, image * g.y_image(), g.dtype), sums + slot * elements);
       });
   conv.drop_scratchpads();
   parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {

@@ -15,7 +15,7 @@ namespace exciton::ops::onednn {
 /// Groups that oneDNN sees as one, with zero weights from each to the others. It has no good kernel
 /// for groups narrower than eight channels: four wide, joining two is 1.7 times as fast (ResNeXt's
 /// first stage). Wider groups, and single channels, are best as they are.
-std::int64_t joined(const ConvGeometry& g);
+std::int64_t merged_groups(const ConvGeometry& g);
 
 /// The type in which oneDNN's kernels run a convolution over maps of g.dtype. oneDNN multiplies
 /// bf16 from AVX-512 on; older processors run the f32 kernels over rounded values, which is the
@@ -28,14 +28,14 @@ DType kernel_type(const ConvGeometry& g);
 std::string doubts();
 
 /// A primitive for a fixed number of images and threads, with its packed weights. To be run before
-/// the next prepare() of its Convolution with another version of the weights, and before a drop.
+/// the next prepare() of its Primitives with another version of the weights, and before a drop.
 class Job;
 
 /// Primitives by shape and packed weights by version of one convolution layer.
-class Convolution {
+class Primitives {
  public:
-  Convolution();
-  ~Convolution();
+  Primitives();
+  ~Primitives();
 
   /// The job for `images` images on `threads` threads (1: to be run by any one thread at a time
   /// per slot). `weights` f32 [O, I/g, kH, kW]; ignored for backward_weights. Not thread-safe.
@@ -44,7 +44,8 @@ class Convolution {
                      int threads, const Tensor& weights, std::uint64_t version);
 
   /// Why oneDNN must not run such a job: what the kernel table says of the kernel it offers
-  /// (ops/onednn/kernel_table.hpp), or that it has none on this processor. Empty: it may.
+  /// (ops/convolution/onednn/kernel_table.hpp), or that it has none on this processor. Empty: it
+  /// may.
   std::string why_not(Direction direction, const ConvGeometry& geometry, std::int64_t images,
                       int threads);
 
@@ -73,18 +74,18 @@ class Convolution {
 /// Whether oneDNN may run this direction of a convolution over a batch of so many images: all jobs
 /// that the functions below would make of it. False where there are doubts(), and where the build
 /// has no oneDNN.
-bool takes(Convolution& conv, Direction direction, const ConvGeometry& g, std::int64_t images);
+bool takes(Primitives& conv, Direction direction, const ConvGeometry& g, std::int64_t images);
 
 /// y = conv(x) + bias over a whole batch, then the epilogue of `g`: gates [images, O], shortcut
 /// like y.
-void forward(Convolution& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
+void forward(Primitives& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
              std::uint64_t version, const void* x, const float* bias, void* y,
              const EpilogueInputs& epilogue = {});
 /// dx of a whole batch.
-void backward_data(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+void backward_data(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                    const Tensor& weights, std::uint64_t version, const void* dy, void* dx);
 /// dw of a whole batch, plain layout.
-Tensor backward_weights(Convolution& conv, const ConvGeometry& g, std::int64_t images,
+Tensor backward_weights(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                         const Shape& weight_shape, const void* x, const void* dy);
 
 /// Whether the weight gradient of this convolution is summed over pieces of the batch, one a

@@ -1,10 +1,12 @@
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 
 #include <mutex>
 
+#include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/arguments.hpp"
 #include "exciton/ops/convolution/kernels.hpp"
+#include "exciton/ops/convolution/plain.hpp"
 #include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
@@ -39,96 +41,6 @@ Shape conv2d_shape(const Shape& x, const Shape& w, const ConvSpec& s) {
 
 namespace {
 
-// The plain twin: the formula of the header, one loop an index.
-
-struct PlainConv {
-  std::int64_t n, h, w, c, o, kh, kw, oh, ow, cg, og;
-  ConvSpec s;
-  PlainConv(const Shape& x, const Shape& weight, const Shape& y, const ConvSpec& spec)
-      : n(x[0]),
-        h(x[1]),
-        w(x[2]),
-        c(x[3]),
-        o(weight[0]),
-        kh(weight[2]),
-        kw(weight[3]),
-        oh(y[1]),
-        ow(y[2]),
-        cg(weight[1]),
-        og(weight[0] / spec.groups),
-        s(spec) {}
-
-  /// f(x index, w index, y index) for every product of image `image`.
-  template <class F>
-  void each_product(std::int64_t image, F&& f) const {
-    for (std::int64_t i = 0; i < oh; ++i)
-      for (std::int64_t j = 0; j < ow; ++j)
-        for (std::int64_t k = 0; k < o; ++k)
-          for (std::int64_t a = 0; a < kh; ++a)
-            for (std::int64_t b = 0; b < kw; ++b) {
-              const std::int64_t r = i * s.stride - s.padding + a * s.dilation;
-              const std::int64_t q = j * s.stride - s.row_padding() + b * s.dilation;
-              if (r < 0 || r >= h || q < 0 || q >= w) continue;
-              for (std::int64_t ci = 0; ci < cg; ++ci)
-                f(((image * h + r) * w + q) * c + k / og * cg + ci,
-                  ((k * cg + ci) * kh + a) * kw + b, ((image * oh + i) * ow + j) * o + k);
-            }
-  }
-};
-
-template <class T>
-Tensor plain_forward(const PlainConv& p, const Tensor& x, const Tensor& w, const Tensor& bias,
-                     const Shape& out) {
-  using A = Acc<T>;
-  Tensor y(out, x.dtype());
-  Tensor sums = Tensor::zeros(out, dtype_of<A>);
-  const T* xp = x.data<T>();
-  const A* wp = w.data<A>();
-  A* sp = sums.data<A>();
-  parallel_for(p.n, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n)
-      p.each_product(n, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
-        sp[yi] += static_cast<A>(xp[xi]) * wp[wi];
-      });
-  });
-  T* yp = y.data<T>();
-  for (std::int64_t i = 0; i < y.numel(); ++i)
-    yp[i] = static_cast<T>(sp[i] + (bias.empty() ? A{0} : bias.data<A>()[i % p.o]));
-  return y;
-}
-
-template <class T>
-Tensor plain_backward_data(const PlainConv& p, const Tensor& w, const Tensor& dy,
-                           const Shape& shape) {
-  using A = Acc<T>;
-  Tensor sums = Tensor::zeros(shape, dtype_of<A>);
-  const T* dp = dy.data<T>();
-  const A* wp = w.data<A>();
-  A* sp = sums.data<A>();
-  parallel_for(p.n, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; ++n)
-      p.each_product(n, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
-        sp[xi] += static_cast<A>(dp[yi]) * wp[wi];
-      });
-  });
-  return sums.to(dtype_of<T>);
-}
-
-template <class T>
-Tensor plain_backward_weights(const PlainConv& p, const Tensor& x, const Tensor& dy,
-                              const Shape& shape) {
-  using A = Acc<T>;
-  Tensor dw = Tensor::zeros(shape, dtype_of<A>);
-  const T* xp = x.data<T>();
-  const T* dp = dy.data<T>();
-  A* wp = dw.data<A>();
-  for (std::int64_t n = 0; n < p.n; ++n)
-    p.each_product(n, [&](std::int64_t xi, std::int64_t wi, std::int64_t yi) {
-      wp[wi] += static_cast<A>(xp[xi]) * static_cast<A>(dp[yi]);
-    });
-  return dw;
-}
-
 bool runs_plain(const Conv2d& op, const Tensor& x) { return op.plain || x.dtype() == DType::f64; }
 
 }  // namespace
@@ -142,16 +54,13 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
   check_optional(name, "bias", bias, {{out[3]}, w.dtype()});
   saved.x = x;
   saved.w = w;
-  if (runs_plain(*this, x)) {
-    const PlainConv p(x.shape(), w.shape(), out, spec);
-    return dispatch_float(x.dtype(), name, [&](auto tag) {
-      return plain_forward<decltype(tag)>(p, x, w, bias, out);
-    });
-  }
+  saved.ran = {ConvKernel::plain};
+  if (runs_plain(*this, x)) return plain::forward(x, w, bias, spec);
   const auto cache = packed ? packed : PackedWeights().state();
   const std::lock_guard lock(cache->mutex);
   ConvKernels& kernels = cache->kernels;
   const Tensor y = kernels.forward(x, w, version, spec, {.bias = bias});
+  saved.ran[0] = kernels.ran();
   if (!keep_packed) kernels.drop_weights();
   return y;
 }
@@ -163,7 +72,7 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
   if (needs[2]) {
     dispatch_float(dy.dtype(), name, [&](auto tag) {
       using T = decltype(tag);
-      const simd::MapCut cut = simd::MapCut::of(dy.shape());
+      const simd::Partition cut = simd::Partition::of(dy.shape());
       const auto sums = simd::image_sums(
           cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double*) {
             simd::channel_kernels<T>().sums(dy.data<T>() + at, pixels, cut.c, sum);
@@ -174,21 +83,30 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     });
   }
   if (runs_plain(*this, x)) {
-    const PlainConv p(x.shape(), w.shape(), dy.shape(), spec);
-    dispatch_float(x.dtype(), name, [&](auto tag) {
-      using T = decltype(tag);
-      if (needs[0]) grads[0] = plain_backward_data<T>(p, w, dy, x.shape());
-      if (needs[1]) grads[1] = plain_backward_weights<T>(p, x, dy, w.shape());
-    });
+    if (needs[0]) grads[0] = plain::backward_data(dy, w, x.shape(), spec);
+    if (needs[1]) grads[1] = plain::backward_weights(x, dy, w.shape(), spec);
     return grads;
   }
   const auto cache = packed ? packed : PackedWeights().state();
   const std::lock_guard lock(cache->mutex);
   ConvKernels& kernels = cache->kernels;
-  if (needs[0]) grads[0] = kernels.backward_data(dy, w, version, x.shape(), spec);
+  if (needs[0]) {
+    grads[0] = kernels.backward_data(dy, w, version, x.shape(), spec);
+    saved.ran[1] = kernels.ran();
+  }
   kernels.drop_weights();
-  if (needs[1]) grads[1] = kernels.backward_weights(x, dy, w.shape(), spec);
+  if (needs[1]) {
+    grads[1] = kernels.backward_weights(x, dy, w.shape(), spec);
+    saved.ran[2] = kernels.ran();
+  }
   return grads;
+}
+
+std::string Conv2d::kernel(const Saved& saved) {
+  const auto [forward, data, weights] = saved.ran;
+  if (data == ConvKernel::none && weights == ConvKernel::none) return name_of(forward);
+  if (data == ConvKernel::none || data == weights) return name_of(weights);
+  return weights == ConvKernel::none ? name_of(data) : name_of(data) + ", " + name_of(weights);
 }
 
 std::int64_t Conv2d::multiply_adds(const Tensor& y, const Tensor&, const Tensor& w,
@@ -207,7 +125,7 @@ std::vector<Example<Conv2d>> Conv2d::examples() {
       of({.stride = 2}, {{1, 5, 6, 4}, {3, 4, 1, 1}, absent}),
       of({.padding = 2, .dilation = 2}, {{1, 6, 7, 3}, {2, 3, 3, 3}, absent}),
       of({.padding = 1, .groups = 2}, {{2, 4, 5, 6}, {4, 3, 3, 3}, {4}}),
-      // Narrow groups, which oneDNN sees joined: by two, by four, all, and an odd number of them.
+      // Narrow groups, which oneDNN sees merged: by two, by four, all, and an odd number of them.
       of({.padding = 1, .groups = 4}, {{2, 5, 4, 16}, {16, 4, 3, 3}, {16}}),
       of({.stride = 2, .padding = 1, .groups = 8}, {{2, 5, 6, 16}, {8, 2, 3, 3}, absent}),
       of({.padding = 1, .groups = 2}, {{2, 4, 3, 4}, {6, 2, 3, 3}, {6}}),

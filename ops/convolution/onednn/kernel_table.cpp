@@ -1,4 +1,4 @@
-#include "exciton/ops/onednn/kernel_table.hpp"
+#include "exciton/ops/convolution/onednn/kernel_table.hpp"
 
 #include <algorithm>
 #include <array>

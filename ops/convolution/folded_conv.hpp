@@ -3,9 +3,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "exciton/ops/batch_norm.hpp"
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 
 namespace exciton::ops {
 
@@ -56,6 +57,8 @@ class FoldedConv {
   /// first layer), `shortcut` empty (else like y). Nothing is recorded on a tape. Errors: as conv2d
   /// and add; fold() was not called.
   Tensor operator()(const Tensor& x, const Gate& gate, const Tensor& shortcut, bool relu);
+  /// How the last of these ran: "folded, winograd-f4x3".
+  std::string kernel() const;
 
  private:
   struct State;

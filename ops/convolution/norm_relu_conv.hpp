@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include "exciton/ops/conv2d.hpp"
+#include "exciton/ops/convolution/conv2d.hpp"
 #include "exciton/ops/se/residual_tail.hpp"
 
 namespace exciton::ops {
@@ -22,6 +22,7 @@ struct NormReluConv {
   struct Saved {
     ResidualTail::Saved tail;
     Tensor weight;
+    std::array<ConvKernel, 3> ran{};
   };
   Tensor forward(Saved& saved, const Tensor& y, const Tensor& gamma, const Tensor& beta,
                  const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
@@ -30,7 +31,15 @@ struct NormReluConv {
   std::int64_t multiply_adds(const Tensor& out, const Tensor& y, const Tensor& gamma,
                              const Tensor& beta, const Tensor& w1, const Tensor& b1,
                              const Tensor& w2, const Tensor& b2, const Tensor& weight) const;
+  static std::string kernel(const Saved& saved) {
+    return "recomputed, " + Conv2d::kernel({.ran = saved.ran});
+  }
   static std::vector<Example<NormReluConv>> examples();
+
+  /// The same from the single operators, one after another.
+  static Var composed(const NormReluConv& op, const Var& y, const Var& gamma, const Var& beta,
+                      const Var& w1, const Var& b1, const Var& w2, const Var& b2,
+                      const Var& weight);
 };
 
 }  // namespace exciton::ops

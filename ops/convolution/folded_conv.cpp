@@ -1,4 +1,4 @@
-#include "exciton/ops/folded_conv.hpp"
+#include "exciton/ops/convolution/folded_conv.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -27,7 +27,7 @@ Tensor pixel_mean(const Tensor& x) {
 
 /// y = relu(s y + shortcut) in place, s [N, C].
 void finish(Tensor& y, const Tensor& s, const Tensor& shortcut, bool relu) {
-  const simd::MapCut cut = simd::MapCut::of(y.shape());
+  const simd::Partition cut = simd::Partition::of(y.shape());
   dispatch_float(y.dtype(), "folded conv2d", [&](auto tag) {
     using T = decltype(tag);
     if constexpr (!std::is_same_v<T, double>) {
@@ -153,6 +153,11 @@ void FoldedConv::fold(const Layers& l) {
   s.reduce_version = l.reduce_version;
   s.reduce_bias = l.reduce_bias.empty() ? Tensor() : l.reduce_bias.clone();
   if (!s.reduce.empty() && s.pointwise()) s.fold_reduce();
+}
+
+std::string FoldedConv::kernel() const {
+  const std::lock_guard lock(state_->mutex);
+  return "folded, " + name_of(state_->kernels.ran());
 }
 
 Tensor FoldedConv::operator()(const Tensor& x, const Gate& gate, const Tensor& shortcut,

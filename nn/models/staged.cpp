@@ -1,0 +1,52 @@
+#include "exciton/nn/models/staged.hpp"
+
+#include "exciton/ops/activations.hpp"
+
+namespace exciton::nn::models {
+
+Staged::Staged(const Layout& layout, const ModelOptions& o, Generator& init)
+    : layout_(layout),
+      convs_([&] {
+        std::vector<Conv2d> convs;
+        std::int64_t channels = o.image_channels;
+        for (const StemConv& c : layout.stem) {
+          convs.emplace_back(channels, c.out, c.kernel,
+                             ops::ConvSpec{.stride = c.stride, .padding = c.kernel / 2}, init);
+          channels = c.out;
+        }
+        return convs;
+      }()),
+      head_(layout.features, layout.dropout, o, init) {
+  if (layout.stem_norm)
+    for (const StemConv& c : layout.stem) norms_.emplace_back(c.out);
+  if (layout.max_pool) max_pool_.emplace(*layout.max_pool);
+  if (layout.last_norm) bn_.emplace(layout.features);
+}
+
+void Staged::visit(Visitor& v) {
+  for (std::size_t i = 0; i < convs_.size(); ++i) {
+    v("conv" + std::to_string(i + 1), convs_[i]);
+    if (!norms_.empty()) v("bn" + std::to_string(i + 1), norms_[i]);
+  }
+  if (max_pool_) v("max_pool", *max_pool_);
+  for (std::size_t i = 0; i < stages_.size(); ++i) v("stage" + std::to_string(i + 1), stages_[i]);
+  if (bn_) v("bn", *bn_);
+  head_.visit(v);
+}
+
+Var Staged::forward(const Var& x) {
+  Var y = x;
+  for (std::size_t i = 0; i < convs_.size(); ++i)
+    y = norms_.empty() ? convs_[i](y)
+                       : run_unit({convs_[i], norms_[i], nullptr, layout_.stem_relu}, y);
+  if (max_pool_) y = (*max_pool_)(y);
+  for (const auto& stage : stages_)
+    for (const auto& block : stage) y = (*block)(y);
+  if (bn_)
+    y = norm_relu(*bn_, y);
+  else if (layout_.last_relu)
+    y = ops::relu(y);
+  return head_(y);
+}
+
+}  // namespace exciton::nn::models
