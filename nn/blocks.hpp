@@ -72,7 +72,7 @@ class BasicBlock final : public Module {
   static constexpr std::int64_t expansion = 1;
   BasicBlock(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "BasicBlock"; }
-  bool recomputes(Recompute) const override { return true; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   Conv2d conv1;
@@ -94,7 +94,7 @@ class Bottleneck final : public Module {
   static constexpr std::int64_t expansion = 4;
   Bottleneck(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "Bottleneck"; }
-  bool recomputes(Recompute) const override { return true; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   Conv2d conv1;
@@ -121,7 +121,7 @@ class PreActBasicBlock final : public Module {
   static constexpr std::int64_t expansion = 1;
   PreActBasicBlock(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "PreActBasicBlock"; }
-  bool recomputes(Recompute) const override { return true; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   BatchNorm bn1;
@@ -142,7 +142,7 @@ class PreActBottleneck final : public Module {
   static constexpr std::int64_t expansion = 4;
   PreActBottleneck(const BlockOptions& options, Generator& init);
   std::string_view kind() const override { return "PreActBottleneck"; }
-  bool recomputes(Recompute) const override { return true; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override;
 
   BatchNorm bn1;

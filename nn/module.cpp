@@ -8,8 +8,7 @@
 namespace exciton::nn {
 
 Var Module::operator()(const Var& x) {
-  const bool again =
-      recompute == Recompute::block && training && recomputes(Recompute::block) && Tape::active();
+  const bool again = recompute == Recompute::block && training && repeats() && Tape::active();
   return again && x.id() >= 0 ? recomputed(*this, x) : run(x);
 }
 

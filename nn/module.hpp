@@ -15,7 +15,7 @@ namespace exciton::nn {
 class Visitor;
 
 /// What a training step computes twice to save memory; see nn/recompute.hpp.
-enum class Recompute { none, tail, block };
+enum class Recompute { none, block };
 
 /// Something with parameters that maps a Var to a Var.
 ///
@@ -48,9 +48,9 @@ class Module : public Anchored<Module> {
   bool fused = true;
   /// See set_recompute().
   Recompute recompute = Recompute::none;
-  /// Whether this module can save memory so: blocks of which networks have many, one behind the
-  /// other (block); those with a branch of convolutions (tail).
-  virtual bool recomputes(Recompute) const { return false; }
+  /// Whether networks are made of many of these, one behind the other, so that computing each again
+  /// saves memory (block).
+  virtual bool repeats() const { return false; }
 
  protected:
   virtual Var forward(const Var& x) = 0;

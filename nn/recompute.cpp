@@ -52,7 +52,7 @@ struct RecomputeVisitor final : Visitor {
   bool used = false;
   void enter(const std::string&, Module& m) override {
     m.recompute = recompute;
-    used = used || m.recomputes(recompute);
+    used = used || m.repeats();
   }
 };
 
@@ -63,10 +63,8 @@ void set_recompute(Module& module, Recompute recompute) {
   visitor.walk(module);
   if (recompute == Recompute::none || visitor.used) return;
   RecomputeVisitor(Recompute::none).walk(module);
-  const bool tail = recompute == Recompute::tail;
-  fail("recompute: ", recompute_names.name(recompute), ": ", module.kind(), " has no ",
-       tail ? "residual branches" : "blocks", " to compute again; try none",
-       tail ? " or block" : "");
+  fail("recompute: ", recompute_names.name(recompute), ": ", module.kind(),
+       " has no blocks to compute again; try none");
 }
 
 Var recomputed(Module& block, const Var& x) { return apply(RecomputedBlock{block.ref()}, x); }

@@ -6,14 +6,14 @@
 
 namespace exciton::nn {
 
-/// What a training step computes twice.
+/// What a training step computes twice, beside relu(bn(y)) between two convolutions, which every
+/// branch writes again in one pass (nn/branch.hpp, Path::recomputed).
 ///   none   nothing: every operator keeps what its backward needs
-///   tail   relu(bn(y)) between two convolutions of a residual block: one pass over y writes it
-///          again when the second convolution's backward wants it
 ///   block  all within a block: only its input is kept, and its forward runs again in backward
+/// "tail" is what older recipes say for none: that pass was once a choice.
 inline constexpr NameTable<Recompute, 3> recompute_names{
     "recompute",
-    {{{Recompute::none, "none"}, {Recompute::tail, "tail"}, {Recompute::block, "block"}}}};
+    {{{Recompute::none, "none"}, {Recompute::none, "tail"}, {Recompute::block, "block"}}}};
 
 /// Chooses for the module and all below it. Gradients stay the same up to rounding, running
 /// statistics and random streams the same bit for bit. Errors: no module of it can save memory so

@@ -107,7 +107,7 @@ struct Recipe {
   std::uint64_t seed = 1;
   std::int64_t threads = 0;   ///< 0: all processors; the run folder's recipe says how many that was
   std::string dtype = "f32";  ///< "f32", "bf16" or "auto"
-  std::string recompute = "none";  ///< "none", "tail" or "block": see nn/recompute.hpp
+  std::string recompute = "none";  ///< "none" or "block": see nn/recompute.hpp
   CheckpointRecipe checkpoint;
   LogRecipe log;
 

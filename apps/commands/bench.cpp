@@ -178,8 +178,8 @@ void add_bench(Command& program) {
       .show_default();
   command
       .add_option("--recompute", args->recompute,
-                  "what a training step forgets and computes again: none, tail or block")
-      .check(one_of({"none", "tail", "block"}))
+                  "what a training step computes again to save memory: none or block")
+      .check(one_of({"none", "block"}))
       .show_default();
   command.add_option("--lr", args->lr, "learning rate of train")
       .check(number_in(0.0, 1e300))

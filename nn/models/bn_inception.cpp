@@ -68,7 +68,7 @@ class Inception final : public Module {
   }
 
   std::string_view kind() const override { return "Inception"; }
-  bool recomputes(Recompute r) const override { return r == Recompute::block; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override {
     v("branches", branches);
     if (se) v("se", *se);

@@ -56,7 +56,7 @@ class ResidualInception final : public Module {
   }
 
   std::string_view kind() const override { return "ResidualInception"; }
-  bool recomputes(Recompute r) const override { return r == Recompute::block; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override {
     v("branches", branches);
     v("conv", conv);

@@ -159,7 +159,7 @@ class ShakeBlock final : public Module {
     if (in != width) shortcut = std::make_unique<TwoPathShortcut>(in, width, stride, init);
   }
   std::string_view kind() const override { return "ShakeBlock"; }
-  bool recomputes(Recompute) const override { return true; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override {
     v("branch1", branch1);
     v("branch2", branch2);

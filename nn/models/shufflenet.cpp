@@ -40,7 +40,7 @@ class ShuffleUnit final : public Module {
         se(make_attention(o.branch(), o.se, init)) {}
 
   std::string_view kind() const override { return "ShuffleUnit"; }
-  bool recomputes(Recompute) const override { return true; }
+  bool repeats() const override { return true; }
   void visit(Visitor& v) override {
     v("conv1", conv1);
     v("bn1", bn1);

@@ -11,7 +11,7 @@ namespace exciton::ops {
 /// out = conv(h),  h = relu(excite(squeeze(bn(y))) bn(y)): a residual_tail without a shortcut and
 /// the conv2d behind it. Both keep their input for backward, and h is a function of y; here only y
 /// is kept, and backward writes h again in one pass, for the weight gradient alone. Half of the
-/// maps within a residual block need not be stored (nn/recompute.hpp, "tail"). Inputs: y [N, H, W,
+/// maps within a residual block need not be stored (nn/branch.hpp). Inputs: y [N, H, W,
 /// C], gamma [C], beta [C], the excitation's w1, b1, w2, b2 as residual_tail, weight [O, C/groups,
 /// kH, kW]. Errors: as residual_tail and conv2d.
 struct NormReluConv {

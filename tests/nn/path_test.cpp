@@ -63,14 +63,11 @@ TEST(Path, IsChosenByTheTable) {
   EXPECT_EQ(path_of(l.unit(), &l.next, l.x, none), Path::fused) << "training without a tape";
   {
     const Tape tape;
-    EXPECT_EQ(path_of(l.unit(), &l.next, l.x, none), Path::fused);
-    l.bn.recompute = Recompute::tail;
     EXPECT_EQ(path_of(l.unit(), &l.next, l.x, none), Path::recomputed);
     EXPECT_EQ(path_of(l.unit(), nullptr, l.x, none), Path::fused) << "the last of its branch";
     EXPECT_EQ(path_of(l.bn, l.next), Path::recomputed);
     Conv2d biased(8, 8, 1, {}, l.init, true);
     EXPECT_EQ(path_of(l.unit(), &biased, l.x, none), Path::fused);
-    l.bn.recompute = Recompute::none;
   }
   l.bn.training = false;
   EXPECT_EQ(path_of(l.unit(), &l.next, l.x, none), Path::folded);
@@ -102,7 +99,12 @@ Model small() { return make_model("se_resnet20", {.classes = 3, .blocks = {1, 1,
 TEST(Path, IsToldWithTheKernel) {
   Model model = small();
   const auto ran = operations(*model.net, Tensor::zeros({2, 8, 8, 3}));
-  EXPECT_EQ(std::count(ran.begin(), ran.end(), "residual_tail fused"), 7);
+  EXPECT_EQ(std::count(ran.begin(), ran.end(), "residual_tail fused"), 1 + 3) << "stem, blocks";
+  EXPECT_EQ(std::count_if(ran.begin(), ran.end(),
+                          [](const std::string& op) {
+                            return op.starts_with("norm_relu_conv recomputed, ");
+                          }),
+            3);
   for (const std::string& op : ran) EXPECT_NE(op, "conv2d") << "a convolution names its kernel";
   set_training(*model.net, false);
   convert(*model.net, DType::f64);
@@ -150,35 +152,37 @@ TEST(Path, WatchesAndHooksStack) {
   EXPECT_EQ(order, (std::vector{1, 2, 1}));
 }
 
-TEST(Recompute, IsTakenWhereItIsAcceptedAndElseRefused) {
-  const auto recomputed = [](const char* name, std::int64_t side) {
-    Model model = make_model(name, {.classes = 3, .image_size = side}, 3);
-    set_recompute(*model.net, Recompute::tail);
-    const auto ran = operations(*model.net, Tensor::zeros({2, side, side, 3}));
-    return std::count_if(ran.begin(), ran.end(),
-                         [](const std::string& op) { return op.starts_with("norm_relu_conv"); });
-  };
+/// How often a training step of it computes a map between two convolutions again.
+std::int64_t recomputed(const char* name, std::int64_t side) {
+  Model model = make_model(name, {.classes = 3, .image_size = side}, 3);
+  const auto ran = operations(*model.net, Tensor::zeros({2, side, side, 3}));
+  return std::count_if(ran.begin(), ran.end(),
+                       [](const std::string& op) { return op.starts_with("norm_relu_conv"); });
+}
+
+TEST(Path, BranchesOfEveryKindKeepHalfOfTheirMaps) {
   EXPECT_EQ(recomputed("se_resnet20", 8), 9);
-  EXPECT_EQ(recomputed("preresnet20", 8), 9 + 7) << "two a block, one where it projects";
+  EXPECT_EQ(recomputed("preresnet20", 8), 9 + 7) << "two per block, one where it projects";
   EXPECT_EQ(recomputed("se_shufflenet", 32), 16);
   EXPECT_EQ(recomputed("shake_shake26_2x32d", 8), 24);
-  for (const char* name : {"vgg16_bn", "se_mobilenet"})
-    for (const Recompute r : {Recompute::tail, Recompute::block}) {
-      Model model = make_model(name, {.classes = 3, .image_size = 32}, 3);
-      try {
-        set_recompute(*model.net, r);
-        ADD_FAILURE() << name;
-      } catch (const Error& error) {
-        const std::string what = error.what();
-        EXPECT_NE(what.find("recompute: " + std::string(recompute_names.name(r))),
-                  std::string::npos)
-            << what;
-        EXPECT_NE(what.find(model.net->kind()), std::string::npos) << what;
-        EXPECT_EQ(model.net->recompute, Recompute::none);
-      }
+  EXPECT_EQ(recomputed("se_mobilenet", 32), 0) << "units by themselves";
+}
+
+TEST(Recompute, BlockIsRefusedWhereThereAreNone) {
+  for (const char* name : {"vgg16_bn", "se_mobilenet"}) {
+    Model model = make_model(name, {.classes = 3, .image_size = 32}, 3);
+    try {
+      set_recompute(*model.net, Recompute::block);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      const std::string what = error.what();
+      EXPECT_NE(what.find("recompute: block: "), std::string::npos) << what;
+      EXPECT_NE(what.find(model.net->kind()), std::string::npos) << what;
+      EXPECT_EQ(model.net->recompute, Recompute::none);
     }
+    EXPECT_NO_THROW(set_recompute(*model.net, Recompute::none));
+  }
   Model inception = make_model("bn_inception", {.classes = 3}, 3);
-  EXPECT_THROW(set_recompute(*inception.net, Recompute::tail), Error);
   EXPECT_NO_THROW(set_recompute(*inception.net, Recompute::block));
 }
 
