@@ -6,22 +6,15 @@
 
 #include "exciton/core/description.hpp"
 #include "operators.hpp"
+#include "tests/error_of.hpp"
 
 namespace exciton::testing_ops {
 namespace {
 
+using test_support::error_of;
+
 Parameter parameter(const std::vector<double>& values) {
   return Parameter(Tensor::from({static_cast<std::int64_t>(values.size())}, values, DType::f64));
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Tape, ChainRule) {

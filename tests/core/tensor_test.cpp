@@ -1,4 +1,5 @@
 #include "exciton/core/tensor.hpp"
+#include "tests/error_of.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,17 +11,9 @@
 namespace exciton {
 namespace {
 
-constexpr DType all_types[] = {DType::f32, DType::bf16, DType::f64, DType::i64, DType::u8};
+using test_support::error_of;
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+constexpr DType all_types[] = {DType::f32, DType::bf16, DType::f64, DType::i64, DType::u8};
 
 TEST(Shape, CountsAndIndexes) {
   const Shape s{2, 3, 4, 5};

@@ -15,9 +15,12 @@
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/tensor.hpp"
+#include "tests/error_of.hpp"
 
 namespace exciton {
 namespace {
+
+using test_support::error_of;
 
 class Threads : public testing::Test {
  protected:
@@ -105,16 +108,6 @@ TEST_F(Threads, SumsDependOnTheCountAlone) {
   const float first = harmonic_sum();
   for (int i = 0; i < 5; ++i) EXPECT_EQ(harmonic_sum(), first);
   EXPECT_NEAR(first, 12.09f, 0.01f);
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST_F(Threads, CountHasLimits) {

@@ -170,14 +170,14 @@ Bytes tar_gz(const std::vector<Entry>& entries) {
   return out;
 }
 
-const Bytes contents = noise_image(500, 700, 1, 3).pixels;
+const Bytes noisy = noise_image(500, 700, 1, 3).pixels;
 
 /// One file of noise, plain.
 FetchOptions plain_options(const Server& server) {
   FetchOptions options;
   options.catalogue = {
       {"noise",
-       {{server.url() + "/noise.bin", static_cast<std::int64_t>(contents.size()), md5(contents)}}}};
+       {{server.url() + "/noise.bin", static_cast<std::int64_t>(noisy.size()), md5(noisy)}}}};
   return options;
 }
 
@@ -199,15 +199,15 @@ TEST(Fetch, md5_of_known_texts) {
 }
 
 TEST(Fetch, downloads_checks_and_reports_progress) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
   FetchOptions options = plain_options(server);
   std::vector<FetchProgress> seen;
   options.progress = [&](const FetchProgress& p) { seen.push_back(p); };
   const FetchResult result = fetch_dataset("noise", dir / "made/for/it", options);
-  EXPECT_EQ(read_file(dir / "made/for/it/noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "made/for/it/noise.bin"), noisy);
   EXPECT_FALSE(fs::exists(dir / "made/for/it/noise.bin.part"));
-  EXPECT_EQ(result.bytes_downloaded, static_cast<std::int64_t>(contents.size()));
+  EXPECT_EQ(result.bytes_downloaded, static_cast<std::int64_t>(noisy.size()));
   EXPECT_EQ(result.files, (std::vector{dir / "made/for/it/noise.bin"}));
   ASSERT_FALSE(seen.empty());
   EXPECT_EQ(seen.back().file, "noise.bin");
@@ -217,73 +217,73 @@ TEST(Fetch, downloads_checks_and_reports_progress) {
 }
 
 TEST(Fetch, a_complete_file_is_not_downloaded_again) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
-  write_file(dir / "noise.bin", contents);
+  write_file(dir / "noise.bin", noisy);
   EXPECT_EQ(fetch_dataset("noise", dir.path(), plain_options(server)).bytes_downloaded, 0);
   EXPECT_TRUE(server.requests().empty());
 }
 
 TEST(Fetch, a_damaged_file_is_downloaded_again) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
-  Bytes damaged = contents;
+  Bytes damaged = noisy;
   damaged[1000] ^= 1;
   write_file(dir / "noise.bin", damaged);
   fetch_dataset("noise", dir.path(), plain_options(server));
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
 }
 
 TEST(Fetch, resumes_where_an_earlier_run_ended) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
-  write_file(dir / "noise.bin.part", Bytes(contents.begin(), contents.begin() + 12345));
+  write_file(dir / "noise.bin.part", Bytes(noisy.begin(), noisy.begin() + 12345));
   const FetchResult result = fetch_dataset("noise", dir.path(), plain_options(server));
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
   EXPECT_EQ(server.requests(), (std::vector<std::int64_t>{12345}));
-  EXPECT_EQ(result.bytes_downloaded, static_cast<std::int64_t>(contents.size()) - 12345);
+  EXPECT_EQ(result.bytes_downloaded, static_cast<std::int64_t>(noisy.size()) - 12345);
 }
 
 TEST(Fetch, a_whole_part_needs_only_its_name) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
-  write_file(dir / "noise.bin.part", contents);
+  write_file(dir / "noise.bin.part", noisy);
   fetch_dataset("noise", dir.path(), plain_options(server));
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
   EXPECT_TRUE(server.requests().empty());
 }
 
 TEST(Fetch, begins_again_where_the_server_knows_no_ranges) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   server.behave({.ranges = false});
   const TempDir dir;
-  write_file(dir / "noise.bin.part", Bytes(contents.begin(), contents.begin() + 12345));
+  write_file(dir / "noise.bin.part", Bytes(noisy.begin(), noisy.begin() + 12345));
   fetch_dataset("noise", dir.path(), plain_options(server));
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
   EXPECT_EQ(server.requests(), (std::vector<std::int64_t>{12345, 0}));
 }
 
 TEST(Fetch, a_part_that_is_too_long_is_begun_again) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
-  write_file(dir / "noise.bin.part", Bytes(contents.size() + 1));
+  write_file(dir / "noise.bin.part", Bytes(noisy.size() + 1));
   fetch_dataset("noise", dir.path(), plain_options(server));
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
 }
 
 TEST(Fetch, a_broken_transfer_is_taken_up_again_at_once) {
   for (const bool length : {true, false}) {
-    Server server({{"noise.bin", contents}});
+    Server server({{"noise.bin", noisy}});
     server.behave({.length = length, .cut = 100000, .cuts = 2});
     const TempDir dir;
     fetch_dataset("noise", dir.path(), plain_options(server));
-    EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+    EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
     EXPECT_EQ(server.requests(), (std::vector<std::int64_t>{0, 100000, 200000}));
   }
 }
 
 TEST(Fetch, a_transfer_that_always_breaks_keeps_what_it_has) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   server.behave({.cut = 1000});
   const TempDir dir;
   FetchOptions options = plain_options(server);
@@ -294,16 +294,16 @@ TEST(Fetch, a_transfer_that_always_breaks_keeps_what_it_has) {
   EXPECT_FALSE(fs::exists(dir / "noise.bin"));
   server.behave({});
   fetch_dataset("noise", dir.path(), options);
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
 }
 
 TEST(Fetch, wrong_checksum_deletes_the_download) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
   FetchOptions options = plain_options(server);
   options.catalogue[0].files[0].md5 = "00112233445566778899aabbccddeeff";
   expect_error([&] { fetch_dataset("noise", dir.path(), options); },
-               {"noise.bin", md5(contents), "expected 00112233445566778899aabbccddeeff"});
+               {"noise.bin", md5(noisy), "expected 00112233445566778899aabbccddeeff"});
   EXPECT_TRUE(fs::is_empty(dir.path()));
 }
 
@@ -318,13 +318,13 @@ TEST(Fetch, not_found_is_not_tried_again) {
 TEST(Fetch, not_found_leaves_the_part_of_an_earlier_run) {
   Server server({});
   const TempDir dir;
-  write_file(dir / "noise.bin.part", Bytes(contents.begin(), contents.begin() + 12345));
+  write_file(dir / "noise.bin.part", Bytes(noisy.begin(), noisy.begin() + 12345));
   error_of([&] { fetch_dataset("noise", dir.path(), plain_options(server)); });
   EXPECT_EQ(fs::file_size(dir / "noise.bin.part"), 12345u);
 }
 
 TEST(Fetch, a_server_that_is_down_for_a_while) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   server.behave({.status = 503});
   const TempDir dir;
   FetchOptions options = plain_options(server);
@@ -354,14 +354,14 @@ TEST(Fetch, a_shorter_file_in_its_place) {
 }
 
 TEST(Fetch, a_longer_file_in_its_place) {
-  Server server({{"noise.bin", Bytes(contents.size() + 1)}});
+  Server server({{"noise.bin", Bytes(noisy.size() + 1)}});
   const TempDir dir;
   expect_error([&] { fetch_dataset("noise", dir.path(), plain_options(server)); },
                {"more than the 350000 bytes"});
 }
 
 TEST(Fetch, a_part_outlives_what_is_not_its_file) {
-  const Bytes begun(contents.begin(), contents.begin() + 12345);
+  const Bytes begun(noisy.begin(), noisy.begin() + 12345);
   for (const bool length : {true, false}) {
     SCOPED_TRACE(length);
     Server server({{"noise.bin", Bytes(500)}});  // a page that asks to log in
@@ -375,7 +375,7 @@ TEST(Fetch, a_part_outlives_what_is_not_its_file) {
     EXPECT_FALSE(fs::exists(dir / "noise.bin.part.new"));
   }
   // A server without ranges that breaks off earlier than the part goes.
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   server.behave({.ranges = false, .cut = 5000});
   const TempDir dir;
   write_file(dir / "noise.bin.part", begun);
@@ -392,24 +392,24 @@ TEST(Fetch, unknown_name) {
 }
 
 TEST(Fetch, mirror_by_folder_or_by_file) {
-  Server server({{"mirror/noise.bin", contents}});
+  Server server({{"mirror/noise.bin", noisy}});
   FetchOptions options = plain_options(server);
   for (const char* end : {"/mirror", "/mirror/", "/mirror/noise.bin"}) {
     const TempDir dir;
     options.url = server.url() + end;
     fetch_dataset("noise", dir.path(), options);
-    EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+    EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
   }
 }
 
 TEST(Fetch, mirror_on_disk) {
   const TempDir mirror, dir;
   Server server({});
-  write_file(mirror / "noise.bin", contents);
+  write_file(mirror / "noise.bin", noisy);
   FetchOptions options = plain_options(server);
   options.url = "file://" + mirror.path().string();
   fetch_dataset("noise", dir.path(), options);
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
 }
 
 TEST(Fetch, other_protocols_are_refused) {
@@ -429,7 +429,7 @@ TEST(Fetch, folder_that_cannot_be_made) {
 }
 
 TEST(Fetch, what_progress_throws_arrives) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
   FetchOptions options = plain_options(server);
   options.progress = [](const FetchProgress& p) { check(p.bytes < 1, "stopped by the user"); };
@@ -437,7 +437,7 @@ TEST(Fetch, what_progress_throws_arrives) {
 }
 
 TEST(Fetch, full_disk) {
-  Server server({{"noise.bin", contents}});
+  Server server({{"noise.bin", noisy}});
   const TempDir dir;
   const FetchOptions options = plain_options(server);
   rlimit before{};
@@ -451,7 +451,7 @@ TEST(Fetch, full_disk) {
   EXPECT_NE(message.find("cannot write"), std::string::npos) << message;
   EXPECT_NE(message.find("noise.bin.part"), std::string::npos) << message;
   fetch_dataset("noise", dir.path(), options);  // there is room again
-  EXPECT_EQ(read_file(dir / "noise.bin"), contents);
+  EXPECT_EQ(read_file(dir / "noise.bin"), noisy);
 }
 
 TEST(Fetch, unpacks_into_the_folder) {

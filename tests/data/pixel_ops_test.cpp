@@ -23,7 +23,7 @@ Image picture() {
   return out;
 }
 
-struct Case {
+struct PixelCase {
   std::string name;
   int tolerance;
   std::function<void(Image&)> apply;
@@ -37,7 +37,7 @@ TEST(PixelOps, agree_with_pillow) {
     stretch_contrast(i);
   };
   const Affine sheared{1, 0.3, 0, 0, 1, 0}, shifted{1, 0, 0, 0, 1, -7.25};
-  std::vector<Case> cases;
+  std::vector<PixelCase> cases;
   const auto add = [&](const char* name, int most, std::function<void(Image&)> apply) {
     cases.push_back({name, most, std::move(apply)});
   };
@@ -53,7 +53,7 @@ TEST(PixelOps, agree_with_pillow) {
   add("rotate", 1, [&](Image& i) { rotate(i, 10, fill); });
   add("shear", 1, [&](Image& i) { transform(i, sheared, fill); });
   add("shift", 1, [&](Image& i) { transform(i, shifted, fill); });
-  for (const Case& c : cases) {
+  for (const PixelCase& c : cases) {
     Image image = picture();
     c.apply(image);
     expect_near(image, golden_image("op_" + c.name + ".png"), c.tolerance, c.name);

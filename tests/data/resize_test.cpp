@@ -10,7 +10,7 @@ namespace {
 
 using namespace testing;
 
-struct Case {
+struct ResizeCase {
   std::string name;
   Box box;
 };
@@ -19,10 +19,11 @@ struct Case {
 TEST(Resize, agrees_with_pillow) {
   const Image picture = golden_image("picture.png");
   const Box whole{0, 0, 61, 47};
-  for (const Case& c :
-       {Case{"half", whole}, Case{"small", whole}, Case{"wide", whole}, Case{"large", whole},
-        Case{"part", {3.25, 5.5, 37.5, 25.5}}, Case{"part_large", {20, 11, 9.5, 8.25}},
-        Case{"centre", centre_box({47, 61}, 20, 16)}}) {
+  for (const ResizeCase& c :
+       {ResizeCase{"half", whole}, ResizeCase{"small", whole}, ResizeCase{"wide", whole},
+        ResizeCase{"large", whole}, ResizeCase{"part", {3.25, 5.5, 37.5, 25.5}},
+        ResizeCase{"part_large", {20, 11, 9.5, 8.25}},
+        ResizeCase{"centre", centre_box({47, 61}, 20, 16)}}) {
     const Image want = golden_image("resize_" + c.name + ".png");
     expect_near(resize(picture, c.box, want.height, want.width), want, 1, c.name);
   }

@@ -47,15 +47,15 @@ void expect_same(Module& net, const Tensor& x, double tolerance) {
       << x.shape() << ' ' << x.dtype();
 }
 
-struct Form {
+struct FoldedForm {
   std::string name, placement = "standard", squeeze = "avg", kind = "se";
   std::int64_t stride = 1;
 };
 
-class FoldedBlocks : public testing::TestWithParam<Form> {};
+class FoldedBlocks : public testing::TestWithParam<FoldedForm> {};
 
 TEST_P(FoldedBlocks, ComputeWhatThePlainOperatorsDo) {
-  const Form& f = GetParam();
+  const FoldedForm& f = GetParam();
   const SESpec se{.enabled = f.kind != "none",
                   .reduction = 3,
                   .squeeze = f.squeeze,
@@ -78,12 +78,12 @@ TEST_P(FoldedBlocks, ComputeWhatThePlainOperatorsDo) {
     }
 }
 
-std::vector<Form> forms() {
-  std::vector<Form> all{{.name = "plain", .kind = "none"},
-                        {.name = "plain_strided", .kind = "none", .stride = 2},
-                        {.name = "strided", .stride = 2},
-                        {.name = "max", .squeeze = "max"},
-                        {.name = "no_squeeze", .squeeze = "none"}};
+std::vector<FoldedForm> forms() {
+  std::vector<FoldedForm> all{{.name = "plain", .kind = "none"},
+                              {.name = "plain_strided", .kind = "none", .stride = 2},
+                              {.name = "strided", .stride = 2},
+                              {.name = "max", .squeeze = "max"},
+                              {.name = "no_squeeze", .squeeze = "none"}};
   for (const char* placement : {"standard", "pre", "post", "identity", "conv3x3"})
     all.push_back({.name = placement, .placement = placement});
   for (const char* kind : {"eca", "ge", "ese", "cbam"}) all.push_back({.name = kind, .kind = kind});

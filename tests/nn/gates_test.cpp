@@ -13,7 +13,7 @@
 namespace exciton::nn {
 namespace {
 
-Model small(const SESpec& se, const std::string& name = "se_resnet20") {
+Model network_of(const SESpec& se, const std::string& name = "se_resnet20") {
   ModelOptions options;
   options.se = se;
   options.blocks = {1, 2, 1};
@@ -29,7 +29,7 @@ Model small(const SESpec& se, const std::string& name = "se_resnet20") {
   return model;
 }
 
-double distance(const Tensor& a, const Tensor& b) {
+double largest_difference(const Tensor& a, const Tensor& b) {
   double largest = 0;
   for (std::int64_t i = 0; i < a.numel(); ++i)
     largest = std::max(largest, std::abs(a.at(i) - b.at(i)));
@@ -42,7 +42,7 @@ Tensor images(std::int64_t n = 3) {
 }
 
 TEST(Gates, UnitsComeInTheOrderOfTheForwardPass) {
-  Model model = small({.reduction = 4});
+  Model model = network_of({.reduction = 4});
   std::vector<std::string> names;
   for (const NamedAttention& unit : attention_units(*model.net)) names.push_back(unit.name);
   EXPECT_EQ(names,
@@ -51,7 +51,7 @@ TEST(Gates, UnitsComeInTheOrderOfTheForwardPass) {
 
 TEST(Gates, LookingChangesNothingAndSeesWhatTheTapeSaw) {
   for (const std::string& kind : attention_registry().names()) {
-    Model model = small({.reduction = 4, .kind = kind});
+    Model model = network_of({.reduction = 4, .kind = kind});
     const Tensor x = images();
     const Tensor fused = (*model.net)(x).value();
     set_fused(*model.net, false);
@@ -59,8 +59,8 @@ TEST(Gates, LookingChangesNothingAndSeesWhatTheTapeSaw) {
     set_fused(*model.net, true);
     const GateRecorder recorder(*model.net);
     const Tensor watched = (*model.net)(x).value();
-    EXPECT_EQ(distance(fused, watched), 0) << kind;
-    EXPECT_LT(distance(plain, watched), 1e-4) << kind;
+    EXPECT_EQ(largest_difference(fused, watched), 0) << kind;
+    EXPECT_LT(largest_difference(plain, watched), 1e-4) << kind;
     for (std::size_t i = 0; i < recorder.units().size(); ++i) {
       const Tensor s = recorder.gates(i);
       EXPECT_EQ(s.dim(0), 3);
@@ -89,11 +89,11 @@ TEST(Gates, FusedAndComposedGatesAreTheSame) {
   for (std::int64_t i = 0; i < 64; ++i) identity.weight.mutable_value().set(i, i % 9 == 0 ? 1 : 0);
   run_unit({identity, bn, &se}, y, shortcut);
   ASSERT_EQ(seen.shape(), (Shape{4, 8}));
-  EXPECT_LT(distance(saved.gates, seen), 1e-5);
+  EXPECT_LT(largest_difference(saved.gates, seen), 1e-5);
 }
 
 TEST(Gates, OnesAreAsIfTheUnitWereNotThere) {
-  Model model = small({.reduction = 4});
+  Model model = network_of({.reduction = 4});
   // A plain network with the same weights elsewhere.
   ModelOptions options = model.options;
   options.se.enabled = false;
@@ -119,11 +119,11 @@ TEST(Gates, OnesAreAsIfTheUnitWereNotThere) {
                                                 constant_gates(Tensor::full({gates.dim(1)}, 1))));
   }
   const Tensor x = images();
-  EXPECT_LT(distance((*plain.net)(x).value(), (*model.net)(x).value()), 1e-4);
+  EXPECT_LT(largest_difference((*plain.net)(x).value(), (*model.net)(x).value()), 1e-4);
 }
 
 TEST(Gates, ReplacingByTheirOwnMeanOfOneImageChangesNothingForIt) {
-  Model model = small({.reduction = 4});
+  Model model = network_of({.reduction = 4});
   const Tensor x = images(1);
   const auto units = attention_units(*model.net);
   Tensor own;
@@ -135,13 +135,14 @@ TEST(Gates, ReplacingByTheirOwnMeanOfOneImageChangesNothingForIt) {
   const Tensor before = (*model.net)(x).value();
   {
     const HookScope same(units[1].unit->hook, constant_gates(own));
-    EXPECT_LT(distance(before, (*model.net)(x).value()), 1e-4);
+    EXPECT_LT(largest_difference(before, (*model.net)(x).value()), 1e-4);
   }
   {
     const HookScope none(units[1].unit->hook, constant_gates(Tensor::full({32}, 0)));
-    EXPECT_GT(distance(before, (*model.net)(x).value()), 1e-3);
+    EXPECT_GT(largest_difference(before, (*model.net)(x).value()), 1e-3);
   }
-  EXPECT_EQ(distance(before, (*model.net)(x).value()), 0) << "the hook outlived its scope";
+  EXPECT_EQ(largest_difference(before, (*model.net)(x).value()), 0)
+      << "the hook outlived its scope";
 }
 
 TEST(Gates, MaskSwitchesChannelsOff) {
@@ -157,7 +158,7 @@ TEST(Gates, MaskSwitchesChannelsOff) {
 }
 
 TEST(Gates, WithoutASqueezeTheMeanOverPixelsIsKept) {
-  Model model = small({.reduction = 4, .squeeze = "none"});
+  Model model = network_of({.reduction = 4, .squeeze = "none"});
   const GateRecorder recorder(*model.net);
   EXPECT_THROW(recorder.gates(0), Error);
   (*model.net)(images());
@@ -178,7 +179,7 @@ TEST(Gates, TapsOfOneUnitFollowEachOther) {
 }
 
 TEST(Gates, TheMapBeforeThePoolIsSeenToo) {
-  Model model = small({.reduction = 4});
+  Model model = network_of({.reduction = 4});
   struct FindPool final : Visitor {
     GlobalAvgPool* pool = nullptr;
     void enter(const std::string&, Module& m) override {

@@ -215,13 +215,13 @@ TEST(Sequential, RunsInOrderAndNamesByPosition) {
 /// packed before.
 TEST(Conv2d, PackedWeightsFollowTheParameter) {
   Generator rng(1);
-  struct Form {
+  struct Layer {
     std::int64_t in, out, window;
     ops::ConvSpec spec;
   };
-  for (const Form& f : {Form{16, 16, 3, {.padding = 1}}, Form{16, 32, 1, {}},
-                        Form{32, 16, 3, {.stride = 2, .padding = 1}},
-                        Form{12, 12, 3, {.padding = 1, .groups = 12}}, Form{5, 7, 3, {}}}) {
+  for (const Layer& f : {Layer{16, 16, 3, {.padding = 1}}, Layer{16, 32, 1, {}},
+                         Layer{32, 16, 3, {.stride = 2, .padding = 1}},
+                         Layer{12, 12, 3, {.padding = 1, .groups = 12}}, Layer{5, 7, 3, {}}}) {
     Conv2d layer(f.in, f.out, f.window, f.spec, rng);
     set_training(layer, false);
     const auto expect_fresh = [&](DType type, const char* what) {

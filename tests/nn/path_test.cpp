@@ -94,10 +94,10 @@ std::vector<std::string> operations(Module& net, const Tensor& x) {
   return out;
 }
 
-Model small() { return make_model("se_resnet20", {.classes = 3, .blocks = {1, 1, 1}}, 3); }
+Model three_blocks() { return make_model("se_resnet20", {.classes = 3, .blocks = {1, 1, 1}}, 3); }
 
 TEST(Path, IsToldWithTheKernel) {
-  Model model = small();
+  Model model = three_blocks();
   const auto ran = operations(*model.net, Tensor::zeros({2, 8, 8, 3}));
   EXPECT_EQ(std::count(ran.begin(), ran.end(), "residual_tail fused"), 1 + 3) << "stem, blocks";
   EXPECT_EQ(std::count_if(ran.begin(), ran.end(),
@@ -114,7 +114,7 @@ TEST(Path, IsToldWithTheKernel) {
 
 TEST(Path, WatchingKeepsItAndReplacingLeavesIt) {
   for (const bool training : {true, false}) {
-    Model model = small();
+    Model model = three_blocks();
     set_training(*model.net, training);
     Generator rng(4);
     const Tensor x = Tensor::randn({2, 8, 8, 3}, rng);
@@ -135,7 +135,7 @@ TEST(Path, WatchingKeepsItAndReplacingLeavesIt) {
 }
 
 TEST(Path, WatchesAndHooksStack) {
-  Model model = small();
+  Model model = three_blocks();
   set_training(*model.net, false);
   SqueezeExcite& unit = dynamic_cast<SqueezeExcite&>(*attention_units(*model.net)[0].unit);
   std::vector<int> order;

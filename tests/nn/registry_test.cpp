@@ -1,4 +1,5 @@
 #include "exciton/nn/registry.hpp"
+#include "tests/error_of.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,17 +8,7 @@
 namespace exciton::nn {
 namespace {
 
-/// The message of the error that f must throw.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
+using test_support::error_of;
 
 TEST(Registry, KnowsEveryModelPlainAndWithSE) {
   std::set<std::string> names;

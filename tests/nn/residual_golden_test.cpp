@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "exciton/nn/registry.hpp"
+#include "tests/nn/golden_noise.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {
@@ -16,20 +17,6 @@ std::uint32_t key_of(const std::string& name) {
   std::uint32_t h = 2166136261U;
   for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 16777619U;
   return h;
-}
-
-/// offset + factor * noise, the script's noise(count, key).
-Tensor noise(const Shape& shape, std::uint32_t key, double factor, double offset = 0) {
-  Tensor out(shape, DType::f64);
-  auto values = out.span<double>();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint32_t h = static_cast<std::uint32_t>(i + 1) * 2654435761U + (key + 1) * 2246822519U;
-    h = (h ^ (h >> 16)) * 2246822507U;
-    h = (h ^ (h >> 13)) * 3266489909U;
-    h ^= h >> 16;
-    values[i] = offset + factor * (h / 2147483648.0 - 1);
-  }
-  return out;
 }
 
 Tensor initial(const std::string& name, const Shape& shape) {

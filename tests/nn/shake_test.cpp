@@ -94,11 +94,11 @@ TEST(ShakeShakeRule, WrongUseIsAnError) {
   EXPECT_THROW((ShakeShake{ShakeKind::keep, ShakeKind::keep, {}}.forward(saved, a, a)), Error);
 }
 
-const ModelOptions small{.classes = 10, .blocks = {1, 1, 1}};
+const ModelOptions three_blocks{.classes = 10, .blocks = {1, 1, 1}};
 
 TEST(ShakeNet, DrawsAnewInTrainingAndTakesHalvesInEvaluation) {
   for (const char* name : {"se_shake_shake26_2x32d", "shake_even29_2x4x64d"}) {
-    const Model model = make_model(name, small);
+    const Model model = make_model(name, three_blocks);
     Generator rng(1);
     const Tensor x = Tensor::randn({2, 8, 8, 3}, rng);
     std::vector<std::pair<Tensor*, Tensor>> states;
@@ -116,7 +116,7 @@ TEST(ShakeNet, DrawsAnewInTrainingAndTakesHalvesInEvaluation) {
 }
 
 TEST(ShakeNet, GradientsOfEvaluationMatchDifferences) {
-  ModelOptions o = small;
+  ModelOptions o = three_blocks;
   o.se = {.reduction = 4, .placement = "conv3x3"};
   const Model model = make_model("se_shake_shake26_2x32d", o);
   set_training(*model.net, false);

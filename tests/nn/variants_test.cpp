@@ -8,10 +8,13 @@
 #include "exciton/nn/blocks.hpp"
 #include "exciton/nn/registry.hpp"
 #include "exciton/ops/global_avg_pool.hpp"
+#include "tests/error_of.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {
 namespace {
+
+using test_support::error_of;
 
 /// One block of each kind, strided and not, with and without a projection.
 class Tiny final : public Module {
@@ -253,16 +256,6 @@ TEST(Kin, FollowTheirEquations) {
       }
     return sigmoid(u);
   });
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 TEST(Variants, OptionsThatDoNotFitAreErrors) {

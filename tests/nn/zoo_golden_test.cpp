@@ -7,25 +7,12 @@
 
 #include "exciton/nn/registry.hpp"
 #include "exciton/ops/cross_entropy.hpp"
+#include "tests/nn/golden_noise.hpp"
 
 namespace exciton::nn {
 namespace {
 
 using nlohmann::json;
-
-/// Elements 0.. of stream `key`, in [-1, 1): the hash of make_zoo_golden.py.
-Tensor noise(const Shape& shape, std::uint32_t key, double factor, double offset = 0) {
-  Tensor out(shape, DType::f64);
-  auto values = out.span<double>();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint32_t h = static_cast<std::uint32_t>(i + 1) * 2654435761U + (key + 1) * 2246822519U;
-    h = (h ^ (h >> 16)) * 2246822507U;
-    h = (h ^ (h >> 13)) * 3266489909U;
-    h ^= h >> 16;
-    values[i] = offset + factor * (h / 2147483648.0 - 1);
-  }
-  return out;
-}
 
 Tensor initial(const std::string& name, const Shape& shape, std::uint32_t key) {
   if (shape.rank() > 1) {

@@ -34,14 +34,14 @@ void compare_with_double(DType type, double tolerance, bool plain) {
 }
 
 template <class Op>
-class Precision : public testing::Test {};
-TYPED_TEST_SUITE(Precision, AllOpTypes, OpNames);
+class OpPrecision : public testing::Test {};
+TYPED_TEST_SUITE(OpPrecision, AllOpTypes, OpNames);
 
-TYPED_TEST(Precision, SingleFollowsDouble) {
+TYPED_TEST(OpPrecision, SingleFollowsDouble) {
   compare_with_double<TypeParam>(DType::f32, 1e-5, false);
 }
 
-TYPED_TEST(Precision, BFloat16FollowsDouble) {
+TYPED_TEST(OpPrecision, BFloat16FollowsDouble) {
   // One rounding to 8 bits is 2^-9; a product of two rounded factors about twice that.
   compare_with_double<TypeParam>(DType::bf16, 0x1p-7, false);
 }
