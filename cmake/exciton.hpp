@@ -86,9 +86,22 @@
 #include "exciton/data/splits.hpp"
 #include "exciton/data/subset.hpp"
 
+// interop/
+#include "exciton/interop/layout.hpp"
+#include "exciton/interop/npy.hpp"
+#include "exciton/interop/onnx/interpreter.hpp"
+#include "exciton/interop/onnx/model.hpp"
+#include "exciton/interop/onnx/record.hpp"
+#include "exciton/interop/safetensors.hpp"
+#include "exciton/interop/source.hpp"
+#include "exciton/interop/weight_file.hpp"
+
 // train/
 #include "exciton/train/checkpoint.hpp"
 #include "exciton/train/evaluate.hpp"
+#include "exciton/train/export.hpp"
+#include "exciton/train/fine_tuning.hpp"
+#include "exciton/train/import.hpp"
 #include "exciton/train/inspect/gate_stats.hpp"
 #include "exciton/train/inspect/inspection.hpp"
 #include "exciton/train/inspect/pruning.hpp"

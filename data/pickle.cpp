@@ -49,12 +49,17 @@ class PickleMachine {
       execute(opcode);
     }
     require(marks_.empty(), "ends inside a collection");
+    to_.bytes_read_ = at_;
     return pop();
   }
 
  private:
-  [[noreturn]] void wrong(const std::string& what) const {
-    fail("pickle: ", to_.file_, ": byte ", at_, ": ", what);
+  std::string place() const {
+    return "pickle: " + to_.file_ + ": byte " + std::to_string(at_) + ": ";
+  }
+  [[noreturn]] void wrong(const std::string& what) const { fail(place(), what); }
+  [[noreturn]] void truncated(const std::string& what) const {
+    throw PickleTruncated(place() + "is truncated: " + what);
   }
   void require(bool ok, const char* what) const {
     if (!ok) wrong(what);
@@ -63,8 +68,8 @@ class PickleMachine {
   // What lies in the file.
   std::string_view take(std::uint64_t count) {
     if (count > to_.bytes_.size() - at_)
-      wrong("is truncated: " + std::to_string(count) + " bytes should follow, there are " +
-            std::to_string(to_.bytes_.size() - at_));
+      truncated(std::to_string(count) + " bytes should follow, there are " +
+                std::to_string(to_.bytes_.size() - at_));
     const char* begin = reinterpret_cast<const char*>(to_.bytes_.data()) + at_;
     at_ += static_cast<std::size_t>(count);
     return {begin, static_cast<std::size_t>(count)};
@@ -73,7 +78,7 @@ class PickleMachine {
     const std::string_view rest(reinterpret_cast<const char*>(to_.bytes_.data()) + at_,
                                 to_.bytes_.size() - at_);
     const auto end = rest.find('\n');
-    require(end != std::string_view::npos, "is truncated: no end of the line");
+    if (end == std::string_view::npos) truncated("no end of the line");
     at_ += end + 1;
     return rest.substr(0, end);
   }
@@ -159,7 +164,7 @@ class PickleMachine {
   }
   void push_call(const PickleValue* function, const PickleValue* arguments,
                  const PickleValue* keywords = nullptr) {
-    require(function->is(Kind::global), "calls what is no name");
+    require(function->is(Kind::global) || function->is(Kind::call), "calls what is no name");
     require(arguments->is(Kind::tuple), "calls with what is no tuple");
     PickleValue* value = push(Kind::call);
     value->items = {function, arguments};
@@ -283,7 +288,7 @@ class PickleMachine {
         require(number(1) <= 5, "is of a protocol above 5");
         return;
       case 0x95:  // FRAME
-        require(number(8) <= to_.bytes_.size() - at_, "is truncated: a frame is not whole");
+        if (number(8) > to_.bytes_.size() - at_) truncated("a frame is not whole");
         return;
       case '(':
         return mark();

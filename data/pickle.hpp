@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "exciton/core/error.hpp"
+
 namespace exciton::data {
 
 /// One value of a pickle. Values may be shared, and in a hostile file hold themselves: walk them no
@@ -65,21 +67,34 @@ struct PickleLimits {
   std::size_t marks = 1000;  ///< open at a time: lists within lists
 };
 
+/// The bytes end before the pickle does.
+class PickleTruncated : public Error {
+ public:
+  using Error::Error;
+};
+
 class Pickle {
  public:
   /// Whether a global name may stand in the pickle.
   using Allowed = std::function<bool(std::string_view module, std::string_view name)>;
 
-  /// Protocols 0 to 5. `file` names it in errors. Errors: truncated, an opcode that is not known or
-  /// has no meaning without Python (extension registry, out-of-band buffers), a stack that has not
-  /// what an opcode takes, a name that is not allowed, a limit.
+  /// Protocols 0 to 5; what stands behind its end is not looked at. `file` names it in errors.
+  /// Errors: PickleTruncated; an opcode that is not known or has no meaning without Python
+  /// (extension registry, out-of-band buffers), a stack that has not what an opcode takes, a name
+  /// that is not allowed, a limit.
   Pickle(std::vector<std::uint8_t> bytes, std::string file, const Allowed& allowed,
          const PickleLimits& limits = {});
+  Pickle(Pickle&&) = default;
+  Pickle& operator=(Pickle&&) = delete;
   Pickle(const Pickle&) = delete;
   Pickle& operator=(const Pickle&) = delete;
 
   const PickleValue& root() const { return *root_; }
   const std::string& file() const { return file_; }
+  /// All values in the order in which they were made, those that the root does not lead to as well.
+  const std::deque<PickleValue>& values() const { return values_; }
+  /// Its length.
+  std::size_t bytes_read() const { return bytes_read_; }
 
  private:
   friend class PickleMachine;
@@ -88,6 +103,7 @@ class Pickle {
   std::deque<std::string> decoded_;  ///< the others
   std::deque<PickleValue> values_;
   const PickleValue* root_ = nullptr;
+  std::size_t bytes_read_ = 0;
 };
 
 /// The bytes that a value stands for: bytes, text, and what Python 3 writes for bytes in protocols

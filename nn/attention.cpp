@@ -27,7 +27,9 @@ std::unique_ptr<ChannelAttention> make_attention(std::int64_t channels, const SE
         "\" is for residual blocks; this model knows standard");
   check(spec.stages.empty() && spec.stage_reductions.empty(), "se.kind: ", spec.kind,
         ": this model has no stages; leave stages out and give one reduction");
-  return (*make)(channels, spec, init);
+  auto unit = (*make)(channels, spec, init);
+  unit->input_relu = spec.input_relu;
+  return unit;
 }
 
 }  // namespace exciton::nn

@@ -1,5 +1,7 @@
 #include "exciton/nn/branch.hpp"
 
+#include <algorithm>
+
 #include "exciton/core/tape_observer.hpp"
 #include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
@@ -10,13 +12,13 @@ namespace exciton::nn {
 namespace {
 
 constexpr PathRow rows[] = {
-    {Path::folded, "folded", "evaluation, nothing recorded, not f64",
+    {Path::folded, "folded", "evaluation or a frozen part, nothing recorded, not f64",
      "folded_conv2d: the norm in the weights; gates, sum and ReLU as the result is written, or in "
      "one pass over it; units of other kinds behind it",
      "nothing", "conv2d, batch_norm, the unit, add, relu",
      "inference 1.01 to 1.16 times as fast as fused"},
     {Path::composed, "composed",
-     "set_fused(false); NoSqueeze, units other than SE, a hook on the gates",
+     "set_fused(false); NoSqueeze, units other than SE, a ReLU before it, a hook on the gates",
      "conv2d, batch_norm (residual_tail where a norm has no unit), the unit, add, relu",
      "the input of each", "itself", "1"},
     {Path::recomputed, "recomputed", "in training, on a tape, before a convolution without bias",
@@ -34,13 +36,20 @@ constexpr PathRow rows[] = {
 /// them.
 SqueezeExcite* squeezing(ChannelAttention* attention) {
   auto* const se = dynamic_cast<SqueezeExcite*>(attention);
-  return se && se->squeezes && !se->hook ? se : nullptr;
+  return se && se->squeezes && !se->hook && !se->input_relu ? se : nullptr;
+}
+
+bool trains(ChannelAttention* attention) {
+  return attention && std::ranges::any_of(parameters(*attention), [](const NamedParameter& p) {
+           return p.parameter->trainable;
+         });
 }
 
 /// Somebody will ask for a gradient, or for what lies between convolution and norm.
 bool recorded(const Unit& u, const Var& x, const Var& shortcut) {
-  return Tape::active() &&
-         (x.id() >= 0 || shortcut.id() >= 0 || u.conv.weight.trainable || u.bn.weight.trainable);
+  return Tape::active() && (x.id() >= 0 || shortcut.id() >= 0 || u.conv.weight.trainable ||
+                            (u.conv.bias.trainable && !u.conv.bias.empty()) ||
+                            u.bn.weight.trainable || u.bn.bias.trainable || trains(u.attention));
 }
 
 /// Of a norm and what follows, up to the next convolution; behind another one, or first in a
@@ -161,7 +170,8 @@ std::string_view name_of(Path path) {
 
 Path path_of(const Unit& u, const Conv2d* next, const Var& x, const Var& shortcut) {
   const bool f64 = x.value().dtype() == DType::f64;
-  if (u.bn.fused && !u.bn.training && !f64 && !recorded(u, x, shortcut)) return Path::folded;
+  const bool learns = u.bn.training && !u.bn.frozen;
+  if (u.bn.fused && !learns && !f64 && !recorded(u, x, shortcut)) return Path::folded;
   return behind(u.bn, u.attention, next);
 }
 

@@ -1,5 +1,7 @@
 #include "exciton/nn/layers.hpp"
 
+#include "exciton/core/suggest.hpp"
+
 #include <cmath>
 #include <utility>
 
@@ -117,6 +119,37 @@ void freeze_norms(Module& module, bool frozen) {
     bool frozen;
   };
   Freeze(frozen).walk(module);
+}
+
+void freeze(Module& module, const std::vector<std::string>& names) {
+  struct Freeze final : Visitor {
+    explicit Freeze(const std::vector<std::string>& of) : wanted(of), found(of.size()) {}
+    bool take(const std::string& name) {
+      bool taken = false;
+      for (std::size_t i = 0; i < wanted.size(); ++i)
+        if (name == wanted[i] || name.starts_with(wanted[i] + '.')) taken = found[i] = true;
+      return taken;
+    }
+    void enter(const std::string& name, Module& m) override {
+      for (std::size_t dot = name.find('.'); !name.empty(); dot = name.find('.', dot + 1)) {
+        known.push_back(name.substr(0, dot));
+        if (dot == std::string::npos) break;
+      }
+      auto* norm = dynamic_cast<BatchNorm*>(&m);
+      if (take(name) && norm) norm->frozen = true;
+    }
+    void parameter(const std::string& name, Parameter& p) override {
+      if (take(name)) p.trainable = false;
+    }
+    const std::vector<std::string>& wanted;
+    std::vector<bool> found;
+    std::vector<std::string> known;
+  };
+  Freeze walker(names);
+  walker.walk(module);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    check(walker.found[i], "freeze: nothing is named \"", names[i], '"',
+          did_you_mean(names[i], walker.known));
 }
 
 Linear::Linear(std::int64_t in, std::int64_t out, Generator& init, bool with_bias) {

@@ -93,6 +93,11 @@ class BatchNorm final : public Module {
 /// are constants, so no gradient passes through them; weight and bias go on training.
 void freeze_norms(Module& module, bool frozen);
 
+/// Freezes what the names begin with ("stage1" is stage1.0.conv1.weight, not stage10): parameters
+/// get neither gradient nor update, and batch norms use their running statistics and leave them as
+/// they are. Errors: a name that nothing has, with the nearest.
+void freeze(Module& module, const std::vector<std::string>& names);
+
 /// y [N, out] = x [N, in] weight' + bias, weight [out, in]. Both start uniform in
 /// +-1/sqrt(in), as torch.nn.Linear; the paper and the authors' files say nothing else.
 class Linear final : public Module {

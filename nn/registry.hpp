@@ -25,6 +25,9 @@ struct ModelOptions {
   SESpec se{};                  ///< read by names with the prefix se_
   std::string shortcut = "projection";  ///< CIFAR ResNets: "projection" (1x1) or "zero_pad"
   std::string stride_on = "1x1";  ///< bottlenecks: where the stride is, "1x1" (the paper) or "3x3"
+  /// Max pools of kernel 3 and stride 2: "ceil" has no padding and rounds the size up (Caffe: the
+  /// authors' networks, timm's legacy_seresnet); "padded" pads by 1 and rounds down (torchvision).
+  std::string pool = "ceil";
   std::string stem = "";  ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)
   double dropout = -1;    ///< before the classifier; negative: the family's own
   /// Residual blocks of each stage, for a smaller or larger relative; empty: the family's own.

@@ -33,6 +33,17 @@ Var at_every_pixel(const Var& x, Parameter& weight, Parameter& bias) {
 
 }  // namespace
 
+std::int64_t SESpec::hidden(std::int64_t channels) const {
+  check(reduction >= 1 && min_width >= 1 && divisor >= 1,
+        "se: reduction, min_width and divisor must be at least 1, got ", reduction, ", ", min_width,
+        " and ", divisor);
+  std::int64_t h = channels / reduction;
+  if (divisor > 1)
+    h = std::max(divisor,
+                 (2 * channels + divisor * reduction) / (2 * reduction) / divisor * divisor);
+  return std::max(min_width, h);
+}
+
 SESpec SESpec::in_stage(std::int64_t stage, std::int64_t count) const {
   for (const std::int64_t s : stages)
     check(s >= 2 && s <= count + 1, "se.stages: this network has stages 2 (conv2_x) to ", count + 1,
@@ -81,7 +92,8 @@ Var SqueezeExcite::gates(const Var& x) {
   return gate_of(gate, at_every_pixel(hidden, expand_weight, expand_bias));
 }
 
-Var ChannelAttention::forward(const Var& x) {
+Var ChannelAttention::forward(const Var& in) {
+  const Var x = input_relu ? ops::relu(in) : in;
   const Var s = hooked(hook, gates(x));
   if (watch) watch(s.value());
   return s.shape().rank() == 2 ? ops::scale(x, s) : ops::mul(x, s);

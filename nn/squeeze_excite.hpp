@@ -21,6 +21,8 @@ class ChannelAttention : public Module {
   ForwardHook hook;
   /// Sees the gates that go on, whichever path they run by.
   Watch watch;
+  /// x is relu of what comes; such a unit runs by the single operators. See SESpec::input_relu.
+  bool input_relu = false;
 
  protected:
   Var forward(const Var& x) final;

@@ -18,6 +18,15 @@ Tensor softmax(const Tensor& logits) {
   return saved.p;
 }
 
+double CrossEntropy::total_weight() const {
+  const std::int64_t n = labels.numel();
+  if (weights.empty()) return static_cast<double>(n);
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    total += weights.data<double>()[labels.data<std::int64_t>()[i]];
+  return total;
+}
+
 Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
   check_input(name, "logits", logits);
   check(logits.rank() == 2, name, ": logits must be [N, K], got ", logits.shape());
@@ -29,6 +38,13 @@ Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
   for (std::int64_t i = 0; i < n; ++i)
     check(label[i] >= 0 && label[i] < k, name, ": label ", label[i], " of row ", i,
           " is outside [0, ", k, "); logits are ", logits.shape());
+  check(weights.empty() || (weights.shape() == Shape{k} && weights.dtype() == DType::f64), name,
+        ": logits ", logits.shape(), " expect class weights [", k, "] f64, got ", weights.shape(),
+        ' ', weights.dtype());
+  const double* const weight = weights.empty() ? nullptr : weights.data<double>();
+  const double whole = total_weight();
+  check(whole > 0, name, ": the class weights of these labels add up to ", whole,
+        ", expected more than 0");
   return dispatch_float(logits.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;
@@ -44,23 +60,27 @@ Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
                      A* p = pp + i * k;
                      A top = static_cast<A>(z[0]);
                      for (std::int64_t j = 1; j < k; ++j) top = std::max(top, static_cast<A>(z[j]));
-                     double sum = 0, all = 0;  // of exp(z - top), and of z - top
+                     double sum = 0, all = 0, of_all = 0;  // of exp(z - top), v (z - top), and v
                      for (std::int64_t j = 0; j < k; ++j) {
                        const A shifted = static_cast<A>(z[j]) - top;
                        p[j] = std::exp(shifted);
                        sum += p[j];
-                       all += shifted;
+                       all += weight ? weight[j] * shifted : shifted;
+                       of_all += weight ? weight[j] : 0;
                      }
                      for (std::int64_t j = 0; j < k; ++j) p[j] = static_cast<A>(p[j] / sum);
                      const double log_sum = std::log(sum);
                      loss[i] = (1 - smoothing) * (log_sum - (static_cast<A>(z[label[i]]) - top));
-                     if (smoothing > 0)
+                     if (weight) loss[i] *= weight[label[i]];
+                     if (smoothing > 0 && !weight)
                        loss[i] += smoothing * (log_sum - all / static_cast<double>(k));
+                     if (smoothing > 0 && weight)
+                       loss[i] += smoothing * (of_all * log_sum - all) / static_cast<double>(k);
                    }
                  });
     double total = 0;
     for (std::int64_t i = 0; i < n; ++i) total += loss[i];
-    return Tensor::full({1}, total / static_cast<double>(n), dtype_of<A>);
+    return Tensor::full({1}, total / whole, dtype_of<A>);
   });
 }
 
@@ -69,7 +89,8 @@ Grads<1> CrossEntropy::backward(Saved& saved, Tensor dloss, Needs<1>) const {
   check_gradient(name, dloss, {{1}, saved.p.dtype()});
   const std::int64_t n = saved.p.dim(0), k = saved.p.dim(1);
   const std::int64_t* label = labels.data<std::int64_t>();
-  const double each = dloss.item() / static_cast<double>(n);
+  const double each = dloss.item() / total_weight();
+  const double* const weight = weights.empty() ? nullptr : weights.data<double>();
   return dispatch_float(saved.dtype, name, [&](auto tag) -> Grads<1> {
     using T = decltype(tag);
     using A = Acc<T>;
@@ -80,11 +101,18 @@ Grads<1> CrossEntropy::backward(Saved& saved, Tensor dloss, Needs<1>) const {
     const A on = static_cast<A>(1 - smoothing);
     parallel_for(n, std::max<std::int64_t>(1, (1 << 14) / k),
                  [&](std::int64_t i0, std::int64_t i1) {
-                   for (std::int64_t i = i0; i < i1; ++i)
+                   for (std::int64_t i = i0; i < i1; ++i) {
+                     A row = 1;  // sum over j of v[j] t[j]
+                     if (weight) {
+                       row = on * static_cast<A>(weight[label[i]]);
+                       for (std::int64_t j = 0; j < k; ++j) row += off * static_cast<A>(weight[j]);
+                     }
                      for (std::int64_t j = 0; j < k; ++j) {
                        const A t = j == label[i] ? on + off : off;
-                       dzp[i * k + j] = static_cast<T>(factor * (pp[i * k + j] - t));
+                       const A v = weight ? static_cast<A>(weight[j]) : A{1};
+                       dzp[i * k + j] = static_cast<T>(factor * (row * pp[i * k + j] - v * t));
                      }
+                   }
                  });
     return {dz};
   });
@@ -95,7 +123,10 @@ std::vector<Example<CrossEntropy>> CrossEntropy::examples() {
     const auto n = static_cast<std::int64_t>(targets.size());
     return Example<CrossEntropy>{{Tensor::from({n}, targets, DType::i64), smooth}, {{n, k}}};
   };
-  return {of({0, 4, 2}, 0, 5), of({6, 6, 0, 3}, 0.1, 7), of({0}, 0.1, 1), of({32}, 0, 33)};
+  auto weighted = of({1, 3, 0, 1}, 0.1, 4);
+  weighted.op.weights = Tensor::from({4}, {0.5, 2, 1, 0.25}, DType::f64);
+  return {of({0, 4, 2}, 0, 5), of({6, 6, 0, 3}, 0.1, 7), of({0}, 0.1, 1), of({32}, 0, 33),
+          weighted};
 }
 
 }  // namespace exciton::ops

@@ -266,7 +266,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   });
 }
 
-Checkpoint read_checkpoint(const fs::path& path) {
+Checkpoint read_checkpoint(const fs::path& path, Keep keep) {
   const std::string name = path.string();
   const File file(path, File::Mode::read, "checkpoint");
   const auto [header_bytes, data_end] = check_whole(file);
@@ -294,6 +294,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
   Checkpoint out;
   out.meta = header["meta"].dump();
   for (const Placed& placed : table) {
+    if (keep == Keep::weights && placed.name.starts_with("optimizer.")) continue;
     Tensor tensor(placed.shape, placed.dtype);
     file.read(placed.offset, tensor.raw(), tensor.bytes());
     out.tensors.push_back({placed.name, std::move(tensor)});
@@ -311,22 +312,19 @@ void save_model(nn::Module& net, Checkpoint& checkpoint) {
   save_tensors(nn::buffers(net), "model", checkpoint);
 }
 
-void load_model(const Checkpoint& checkpoint, nn::Module& net, const fs::path& path) {
-  std::vector<NamedTensor> into;
+namespace {
+
+std::vector<NamedTensor> tensors_of(nn::Module& net) {
+  std::vector<NamedTensor> out;
   for (const auto& [name, parameter] : nn::parameters(net))
-    into.push_back({name, &parameter->mutable_value()});
-  for (const NamedTensor& buffer : nn::buffers(net)) into.push_back(buffer);
-  load_tensors(checkpoint, "model", into, path);
+    out.push_back({name, &parameter->mutable_value()});
+  for (const NamedTensor& buffer : nn::buffers(net)) out.push_back(buffer);
+  return out;
 }
 
-void save_tensors(const std::vector<NamedTensor>& tensors, const std::string& group,
-                  Checkpoint& checkpoint) {
-  for (const auto& [name, tensor] : tensors)
-    checkpoint.tensors.push_back({group + '.' + name, *tensor});
-}
-
-void load_tensors(const Checkpoint& checkpoint, const std::string& group,
-                  const std::vector<NamedTensor>& into, const fs::path& path) {
+/// What of a group belongs into which tensor, in their order. Errors: as of load_model.
+std::vector<const Tensor*> matched(const Checkpoint& checkpoint, const std::string& group,
+                                   const std::vector<NamedTensor>& into, const fs::path& path) {
   std::map<std::string, const Tensor*> saved;
   for (const SavedTensor& t : checkpoint.tensors)
     if (t.name.rfind(group + '.', 0) == 0) saved[t.name] = &t.tensor;
@@ -344,6 +342,30 @@ void load_tensors(const Checkpoint& checkpoint, const std::string& group,
   }
   check(saved.empty(), "checkpoint: ", path.string(), ": of another model: it also has ",
         saved.empty() ? "" : saved.begin()->first, ", which this model has not");
+  return from;
+}
+
+}  // namespace
+
+void load_model(const Checkpoint& checkpoint, nn::Module& net, const fs::path& path) {
+  load_tensors(checkpoint, "model", tensors_of(net), path);
+}
+
+void adopt_model(const Checkpoint& checkpoint, nn::Module& net, const fs::path& path) {
+  const std::vector<NamedTensor> into = tensors_of(net);
+  const std::vector<const Tensor*> from = matched(checkpoint, "model", into, path);
+  for (std::size_t i = 0; i < into.size(); ++i) *into[i].tensor = *from[i];
+}
+
+void save_tensors(const std::vector<NamedTensor>& tensors, const std::string& group,
+                  Checkpoint& checkpoint) {
+  for (const auto& [name, tensor] : tensors)
+    checkpoint.tensors.push_back({group + '.' + name, *tensor});
+}
+
+void load_tensors(const Checkpoint& checkpoint, const std::string& group,
+                  const std::vector<NamedTensor>& into, const fs::path& path) {
+  const std::vector<const Tensor*> from = matched(checkpoint, group, into, path);
   for (std::size_t i = 0; i < into.size(); ++i) into[i].tensor->copy_from(*from[i]);
 }
 

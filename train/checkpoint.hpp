@@ -42,9 +42,13 @@ struct Checkpoint {
 /// with the path and the reason; what was at `path` before is untouched.
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
+/// What of a checkpoint is read: all of it, or what a trained model is used by, without the state
+/// of the optimiser.
+enum class Keep { all, weights };
+
 /// Errors: "checkpoint: PATH: ..." for a file that is unreadable, no checkpoint, of a later
 /// version, cut short, or damaged.
-Checkpoint read_checkpoint(const std::filesystem::path& path);
+Checkpoint read_checkpoint(const std::filesystem::path& path, Keep keep = Keep::all);
 
 /// Reads a checkpoint file to its end without keeping anything. Errors: as of read_checkpoint, but
 /// for the table of tensors.
@@ -60,6 +64,8 @@ void save_model(nn::Module& net, Checkpoint& checkpoint);
 /// Copies them back. Errors: the first tensor that is missing, left over, or of another shape or
 /// type; `path` names the checkpoint in them. Nothing is changed then.
 void load_model(const Checkpoint& checkpoint, nn::Module& net, const std::filesystem::path& path);
+/// The same without copying: the network's tensors are those of the checkpoint then.
+void adopt_model(const Checkpoint& checkpoint, nn::Module& net, const std::filesystem::path& path);
 
 /// The same for other state, such as the optimiser's, as "<group>.<name>".
 void save_tensors(const std::vector<NamedTensor>& tensors, const std::string& group,

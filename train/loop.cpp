@@ -29,7 +29,7 @@ StepResult Loop::step(const data::Batch& batch, TapeObserver* observer) {
   lr_ = schedule_.lr(steps_);
   Tape tape(observer);
   const Var logits = net_(batch.images);
-  const Var mean = loss(logits, batch, options_.label_smoothing);
+  const Var mean = loss(logits, batch, options_.label_smoothing, options_.class_weights);
   const double value = mean.value().item();
   if (!std::isfinite(value)) throw NotFinite(value);
   tape.backward(mean);

@@ -13,6 +13,7 @@ namespace exciton::train {
 
 struct LoopOptions {
   double label_smoothing = 0;
+  Tensor class_weights{};         ///< [classes] f64, see ops/cross_entropy.hpp; may be empty
   double clip_norm = 0;           ///< of all gradients together, see optim::clip_gradients; 0: none
   optim::Ema* average = nullptr;  ///< updated after each step, where there is one
 };

@@ -15,10 +15,12 @@ Tensor labels_of_next(const Tensor& labels) {
   return out;
 }
 
-Var loss(const Var& logits, const data::Batch& batch, double label_smoothing) {
-  const Var own = ops::cross_entropy(logits, batch.labels, label_smoothing);
+Var loss(const Var& logits, const data::Batch& batch, double label_smoothing,
+         const Tensor& class_weights) {
+  const Var own = ops::cross_entropy(logits, batch.labels, label_smoothing, class_weights);
   if (!batch.mixing.on()) return own;
-  const Var next = ops::cross_entropy(logits, labels_of_next(batch.labels), label_smoothing);
+  const Var next =
+      ops::cross_entropy(logits, labels_of_next(batch.labels), label_smoothing, class_weights);
   const auto times = [](const Var& part, double weight) {
     Tensor factor(part.value().shape(), part.value().dtype());
     factor.fill(weight);

@@ -167,11 +167,12 @@ class Reader {
   void field(const char* key, NormalizeRecipe& to) {
     const Json* value = take(key);
     if (!value) return;
-    if (value->is_string() && value->get<std::string>() == "dataset") {
-      to = NormalizeRecipe{};
-      return;
-    }
-    if (!value->is_object()) wrong(key, "\"dataset\" or {\"mean\": [...], \"std\": [...]}", *value);
+    to = {};
+    if (*value == "auto") return;
+    to.automatic = false;
+    if (*value == "dataset") return;
+    if (!value->is_object())
+      wrong(key, "\"auto\", \"dataset\" or {\"mean\": [...], \"std\": [...]}", *value);
     to.from_dataset = false;
     open(path_of(key), *value);
     field("mean", to.mean, Range<double>{0, 1});
@@ -194,6 +195,17 @@ class Reader {
       if (to.back().names.empty())
         wrong("names", "a name of parameters, with * for any text", item);
       close();
+    }
+  }
+  void field(const char* key, std::vector<std::string>& to) {
+    const Json* value = take(key);
+    if (!value) return;
+    if (!value->is_array()) wrong(key, "a list of names", *value);
+    to.clear();
+    for (const Json& item : *value) {
+      if (!item.is_string() || item.get<std::string>().empty())
+        wrong(key, "a list of names", *value);
+      to.push_back(item.get<std::string>());
     }
   }
   void field(const char* key, std::optional<PaperRecipe>& to) {
@@ -354,8 +366,8 @@ class Writer {
                       {"ratio", {value.ratio_low, value.ratio_high}}});
   }
   void field(const char* key, const NormalizeRecipe& value) {
-    if (value.from_dataset)
-      (*levels_.back())[key] = "dataset";
+    if (value.automatic || value.from_dataset)
+      (*levels_.back())[key] = value.automatic ? "auto" : "dataset";
     else
       (*levels_.back())[key] = Json{{"mean", value.mean}, {"std", value.std}};
   }
@@ -373,6 +385,7 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   v.field("classes", o.classes, Range<std::int64_t>{0, 1'000'000});
   v.field("shortcut", o.shortcut, std::vector<std::string>{"projection", "zero_pad"});
   v.field("stride_on", o.stride_on, std::vector<std::string>{"1x1", "3x3"});
+  v.field("pool", o.pool, std::vector<std::string>{"ceil", "padded"});
   v.field("stem", o.stem, std::vector<std::string>{"", "7x7", "3x3"});
   v.field("dropout", o.dropout, Range<double>{-1, 0.99});
   v.field("blocks", o.blocks, Range<std::int64_t>{1, 10'000});
@@ -381,9 +394,11 @@ void visit_model(Visitor& v, ModelRecipe& m) {
     v.field("kind", o.se.kind, nn::attention_registry().names(), /*open=*/true);
     v.field("reduction", o.se.reduction, o.se.stage_reductions, Range<std::int64_t>{1, 65536});
     v.field("min_width", o.se.min_width, Range<std::int64_t>{1, 65536});
+    v.field("divisor", o.se.divisor, Range<std::int64_t>{1, 65536});
     v.field("bias", o.se.bias);
     v.field("squeeze", o.se.squeeze, nn::squeeze_names.names());
     v.field("gate", o.se.gate, ops::gate_names.names());
+    v.field("input_relu", o.se.input_relu);
     v.field("placement", o.se.placement, nn::placement_names.names());
     v.field("stages", o.se.stages, Range<std::int64_t>{2, 64});
   });
@@ -435,6 +450,14 @@ void visit(Visitor& v, Recipe& r) {
     v.field("last_batch", d.drop_last, "train", "drop");
     v.field("validation", d.validation);
   });
+  v.object("init", [&] {
+    v.field("weights", r.init.weights, std::vector<std::string>{});
+    const char* none = "there are no weights to begin with, init.weights is empty";
+    v.only(!r.init.weights.empty(), none, "from", r.init.from, std::vector<std::string>{});
+    v.only(!r.init.weights.empty(), none, "head", r.init.head,
+           std::vector<std::string>{"auto", "keep", "new"});
+  });
+  v.field("freeze", r.freeze);
   v.object("optimizer", [&] {
     OptimizerRecipe& o = r.optimizer;
     v.field("name", o.name, optim::optimizer_registry().names(), /*open=*/true);
@@ -472,8 +495,10 @@ void visit(Visitor& v, Recipe& r) {
            Range<double>{0});
   });
   v.field("parameter_groups", r.parameter_groups);
+  v.field("layer_decay", r.layer_decay, Range<double>{1e-3, 1});
   v.field("clip_norm", r.clip_norm, Range<double>{0});
   v.field("label_smoothing", r.label_smoothing, Range<double>{0, 0.999});
+  v.field("class_weights", r.class_weights, std::vector<std::string>{"none", "balanced"});
   v.field("freeze_norm_epochs", r.freeze_norm_epochs, Range<std::int64_t>{0, 1'000'000});
   v.field("ema_decay", r.ema_decay, Range<double>{0, 0.999999});
   v.field("ema_warmup", r.ema_warmup);

@@ -27,9 +27,12 @@ struct ModelRecipe {
   nn::ModelOptions options;  ///< image_channels is the data's, never the recipe's
 };
 
-/// How pixels are normalised: by the train set's own mean and deviation a channel, or by given
-/// ones.
+/// How pixels are normalised: by the train set's own mean and deviation a channel, by given ones,
+/// or
+/// ("auto") by those of the weights that a run begins with, and where it begins with none by the
+/// train set's.
 struct NormalizeRecipe {
+  bool automatic = true;
   bool from_dataset = true;
   std::vector<double> mean, std;
 };
@@ -85,6 +88,14 @@ struct PaperRecipe {
   std::int64_t parameters = 0;            ///< the exact count, known by arithmetic
 };
 
+/// Weights that a run begins with instead of random ones.
+struct InitRecipe {
+  std::string weights;        ///< a run folder, a checkpoint, or a file of weights; "": none
+  std::string from;           ///< of a file: its source, see interop/source.hpp
+  std::string head = "auto";  ///< the classifier: "auto" keeps it where the class names are equal,
+                              ///< "keep", "new"
+};
+
 struct LogRecipe {
   bool gates = false;  ///< count dead, saturated and stuck gates after every epoch
 };
@@ -93,11 +104,18 @@ struct Recipe {
   std::optional<PaperRecipe> paper;
   ModelRecipe model;
   DataRecipe data;
+  InitRecipe init;
+  std::vector<std::string> freeze;  ///< names that do not train, see nn::freeze: "stage1"
   OptimizerRecipe optimizer;
   ScheduleRecipe schedule;
   std::vector<optim::ParameterGroup> parameter_groups;  ///< other rates for some parameters
+  /// The rate of what is k stages before the classifier is multiplied by layer_decay^k; see
+  /// layer_decay_groups(). 1: all alike.
+  double layer_decay = 1;
   double clip_norm = 0;  ///< above 0: the norm of all gradients together is brought down to it
   double label_smoothing = 0;
+  /// "none", or "balanced": the loss of class c has the weight images / (classes * images of c).
+  std::string class_weights = "none";
   /// During so many last epochs batch norms use their running statistics and leave them as they are
   /// (SENet paper, appendix). 0: never.
   std::int64_t freeze_norm_epochs = 0;

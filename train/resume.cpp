@@ -26,6 +26,7 @@ std::optional<Difference> difference(const Recipe& given, const Recipe& stored) 
   like.epochs = stored.epochs;
   like.checkpoint = stored.checkpoint;
   like.log = stored.log;
+  like.init = stored.init;  // what a run began with is history
   const Json a = to_json(like), b = to_json(stored);
   const std::string path = first_difference(a, b);
   if (path.empty()) return std::nullopt;
@@ -40,6 +41,7 @@ Recipe completed(Recipe given, const Recipe& stored) {
   if (given.data.kind == "auto") given.data.kind = stored.data.kind;
   if (given.data.dir.empty()) given.data.dir = stored.data.dir;
   if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
+  if (given.data.normalize.automatic) given.data.normalize = stored.data.normalize;
   if (given.threads == 0) given.threads = stored.threads;
   if (given.data.validation.by == data::Validation::By::automatic)
     given.data.validation = stored.data.validation;
@@ -50,6 +52,7 @@ Recipe completed(Recipe given, const Recipe& stored) {
 
 Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   given = completed(std::move(given), stored);
+  given.init = stored.init;
   const auto other = difference(given, stored);
   if (other)
     fail_with(Remedy::same_recipe, "train: resume: the run was started with ", other->path, ' ',

@@ -1,5 +1,6 @@
 #include "exciton/train/run.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "exciton/optim/ema.hpp"
 #include "exciton/optim/registry.hpp"
 #include "exciton/optim/schedule.hpp"
+#include "exciton/train/fine_tuning.hpp"
 #include "exciton/train/inspect/gate_json.hpp"
 #include "exciton/train/loop.hpp"
 #include "exciton/train/preprocessing_json.hpp"
@@ -145,6 +147,11 @@ class Run {
         start_(std::move(start)) {}
 
   Outcome operator()() {
+    if (!start_ && !recipe_.init.weights.empty()) {
+      recipe_.init.weights = fs::absolute(recipe_.init.weights).lexically_normal().string();
+      initial_.emplace(
+          load_initial(recipe_.init.weights, recipe_.init.from, recipe_.model.name, warn()));
+    }
     open_data();
     build();
     start_folder();
@@ -231,6 +238,7 @@ class Run {
   void describe_data() {
     std::optional<Preprocessing> stored;
     if (start_) stored = preprocessing_from(meta().at("data"), start_->path);
+    if (recipe_.data.normalize.automatic) choose_normalization();
     pre_ = preprocessing_of(*train_set_, recipe_.data, stored);
     pre_.train = contents_of(*train_set_);
     pre_.test = contents_of(*test_set_);
@@ -239,16 +247,45 @@ class Run {
     compared_images_ = stored->train.has_value();
   }
 
+  /// By the weights that the run begins with, or the data. A resume finds in its recipe what it
+  /// was.
+  void choose_normalization() {
+    NormalizeRecipe& to = recipe_.data.normalize;
+    to = {.automatic = false, .from_dataset = true, .mean = {}, .std = {}};
+    if (!initial_) return;
+    const interop::Normalization own =
+        normalization_for(initial_->preprocessing, train_set_->channels());
+    to = {.automatic = false, .from_dataset = false, .mean = own.mean, .std = own.std};
+    std::string note = "Images are normalised as the weights were trained, by mean";
+    for (const double value : own.mean) note += ' ' + short_number(value);
+    note += ", deviation";
+    for (const double value : own.std) note += ' ' + short_number(value);
+    notes_.push_back(note + "; data.normalize \"dataset\" takes the data's own");
+  }
+
   void build() {
     model_ = make_model(recipe_, pre_);
+    if (initial_) {
+      for (std::string& note : begin_with(*initial_, recipe_, pre_, *model_.net))
+        notes_.push_back(std::move(note));
+      initial_.reset();
+    }
+    nn::freeze(*model_.net, recipe_.freeze);
+    check(std::ranges::any_of(nn::parameters(*model_.net),
+                              [](const NamedParameter& p) { return p.parameter->trainable; }),
+          "recipe: freeze leaves nothing to train");
     nn::set_recompute(*model_.net, nn::recompute_names.parse(recipe_.recompute));
     optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
-    optimizer_->set_groups(recipe_.parameter_groups);
+    optimizer_->set_groups(
+        with_layer_decay(recipe_.parameter_groups, *model_.net, recipe_.layer_decay));
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
                                           ema_options(recipe_));
     loop_.emplace(*model_.net, *optimizer_, make_schedule(recipe_, batches_),
                   LoopOptions{.label_smoothing = recipe_.label_smoothing,
+                              .class_weights = recipe_.class_weights == "balanced"
+                                                   ? balanced_weights(*train_set_)
+                                                   : Tensor(),
                               .clip_norm = recipe_.clip_norm,
                               .average = ema_.get()});
     check_readable(recipe_);
@@ -357,6 +394,7 @@ class Run {
     if (position_.batch == batches_) return true;
     train_->start_epoch(position_.epoch, position_.batch);
     nn::freeze_norms(*model_.net, position_.epoch >= recipe_.epochs - recipe_.freeze_norm_epochs);
+    nn::freeze(*model_.net, recipe_.freeze);  // for the whole run
     const double waited_before = train_->seconds_waited() - totals_.waited;
     const Clock::time_point start =
         Clock::now() -
@@ -596,7 +634,8 @@ class Run {
   std::optional<FolderLock> lock_;
   std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
   bool compared_images_ = false;          ///< with those start_ was trained on
-  std::vector<std::string> notes_;        ///< about the resume
+  std::optional<Initial> initial_;        ///< weights to begin with, until they are copied
+  std::vector<std::string> notes_;        ///< about the resume, and how it begins
   std::set<fs::path> good_;               ///< checkpoints known to be whole
   data::SplitPlan plan_;
   std::shared_ptr<const data::Dataset> train_set_;
@@ -656,6 +695,11 @@ Outcome run(Recipe recipe, const RunOptions& options, Observer& observer) {
              " is no run folder: there is neither recipe.json nor a checkpoint");
     lock.emplace(folder.path(), "train", warn);
     start = folder.newest();
+    check(
+        !start || !parse_json(start->checkpoint.meta, "checkpoint").contains("imported"),
+        "train: resume: ", options.out.string(),
+        " holds weights that were imported, and no training to go on with; begin one with them by "
+        "init.weights");
     recipe = recipe_to_resume(std::move(recipe), folder, start);
   }
   return Run(std::move(recipe), options, observer, std::move(lock), std::move(start))();

@@ -82,8 +82,8 @@ Json meta_of(const FoundCheckpoint& found) {
 }
 
 /// Errors: those of read_checkpoint; a NaN or an infinity in it.
-Checkpoint read_good(const fs::path& path) {
-  Checkpoint out = read_checkpoint(path);
+Checkpoint read_good(const fs::path& path, Keep keep = Keep::all) {
+  Checkpoint out = read_checkpoint(path, keep);
   const SavedTensor* ruined = out.first_not_finite();
   check(ruined == nullptr, "checkpoint: ", path.string(), ": ", ruined ? ruined->name : "",
         " holds NaN or infinities");
@@ -198,11 +198,11 @@ std::vector<CheckpointFile> RunFolder::checkpoint_files() const {
   return out;
 }
 
-std::optional<FoundCheckpoint> RunFolder::newest() const {
+std::optional<FoundCheckpoint> RunFolder::newest(Keep keep) const {
   const std::vector<fs::path> all = candidates();
   for (const fs::path& path : all) {
     try {
-      return FoundCheckpoint{path, read_good(path)};
+      return FoundCheckpoint{path, read_good(path, keep)};
     } catch (const Error& error) {
       warn(std::string("skipping ") + error.what());
     }
@@ -297,7 +297,7 @@ void RunFolder::truncate_log(std::int64_t epochs) const {
   if (changed) write_text(log(), kept, "train", resume_advice);
 }
 
-FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint, const Warn& warn) {
+FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint, const Warn& warn, Keep keep) {
   const bool best = run_or_checkpoint.filename() == "best.ckpt" &&
                     fs::is_directory(run_or_checkpoint.parent_path());
   check(
@@ -305,19 +305,21 @@ FoundCheckpoint open_checkpoint(const fs::path& run_or_checkpoint, const Warn& w
       best ? "; nothing chose among the epochs of this run: set data.validation to a share of train"
            : "; expected a run folder or a checkpoint");
   if (!fs::is_directory(run_or_checkpoint))
-    return {run_or_checkpoint, read_checkpoint(run_or_checkpoint)};
+    return {run_or_checkpoint, read_checkpoint(run_or_checkpoint, keep)};
   const RunFolder folder(run_or_checkpoint, warn);
-  std::optional<FoundCheckpoint> found = folder.newest();
+  std::optional<FoundCheckpoint> found = folder.newest(keep);
   check(found.has_value(), "run: no checkpoint in ", run_or_checkpoint.string(),
         "; expected a run folder, as training makes them");
   std::error_code none;
   if (meta_of(*found).value("chosen", false) && found->path != folder.best() &&
       fs::exists(folder.best(), none)) {
+    found->checkpoint.tensors.clear();  // one copy of the weights at a time
     try {
-      return {folder.best(), read_good(folder.best())};
+      return {folder.best(), read_good(folder.best(), keep)};
     } catch (const Error& error) {
       if (warn) warn(std::string("skipping ") + error.what());
     }
+    return {found->path, read_good(found->path, keep)};
   }
   return std::move(*found);
 }

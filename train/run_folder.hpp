@@ -90,7 +90,7 @@ class RunFolder {
   /// The newest checkpoint that can be read and whose numbers are finite; what had to be skipped
   /// is told. Nothing when there is none at all. Errors: there are some, and none is
   /// good.
-  std::optional<FoundCheckpoint> newest() const;
+  std::optional<FoundCheckpoint> newest(Keep keep = Keep::all) const;
   /// Where newest() would find one, without a word.
   std::optional<std::filesystem::path> last_good() const;
   /// Deletes checkpoints that are older than the newest `count` good ones up to `written`, which
@@ -124,6 +124,6 @@ class RunFolder {
 /// The checkpoint file itself, or that of a run folder: the best where validation images have
 /// chosen one, else the newest readable one.
 FoundCheckpoint open_checkpoint(const std::filesystem::path& run_or_checkpoint,
-                                const Warn& warn = {});
+                                const Warn& warn = {}, Keep keep = Keep::all);
 
 }  // namespace exciton::train

@@ -28,7 +28,7 @@ nn::Model make_model(const Recipe& recipe, const Preprocessing& preprocessing) {
 }
 
 TrainedModel load(const fs::path& run_or_checkpoint, const Warn& warn) {
-  const FoundCheckpoint found = open_checkpoint(run_or_checkpoint, warn);
+  const FoundCheckpoint found = open_checkpoint(run_or_checkpoint, warn, Keep::weights);
   const Json meta = parse_json(found.checkpoint.meta, "checkpoint: " + found.path.string());
   check(meta.contains("recipe") && meta.contains("data") && meta.contains("position"),
         "checkpoint: ", found.path.string(), ": not of a training run");
@@ -53,7 +53,7 @@ TrainedModel load(const fs::path& run_or_checkpoint, const Warn& warn) {
     const nn::SkipInitialization weights_are_stored;
     out.model = make_model(out.recipe, out.preprocessing);
   }
-  load_model(found.checkpoint, *out.model.net, found.path);
+  adopt_model(found.checkpoint, *out.model.net, found.path);
   if (out.recipe.ema_decay > 0) {
     optim::Ema ema(nn::parameters(*out.model.net), nn::buffers(*out.model.net),
                    ema_options(out.recipe));

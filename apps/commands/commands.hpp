@@ -9,8 +9,12 @@
 namespace exciton::apps {
 
 void add_train(Command& program);
+void add_finetune(Command& program);
 void add_eval(Command& program);
 void add_predict(Command& program);
+void add_weights(Command& program);
+void add_import(Command& program);
+void add_export(Command& program);
 void add_inspect(Command& program);
 void add_report(Command& program);
 void add_study(Command& program);

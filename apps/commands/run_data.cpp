@@ -1,6 +1,7 @@
 #include "apps/commands/run_data.hpp"
 
 #include "apps/commands/commands.hpp"
+#include "exciton/train/import.hpp"
 
 namespace exciton::apps {
 
@@ -16,6 +17,8 @@ void add_run_data_options(Command& command, RunData& to) {
 std::shared_ptr<const data::Dataset> open_data_of(const train::TrainedModel& trained,
                                                   const RunData& chosen) {
   const train::DataRecipe& own = trained.recipe.data;
+  check(!chosen.data.empty() || !own.dir.empty(), "data: ", trained.checkpoint.string(),
+        " was imported and has no data of its own; give some by --data DIR");
   const data::DataLayout layout = data::find_layout(chosen.kind.empty() ? own.kind : chosen.kind,
                                                     chosen.data.empty() ? own.dir : chosen.data);
   const auto planned = [&](const data::SplitPlan& plan) {
@@ -32,9 +35,15 @@ std::shared_ptr<const data::Dataset> open_data_of(const train::TrainedModel& tra
 }
 
 void check_fits(const train::TrainedModel& trained, const data::Dataset& set) {
-  check(set.class_names() == trained.preprocessing.class_names &&
-            set.channels() == trained.preprocessing.channels,
-        "data: ", set.description(), " does not have the classes of ", trained.checkpoint.string());
+  const std::vector<std::string>& names = trained.preprocessing.class_names;
+  const bool same = train::are_placeholders(names)
+                        ? set.classes() == static_cast<std::int64_t>(names.size())
+                        : set.class_names() == names;
+  check(same, "data: ", set.description(), " does not have the classes of ",
+        trained.checkpoint.string());
+  check(set.channels() == trained.preprocessing.channels, "data: ", set.description(), " has ",
+        set.channels(), " channels, ", trained.checkpoint.string(), " expects ",
+        trained.preprocessing.channels);
 }
 
 }  // namespace exciton::apps

@@ -18,6 +18,7 @@ struct TrainArguments {
   std::string recipe, data, out;
   std::vector<std::string> set;
   std::optional<std::string> epochs, seed, threads, dtype;  ///< as they were written
+  std::string init;
   bool resume = false, verbose = false, tensorboard = false;
 };
 
@@ -44,6 +45,7 @@ int run(const TrainArguments& args) {
   set("seed", args.seed);
   set("threads", args.threads);
   set("dtype", args.dtype);
+  if (!args.init.empty()) train::set_value(json, "init.weights=" + train::Json(args.init).dump());
   train::RunOptions options;
   options.out = !args.out.empty() ? fs::path(args.out)
                 : is_run          ? fs::path(args.recipe)
@@ -75,6 +77,10 @@ void add_train(Command& program) {
   command.add_option("--seed", args->seed, "of the weights, the order and the augmentation")
       .type_name("S");
   command.add_option("--threads", args->threads, "processor threads (default: all)").type_name("N");
+  command
+      .add_option("--init", args->init,
+                  "weights to begin with: a run folder, a checkpoint, safetensors, .pth, .npz")
+      .type_name("RUN|FILE");
   command.add_option("--dtype", args->dtype, "of the maps: f32, bf16 or auto").type_name("T");
   command.add_flag("--resume", args->resume, "go on where the run folder's last checkpoint is");
   command.add_flag("--verbose", args->verbose, "tell about memory after each epoch");

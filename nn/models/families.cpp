@@ -15,6 +15,13 @@ Registry::Entry imagenet(std::string name, Registry::Factory make, std::int64_t 
   return {std::move(name), 224, 1000, false, std::move(make), stages};
 }
 
+ops::PoolSpec strided_pool(const ModelOptions& o) {
+  check(o.pool == "ceil" || o.pool == "padded", "pool: expected ceil or padded, got \"", o.pool,
+        '"');
+  const bool padded = o.pool == "padded";
+  return {.kernel = 3, .stride = 2, .padding = padded ? 1 : 0, .ceil_mode = !padded};
+}
+
 Registry::Entry reading(Registry::Entry entry, const Reads& reads) {
   entry.make = [name = entry.name, reads, make = std::move(entry.make)](const ModelOptions& o,
                                                                         Generator& init) {
@@ -23,6 +30,7 @@ Registry::Entry reading(Registry::Entry entry, const Reads& reads) {
           ": has no choice of shortcuts; leave shortcut out");
     check(reads.stride_on || o.stride_on == none.stride_on, name,
           ": stride_on is for ResNets of bottlenecks; leave it out");
+    check(reads.pool || o.pool == none.pool, name, ": has no max pool to choose; leave pool out");
     check(o.stem.empty() || std::ranges::count(reads.stems, o.stem) > 0, name, ": stem \"", o.stem,
           reads.stems.empty() ? "\": it has one stem; leave it out"
                               : "\": known are " + listed(reads.stems));

@@ -12,9 +12,12 @@ void register_all(Registry& registry);
 Registry::Entry cifar(std::string name, Registry::Factory make, std::int64_t stages);
 Registry::Entry imagenet(std::string name, Registry::Factory make, std::int64_t stages = 0);
 
-/// The options of ResNets that a family reads; all others it refuses, for they would be skipped.
+/// The max pool of kernel 3 and stride 2 that the option `pool` asks for.
+ops::PoolSpec strided_pool(const ModelOptions& o);
+
+/// The options that only some families read; all others they refuse, for they would be skipped.
 struct Reads {
-  bool shortcut = false, stride_on = false;
+  bool shortcut = false, stride_on = false, pool = false;
   std::vector<std::string> stems = {};  ///< its choices, beside none
 };
 

@@ -7,8 +7,9 @@
 ///              networks and the authors' prototxt; "3x3": the second, as in torchvision.
 ///   stem       "7x7" (default), or "3x3": one 3x3 convolution with stride 2 and no pooling, for
 ///              images of about 64 to 128 pixels.
-/// The max pool has no padding and rounds its size up, as in the authors' prototxt (Caffe, and
-/// timm's legacy_seresnet); torchvision pads by 1 instead. Both give 56 pixels from 112.
+///   pool       "ceil" (default): the max pool has no padding and rounds its size up, as in the
+///              authors' prototxt (Caffe, and timm's legacy_seresnet); "padded": it pads by 1, as
+///              in torchvision. Both give 56 pixels from 112.
 #include "exciton/nn/models/staged.hpp"
 
 namespace exciton::nn::models {
@@ -18,10 +19,12 @@ template <class Block>
 Registry::Factory maker(const std::vector<std::int64_t>& blocks) {
   return [blocks](const ModelOptions& o, Generator& init) {
     Layout layout{.kind = "ResNet", .stem = {{64, 7, 2}}, .features = 512 * Block::expansion};
-    if (o.stem == "3x3")
+    if (o.stem == "3x3") {
+      check(o.pool == ModelOptions{}.pool, "resnet: the stem 3x3 has no max pool; leave pool out");
       layout.stem = {{64, 3, 2}};
-    else
-      layout.max_pool = {.kernel = 3, .stride = 2, .ceil_mode = true};
+    } else {
+      layout.max_pool = strided_pool(o);
+    }
     return make_residual<Block>(layout, blocks, o, init, [&](std::size_t stage) {
       return BlockOptions{.width = 64 << stage, .stride_on = o.stride_on};
     });
@@ -38,10 +41,11 @@ void register_resnet(Registry& registry) {
                                                               {152, {3, 8, 36, 3}}};
   for (const auto& [layers, blocks] : depths) {
     const bool bottlenecks = layers >= 50;
-    add_with_se(registry,
-                imagenet("resnet" + std::to_string(layers),
-                         bottlenecks ? maker<Bottleneck>(blocks) : maker<BasicBlock>(blocks), 4),
-                {.shortcut = true, .stride_on = bottlenecks, .stems = {"7x7", "3x3"}});
+    add_with_se(
+        registry,
+        imagenet("resnet" + std::to_string(layers),
+                 bottlenecks ? maker<Bottleneck>(blocks) : maker<BasicBlock>(blocks), 4),
+        {.shortcut = true, .stride_on = bottlenecks, .pool = true, .stems = {"7x7", "3x3"}});
   }
 }
 

@@ -3,8 +3,9 @@
 /// of bottlenecks whose 3x3 convolution has 32 groups of 4 channels in stage1, twice as many in
 /// each later one, and which return twice its channels. The stride is on the 3x3 convolution, as in
 /// the authors' SE-ResNeXt prototxt (not on the first 1x1, as in their SE-ResNet). stage1 to stage4
-/// are the paper's conv2_x to conv5_x. The max pool is that of resnet.cpp.
-/// Options: classes (1000), image_channels, se, shortcut, blocks, dropout (0).
+/// are the paper's conv2_x to conv5_x.
+/// Options: classes (1000), image_channels, se, shortcut, blocks, dropout (0), pool (see
+/// resnet.cpp).
 #include "exciton/nn/models/staged.hpp"
 
 namespace exciton::nn::models {
@@ -13,10 +14,7 @@ namespace {
 std::unique_ptr<Module> make(const std::vector<std::int64_t>& blocks, ModelOptions o,
                              Generator& init) {
   return make_residual<Bottleneck>(
-      {.kind = "ResNeXt",
-       .stem = {{64, 7, 2}},
-       .max_pool = ops::PoolSpec{.kernel = 3, .stride = 2, .ceil_mode = true},
-       .features = 2048},
+      {.kind = "ResNeXt", .stem = {{64, 7, 2}}, .max_pool = strided_pool(o), .features = 2048},
       blocks, o, init, [](std::size_t stage) {
         const std::int64_t width = 32 * 4 << stage;
         return BlockOptions{.width = width, .stride_on = "3x3", .out = 2 * width, .groups = 32};
@@ -36,7 +34,7 @@ void register_resnext(Registry& registry) {
       return make(blocks, o, init);
     };
     add_with_se(registry, imagenet(name, make_checked, 4),
-                {.shortcut = true, .stride_on = true, .stems = {"7x7"}});
+                {.shortcut = true, .stride_on = true, .pool = true, .stems = {"7x7"}});
   }
 }
 

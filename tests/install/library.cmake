@@ -1,7 +1,7 @@
 # The library is no program: it prints nothing, names no flag of a command line, and its archive of
 # training has nothing of the command line, of pages or of statistics in it.
 #   cmake -DSOURCE=... -DARCHIVE=libexciton_train.a -DNM=nm -P library.cmake
-foreach(COMPONENT core ops nn optim data train)
+foreach(COMPONENT core ops nn optim data interop train)
   file(GLOB_RECURSE FILES ${SOURCE}/${COMPONENT}/*.cpp ${SOURCE}/${COMPONENT}/*.hpp)
   foreach(FILE ${FILES})
     file(STRINGS ${FILE} LINES REGEX "\"[^\"]*--[a-z]|std::cout|std::cerr|[^ns]printf\\(")
