@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/file.hpp"
@@ -189,23 +190,35 @@ void write_onnx(const fs::path& path, const TrainedModel& trained, const ExportO
   interop::onnx::write(path, model);
 }
 
-/// Logits by the interpreter of the bytes that were written, image by image.
-Tensor onnx_logits(const fs::path& path, const Tensor& images, const Preprocessing& pre,
-                   const ExportOptions& options) {
-  const interop::onnx::FileModel model = interop::onnx::read(path);
-  const std::int64_t count = images.dim(0), h = images.dim(1), w = images.dim(2), c = images.dim(3);
-  Tensor out;
-  for (std::int64_t n = 0; n < count; ++n) {
-    interop::onnx::Array input{{1, c, h, w},
-                               std::vector<float>(static_cast<std::size_t>(c * h * w))};
+/// Images as the file wants them: [N, C, H, W], normalised or as pixels.
+interop::onnx::Array onnx_input(const Tensor& images, const Preprocessing& pre,
+                                const ExportOptions& options) {
+  const std::int64_t n = images.dim(0), h = images.dim(1), w = images.dim(2), c = images.dim(3);
+  interop::onnx::Array out{{n, c, h, w},
+                           std::vector<float>(static_cast<std::size_t>(images.numel()))};
+  const float* from = images.data<float>();
+  for (std::int64_t image = 0; image < n; ++image)
     for (std::int64_t p = 0; p < h * w; ++p)
       for (std::int64_t k = 0; k < c; ++k) {
-        const std::size_t channel = static_cast<std::size_t>(k);
-        float value = images.data<float>()[(n * h * w + p) * c + k];
+        const auto channel = static_cast<std::size_t>(k);
+        float value = *from++;
         if (options.input == "pixels") value = (value * pre.std[channel] + pre.mean[channel]) * 255;
-        input.values[static_cast<std::size_t>(k * h * w + p)] = value;
+        out.values[static_cast<std::size_t>((image * c + k) * h * w + p)] = value;
       }
-    const std::vector<interop::onnx::Array> results = interop::onnx::run(path, model, input);
+  return out;
+}
+
+/// Logits by the interpreter of the bytes that were written, image by image.
+Tensor onnx_logits(const fs::path& path, const interop::onnx::Array& input) {
+  const interop::onnx::FileModel model = interop::onnx::read(path);
+  std::vector<std::int64_t> shape = input.shape;
+  const std::int64_t count = std::exchange(shape[0], 1);
+  const std::ptrdiff_t each = std::ssize(input.values) / count;
+  Tensor out;
+  for (std::int64_t n = 0; n < count; ++n) {
+    const auto begin = input.values.begin() + n * each;
+    const std::vector<interop::onnx::Array> results =
+        interop::onnx::run(path, model, {shape, {begin, begin + each}});
     check(results.size() == 1 && results[0].shape.size() == 2,
           "export: the graph has not the one output of logits");
     if (out.empty()) out = Tensor({count, results[0].shape[1]});
@@ -293,8 +306,10 @@ Exported export_run(const fs::path& run, const fs::path& out, const ExportOption
     else
       write_tensors(unproven, *trained, target, bf16, shown.noise, report);
     trained.reset();  // one copy of the weights at a time
+    if (onnx) report.input = onnx_input(shown.images, pre, options);
+    report.logits = expected;
     report.proof =
-        compare_logits(expected, onnx ? onnx_logits(unproven, shown.images, pre, options)
+        compare_logits(expected, onnx ? onnx_logits(unproven, report.input)
                                       : logits_of_file(unproven, name, made, target, shown.images));
     report.proof.noise = shown.noise;
     check(

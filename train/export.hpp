@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "exciton/core/tensor.hpp"
+#include "exciton/interop/onnx/interpreter.hpp"
 #include "exciton/train/import.hpp"
 #include "exciton/train/trained_model.hpp"
 
@@ -46,6 +47,8 @@ struct Exported {
   std::string names;  ///< "exciton", or the source
   std::int64_t tensors = 0, bytes = 0;
   std::vector<std::string> notes;
+  interop::onnx::Array input;  ///< ONNX: what the graph was shown
+  Tensor logits;               ///< the network's own
 };
 
 /// Writes .safetensors or .onnx, reads what it wrote back, and compares its logits with the

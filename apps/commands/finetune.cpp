@@ -16,22 +16,12 @@ namespace fs = std::filesystem;
 namespace {
 
 struct FinetuneArguments {
-  std::string data, from, source, out, freeze;
-  std::vector<std::string> set;
+  std::string data, from, source, out;
+  std::vector<std::string> set, freeze;
   std::optional<std::string> epochs, lr;  ///< as they were written
   int threads = 0;
   bool resume = false, verbose = false;
 };
-
-train::Json listed_names(const std::string& text) {
-  train::Json out = train::Json::array();
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    if (end > at) out.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return out;
-}
 
 train::Recipe recipe_of(const FinetuneArguments& args) {
   const train::Initial initial = train::load_initial(args.from, args.source, "", warn);
@@ -42,7 +32,7 @@ train::Recipe recipe_of(const FinetuneArguments& args) {
   recipe.init.from = args.source;
   recipe.threads = args.threads;
   train::Json json = train::to_json(recipe);
-  if (!args.freeze.empty()) json["freeze"] = listed_names(args.freeze);
+  if (!args.freeze.empty()) json["freeze"] = args.freeze;
   if (args.epochs) train::set_value(json, "epochs=" + *args.epochs);
   if (args.lr) train::set_value(json, "schedule.lr=" + *args.lr);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
@@ -83,7 +73,8 @@ void add_finetune(Command& program) {
   command
       .add_option("--freeze", args->freeze,
                   "what does not train, with commas between: conv1,bn1,stage1")
-      .type_name("NAMES");
+      .type_name("NAMES")
+      .delimiter(',');
   command.add_option("--epochs", args->epochs, "passes over the images (default: 30)")
       .type_name("N");
   command

@@ -7,6 +7,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/nn/layers.hpp"
 #include "exciton/train/recipe.hpp"
 #include "exciton/train/trained_model.hpp"
 
@@ -42,6 +43,11 @@ void add_workload_options(Command& command, WorkloadOptions& to, bool model_requ
       .check(number_in(1, 1'000'000));
   command.add_option("--image", to.image, "height and width (default: the model's own)")
       .check(number_in(1, 4096));
+  command
+      .add_option("--freeze", to.freeze,
+                  "what does not train, with commas between: conv1,bn1,stage1")
+      .type_name("NAMES")
+      .delimiter(',');
   add_set_option(command, to.set, "se.reduction=8");
 }
 
@@ -50,6 +56,7 @@ Workload make_workload(const WorkloadOptions& options) {
   Workload w;
   w.precision = ops::choose_precision(options.dtype);
   w.model = workload_model(options);
+  nn::freeze(*w.model.net, options.freeze);
   w.side = w.model.image_size;
   Generator rng(1);
   const std::int64_t channels = w.model.options.image_channels;

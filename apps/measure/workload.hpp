@@ -16,9 +16,10 @@ struct WorkloadOptions {
   std::int64_t batch = 128, classes = 0, image = 0;  ///< 0: the model's own
   int threads = 0;                                   ///< 0: all
   std::vector<std::string> set;
+  std::vector<std::string> freeze;  ///< see nn::freeze
 };
 
-/// MODEL, --batch, --dtype, --threads, --classes, --image and --set.
+/// MODEL, --batch, --dtype, --threads, --classes, --image, --freeze and --set.
 void add_workload_options(Command& command, WorkloadOptions& to, bool model_required = true);
 
 struct Workload {

@@ -11,10 +11,14 @@ import json
 import pathlib
 import sys
 
-import numpy as np
-import torch
-from torch import nn
-import torch.nn.functional as F
+try:
+    import numpy as np
+    import torch
+    from torch import nn
+    import torch.nn.functional as F
+except ImportError as missing:
+    print(missing)
+    sys.exit(77)  # skipped
 
 
 class Excite(nn.Module):
