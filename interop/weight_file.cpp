@@ -59,8 +59,10 @@ std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path,
     fail(who,
          ": a pickle, but none of torch.save; in Python: torch.save(state_dict, \"weights.pth\")");
   if (begin.starts_with("\x89HDF")) fail(who, ": HDF5 (Keras); convert it to safetensors or .npz");
-  if (begin.starts_with("\x08") && !safetensors &&
-      begin.substr(0, 64).find("pytorch") != std::string_view::npos)
+  // ONNX's first fields: a version, and the name of who wrote it.
+  const bool onnx =
+      begin.size() > 3 && begin[0] == '\x08' && (begin[2] == '\x12' || begin[2] == '\x1a');
+  if (onnx && !safetensors)
     fail(who,
          ": ONNX is written, not read; its names are often lost. Give the .pth or safetensors it "
          "was made from");

@@ -4,6 +4,7 @@
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/suggest.hpp"
+#include "exciton/data/dataset.hpp"
 #include "exciton/data/formats.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/train/checkpoint.hpp"
@@ -264,6 +265,9 @@ Imported import_weights(const std::filesystem::path& path, const ImportOptions& 
                            .from_dataset = false,
                            .mean = normalization.mean,
                            .std = normalization.std};
+  if (const auto kind = file->metadata.find("data_kind"); kind != file->metadata.end())
+    if (std::ranges::count(data::dataset_kinds(), kind->second) > 0)
+      recipe.data.kind = kind->second;
   constexpr std::int64_t small = 64;  // images of data sets that have one size already
   if (size > small) {
     recipe.data.image_size = size;
