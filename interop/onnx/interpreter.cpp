@@ -19,16 +19,16 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 std::int64_t product(const Ints& shape) { return elements_of(shape, "onnx"); }
 
-/// c [m, n] += a [m, k] b [k, n]
+/// c [m, n] += a [m, k] b [k, n]; a row of c begins `row_of_c` behind the one before.
 void multiply(const float* a, const float* b, float* c, std::int64_t m, std::int64_t k,
-              std::int64_t n) {
+              std::int64_t n, std::int64_t row_of_c) {
   parallel_for(m, std::max<std::int64_t>(1, (1 << 16) / std::max<std::int64_t>(1, k * n)),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t i = begin; i < end; ++i)
                    for (std::int64_t l = 0; l < k; ++l) {
                      const float factor = a[i * k + l];
                      const float* row = b + l * n;
-                     float* to = c + i * n;
+                     float* to = c + i * row_of_c;
 #pragma omp simd
                      for (std::int64_t j = 0; j < n; ++j) to[j] += factor * row[j];
                    }
@@ -91,16 +91,16 @@ class Machine {
     check(model_.inputs.size() == 1, "onnx: a graph of ", model_.inputs.size(),
           " inputs, one is run");
     values_[model_.inputs[0]] = input;
-    std::map<std::string, std::size_t> last;  // node that reads a value last
     for (std::size_t i = 0; i < model_.nodes.size(); ++i)
-      for (const std::string& name : model_.nodes[i].inputs) last[name] = i;
+      for (const std::string& name : model_.nodes[i].inputs) last_[name] = i;
     for (std::size_t i = 0; i < model_.nodes.size(); ++i) {
       const Node& node = model_.nodes[i];
       check(node.outputs.size() == 1, "onnx: ", node.type, " with ", node.outputs.size(),
             " outputs");
+      now_ = i;
       Array out = execute(node);
       for (const std::string& name : node.inputs)
-        if (last[name] == i && std::ranges::count(model_.outputs, name) == 0) values_.erase(name);
+        if (last_[name] == i && std::ranges::count(model_.outputs, name) == 0) values_.erase(name);
       values_[node.outputs[0]] = std::move(out);
     }
     std::vector<Array> out;
@@ -120,7 +120,11 @@ class Machine {
   Array input(const Node& node, std::size_t i) {
     check(given(node, i), "onnx: ", node.type, " without its input ", i);
     const std::string& name = node.inputs[i];
-    if (const auto found = values_.find(name); found != values_.end()) return found->second;
+    if (const auto found = values_.find(name); found != values_.end()) {
+      const bool last = last_.at(name) == now_ && std::ranges::count(node.inputs, name) == 1 &&
+                        std::ranges::count(model_.outputs, name) == 0;
+      return last ? std::move(found->second) : found->second;
+    }
     const auto found = model_.constants.find(name);
     check(found != model_.constants.end(), "onnx: ", node.type, " reads ", name,
           ", which nothing makes");
@@ -219,28 +223,35 @@ class Machine {
       for (std::int64_t i = 0; i < n * out; ++i)
         std::fill_n(y.values.begin() + i * pixels, pixels, bias.values[at(i % out)]);
     }
-    std::vector<float> matrix(at(taps * pixels));
+    // What the pixels of a few rows see, as columns of a matrix.
+    const std::int64_t band =
+        std::clamp<std::int64_t>((1 << 20) / (taps * columns.out), 1, rows.out);
+    std::vector<float> matrix;
     for (std::int64_t image = 0; image < n; ++image)
-      for (std::int64_t g = 0; g < groups; ++g) {
-        std::ranges::fill(matrix, 0.f);
-        for (std::int64_t t = 0; t < taps; ++t) {
-          const std::int64_t channel = t / (rows.kernel * columns.kernel),
-                             kh = t / columns.kernel % rows.kernel, kw = t % columns.kernel;
-          const float* map =
-              x.values.data() + (image * in + g * per_in + channel) * rows.in * columns.in;
-          for (std::int64_t oh = 0; oh < rows.out; ++oh) {
-            const std::int64_t h = rows.first(oh) + kh * rows.dilation;
-            if (h < 0 || h >= rows.in) continue;
-            for (std::int64_t ow = 0; ow < columns.out; ++ow) {
-              const std::int64_t col = columns.first(ow) + kw * columns.dilation;
-              if (col >= 0 && col < columns.in)
-                matrix[at(t * pixels + oh * columns.out + ow)] = map[h * columns.in + col];
+      for (std::int64_t g = 0; g < groups; ++g)
+        for (std::int64_t top = 0; top < rows.out; top += band) {
+          const std::int64_t bottom = std::min(rows.out, top + band),
+                             seen = (bottom - top) * columns.out;
+          matrix.assign(at(taps * seen), 0.f);
+          for (std::int64_t t = 0; t < taps; ++t) {
+            const std::int64_t channel = t / (rows.kernel * columns.kernel),
+                               kh = t / columns.kernel % rows.kernel, kw = t % columns.kernel;
+            const float* map =
+                x.values.data() + (image * in + g * per_in + channel) * rows.in * columns.in;
+            for (std::int64_t oh = top; oh < bottom; ++oh) {
+              const std::int64_t h = rows.first(oh) + kh * rows.dilation;
+              if (h < 0 || h >= rows.in) continue;
+              for (std::int64_t ow = 0; ow < columns.out; ++ow) {
+                const std::int64_t col = columns.first(ow) + kw * columns.dilation;
+                if (col >= 0 && col < columns.in)
+                  matrix[at(t * seen + (oh - top) * columns.out + ow)] = map[h * columns.in + col];
+              }
             }
           }
+          multiply(w.values.data() + g * per_out * taps, matrix.data(),
+                   y.values.data() + (image * out + g * per_out) * pixels + top * columns.out,
+                   per_out, taps, seen, pixels);
         }
-        multiply(w.values.data() + g * per_out * taps, matrix.data(),
-                 y.values.data() + (image * out + g * per_out) * pixels, per_out, taps, pixels);
-      }
     return y;
   }
 
@@ -316,27 +327,63 @@ class Machine {
   }
 
   Array gemm(const Node& node, Attributes& attributes) {
-    const Array a = input(node, 0), b = input(node, 1);
+    const Array a = input(node, 0);
     const bool transposed = attributes.integer("transB", 0) != 0;
     check(attributes.integer("transA", 0) == 0 && attributes.real("alpha", 1) == 1 &&
               attributes.real("beta", 1) == 1,
           "onnx: Gemm of a form that is not known here");
-    const std::int64_t m = a.shape[0], k = a.shape[1], n = b.shape[transposed ? 0 : 1];
-    check(b.shape[transposed ? 1 : 0] == k, "onnx: Gemm of ", shape_text(a.shape), " and ",
-          shape_text(b.shape));
-    Array y{{m, n}, std::vector<float>(at(m * n))};
-    std::vector<float> bias(at(n));
+    std::vector<float> bias;
     if (given(node, 2)) bias = input(node, 2).values;
-    parallel_for(n, 16, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = 0; i < m; ++i)
-        for (std::int64_t j = begin; j < end; ++j) {
-          double sum = static_cast<double>(bias[at(j)]);
-          for (std::int64_t l = 0; l < k; ++l)
-            sum += static_cast<double>(a.values[at(i * k + l)]) *
-                   static_cast<double>(b.values[at(transposed ? j * k + l : l * n + j)]);
-          y.values[at(i * n + j)] = static_cast<float>(sum);
-        }
-    });
+    Array y{{a.shape[0], 0}, {}};
+    // y [m, n]; `rows` are n' of b' [n, k] from row `first` on.
+    const auto add_rows = [&](std::span<const float> rows, std::int64_t first) {
+      const std::int64_t k = a.shape[1], n = y.shape[1], count = std::ssize(rows) / k;
+      parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = 0; i < a.shape[0]; ++i)
+          for (std::int64_t j = begin; j < end; ++j) {
+            double sum = bias.empty() ? 0 : static_cast<double>(bias[at(first + j)]);
+            for (std::int64_t l = 0; l < k; ++l)
+              sum += static_cast<double>(a.values[at(i * k + l)]) *
+                     static_cast<double>(rows[at(j * k + l)]);
+            y.values[at(i * n + first + j)] = static_cast<float>(sum);
+          }
+      });
+    };
+    const auto begin = [&](const Ints& b) {
+      check(a.shape.size() == 2 && b.size() == 2 && b[transposed ? 1 : 0] == a.shape[1],
+            "onnx: Gemm of ", shape_text(a.shape), " and ", shape_text(b));
+      y.shape[1] = b[transposed ? 0 : 1];
+      y.values.resize(at(y.shape[0] * y.shape[1]));
+    };
+    if (const auto found = model_.constants.find(node.inputs[1]);
+        transposed && found != model_.constants.end()) {
+      // The largest weights of all may be these: they are read a few rows at a time.
+      const FileModel::Constant& b = found->second;
+      begin(b.shape);
+      check(b.type == 1 && b.bytes == static_cast<std::uint64_t>(product(b.shape)) * 4,
+            "onnx: ", found->first, ": expected f32 ", shape_text(b.shape));
+      const std::int64_t k = b.shape[1],
+                         step = std::max<std::int64_t>(1, (1 << 20) / std::max<std::int64_t>(1, k));
+      std::vector<float> rows;
+      for (std::int64_t first = 0; first < b.shape[0]; first += step) {
+        rows.resize(at(std::min(step, b.shape[0] - first) * k));
+        file_.read(b.offset + static_cast<std::uint64_t>(first * k) * 4, rows.data(),
+                   rows.size() * 4);
+        add_rows(rows, first);
+      }
+      return y;
+    }
+    const Array b = input(node, 1);
+    begin(b.shape);
+    if (transposed) {
+      add_rows(b.values, 0);
+      return y;
+    }
+    const std::int64_t k = b.shape[0], n = b.shape[1];
+    std::vector<float> turned(b.values.size());
+    for (std::int64_t l = 0; l < k; ++l)
+      for (std::int64_t j = 0; j < n; ++j) turned[at(j * k + l)] = b.values[at(l * n + j)];
+    add_rows(turned, 0);
     return y;
   }
 
@@ -483,6 +530,8 @@ class Machine {
   File file_;
   const FileModel& model_;
   std::map<std::string, Array> values_;
+  std::map<std::string, std::size_t> last_;  ///< node that reads a value last
+  std::size_t now_ = 0;                      ///< node that runs
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "exciton/core/error.hpp"
 #include "exciton/core/operator_node.hpp"
 #include "exciton/core/tape_observer.hpp"
+#include "exciton/nn/layers.hpp"
 #include "exciton/ops/activations.hpp"
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/batch_norm.hpp"
@@ -296,6 +297,10 @@ class NothingTrains final : public nn::Visitor {
   void parameter(const std::string&, Parameter& p) override {
     if (p.trainable) were_.push_back(&p);
     p.trainable = false;
+  }
+  // Convolutions keep no packed weights: they would be a second copy of all.
+  void enter(const std::string&, nn::Module& m) override {
+    if (auto* conv = dynamic_cast<nn::Conv2d*>(&m)) conv->training = true;
   }
   std::vector<Parameter*> were_;
 };
