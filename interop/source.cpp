@@ -323,7 +323,9 @@ Naming read_rules(const std::filesystem::path& path) {
   check(json.is_object(), who, ": no JSON object");
   Naming out;
   Rules rules;
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& item : json.items()) {
+    const std::string& key = item.key();
+    const auto& value = item.value();
     const auto flag = [&](bool& to) {
       check(value.is_boolean(), who, ": ", key, ": expected true or false");
       to = value.get<bool>();

@@ -47,7 +47,8 @@ bool caches_are_untold() {
   if (std::strcmp(vendor, "AuthenticAMD") != 0 && std::strcmp(vendor, "HygonGenuine") != 0)
     return false;
   constexpr unsigned caches = 0x8000001D, type = 0x1F;
-  if (__get_cpuid_max(0x80000000, nullptr) < caches) return false;  // before these leaves
+  // Clang returns an int. Older processors end before these leaves.
+  if (static_cast<unsigned>(__get_cpuid_max(0x80000000, nullptr)) < caches) return false;
   return !__get_cpuid_count(caches, 0, &a, &b, &c, &d) || (a & type) == 0;
 }
 
