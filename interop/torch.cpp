@@ -129,9 +129,9 @@ class Finder {
     if (tensor_call(root)) fail(who_, ": is one tensor, without a name; expected a state_dict");
     const auto all = pairs(root);
     if (!all) {
-      check(!(root.is(Kind::call) && root.items[0]->is(Kind::global)), who_,
-            ": holds a pickled object, ", name_of_global(*root.items[0]),
-            ", no state_dict; in Python: torch.save(model.state_dict(), \"weights.pth\")");
+      if (root.is(Kind::call) && root.items[0]->is(Kind::global))
+        fail(who_, ": holds a pickled object, ", name_of_global(*root.items[0]),
+             ", no state_dict; in Python: torch.save(model.state_dict(), \"weights.pth\")");
       fail(who_, ": holds ", data::kind_of(root), ", expected a dictionary of tensors");
     }
     std::vector<std::string> known, others, keys;
