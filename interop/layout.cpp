@@ -15,7 +15,8 @@ namespace {
 /// Walks the network and notes what there is.
 class Collector final : public nn::Visitor {
  public:
-  explicit Collector(const Naming& naming) : naming_(naming) {}
+  Collector(const nn::Module& net, const Naming& naming)
+      : naming_(naming), vgg_(net.kind() == "Vgg16") {}
   Layout layout;
 
  private:
@@ -42,14 +43,14 @@ class Collector final : public nn::Visitor {
     if (matrix && inside_gates_ > 0 && naming_.gates_as_convolutions)
       item.shape.insert(item.shape.end(), 2, 1);
     if (naming_.flipped_input && layout.items.empty()) item.form = Form::flipped_input;
-    if (matrix && name == "classifier.0.weight") {
+    if (vgg_ && name == "classifier.0.weight") {
       item.form = Form::rows_chw;
       if (naming_.dense_as_convolutions) {
         const auto side = static_cast<std::int64_t>(
             std::llround(std::sqrt(static_cast<double>(t.dim(1) / vgg_channels))));
         item.shape = {t.dim(0), vgg_channels, side, side};
       }
-    } else if (matrix && name == "classifier.3.weight" && naming_.dense_as_convolutions) {
+    } else if (vgg_ && name == "classifier.3.weight" && naming_.dense_as_convolutions) {
       item.shape.insert(item.shape.end(), 2, 1);
     }
     layout.items.push_back(std::move(item));
@@ -60,6 +61,7 @@ class Collector final : public nn::Visitor {
 
  private:
   const Naming& naming_;
+  const bool vgg_;  ///< whose dense layers others keep in another order, or as convolutions
   int inside_gates_ = 0;
 };
 
@@ -119,7 +121,7 @@ std::unordered_map<std::string, std::size_t> by_name(const CleanNames& names) {
 }  // namespace
 
 Layout layout_of(nn::Module& net, const Naming& naming) {
-  Collector collector(naming);
+  Collector collector(net, naming);
   collector.walk(net);
   std::map<std::string, std::string> ours;
   for (const Item& item : collector.layout.items) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <sstream>
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/file.hpp"
@@ -280,6 +281,8 @@ std::vector<Source> table() {
          "its first convolution has stride 1, and convolutions have biases");
   cannot("weiaicunzai/wideresnet",
          "its blocks begin with another order of norms; rules of your own may do");
+  cannot("weiaicunzai/vgg16_bn",
+         "it is torchvision/vgg16_bn at 32 pixels: import it as that, --image-size 32");
   cannot("torchvision/shufflenet_v2_x1_0", "ShuffleNet v2; v1 is here");
   cannot("timm/ecaresnet50d", "a deep stem and pooled shortcuts (ResNet-D)");
   return out;
@@ -361,15 +364,35 @@ Naming read_rules(const std::filesystem::path& path) {
 std::string options_text(const nn::ModelOptions& o) {
   const nn::ModelOptions none;
   std::string out;
-  const auto put = [&](const std::string& text) { out += (out.empty() ? "" : " ") + text; };
-  if (o.pool != none.pool) put("pool=" + o.pool);
-  if (o.stride_on != none.stride_on) put("stride_on=" + o.stride_on);
-  if (o.shortcut != none.shortcut) put("shortcut=" + o.shortcut);
-  if (o.stem != none.stem) put("stem=" + o.stem);
-  if (o.se.min_width != none.se.min_width) put("se.min_width=" + std::to_string(o.se.min_width));
-  if (o.se.divisor != none.se.divisor) put("se.divisor=" + std::to_string(o.se.divisor));
-  if (o.se.bias != none.se.bias) put(std::string("se.bias=") + (o.se.bias ? "true" : "false"));
-  if (o.se.input_relu != none.se.input_relu) put("se.input_relu=true");
+  const auto put = [&out](const char* key, const auto& value, const auto& usual) {
+    if (value == usual) return;
+    std::ostringstream text;
+    using T = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+      for (std::size_t i = 0; i < value.size(); ++i) text << (i > 0 ? ", " : "[") << value[i];
+      text << (value.empty() ? "[]" : "]");
+    } else {
+      text << std::boolalpha << value;
+    }
+    out += (out.empty() ? "" : " ") + std::string(key) + '=' + text.str();
+  };
+  put("pool", o.pool, none.pool);
+  put("stride_on", o.stride_on, none.stride_on);
+  put("shortcut", o.shortcut, none.shortcut);
+  put("stem", o.stem, none.stem);
+  put("blocks", o.blocks, none.blocks);
+  put("widths", o.widths, none.widths);
+  put("se.kind", o.se.kind, none.se.kind);
+  put("se.reduction", o.se.reduction, none.se.reduction);
+  put("se.stage_reductions", o.se.stage_reductions, none.se.stage_reductions);
+  put("se.min_width", o.se.min_width, none.se.min_width);
+  put("se.divisor", o.se.divisor, none.se.divisor);
+  put("se.bias", o.se.bias, none.se.bias);
+  put("se.squeeze", o.se.squeeze, none.se.squeeze);
+  put("se.gate", o.se.gate, none.se.gate);
+  put("se.input_relu", o.se.input_relu, none.se.input_relu);
+  put("se.placement", o.se.placement, none.se.placement);
+  put("se.stages", o.se.stages, none.se.stages);
   return out;
 }
 

@@ -42,7 +42,9 @@ Source own_source(std::string model, nn::ModelOptions options);
 /// Errors: unreadable, unknown keys, an expression that is none.
 Naming read_rules(const std::filesystem::path& path);
 
-/// What of `options` is not the default, as a recipe has it: "pool=padded stride_on=3x3".
+/// Every option that decides what is computed and is not the default, as a recipe has it:
+/// "pool=padded stride_on=3x3 se.gate=tanh". Not the numbers of classes and channels, the image's
+/// size and dropout.
 std::string options_text(const nn::ModelOptions& options);
 
 }  // namespace exciton::interop

@@ -102,7 +102,7 @@ Var recomputed(BatchNorm& bn, ChannelAttention* attention, bool relu, const Var&
                              .conv = {.spec = next.spec,
                                       .packed = next.packed.state(),
                                       .version = next.weight.version(),
-                                      .keep_packed = !next.training}};
+                                      .keep_packed = next.keep_packed && !next.training}};
   return apply(op, y, Var(bn.weight), Var(bn.bias), e.w1, e.b1, e.w2, e.b2, Var(next.weight));
 }
 

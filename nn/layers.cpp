@@ -82,7 +82,9 @@ void Conv2d::visit(Visitor& v) {
   v("bias", bias, Role::bias);
 }
 
-Var Conv2d::forward(const Var& x) { return ops::conv2d(x, weight, bias, spec, packed, !training); }
+Var Conv2d::forward(const Var& x) {
+  return ops::conv2d(x, weight, bias, spec, packed, keep_packed && !training);
+}
 
 BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o) : options(o) {
   check(channels >= 1 && channels <= most_elements,
@@ -196,6 +198,17 @@ Var Sequential::forward(const Var& x) {
   Var y = x;
   for (const auto& m : modules_) y = (*m)(y);
   return y;
+}
+
+void keep_packed_weights(Module& module, bool keep) {
+  struct Setting final : Visitor {
+    bool keep;
+    void enter(const std::string&, Module& m) override {
+      if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->keep_packed = keep;
+    }
+  } setting;
+  setting.keep = keep;
+  setting.walk(module);
 }
 
 }  // namespace exciton::nn

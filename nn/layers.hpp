@@ -58,11 +58,17 @@ class Conv2d final : public Module {
   Parameter weight, bias;  ///< bias is empty when switched off
   ops::ConvSpec spec;
   ops::PackedWeights packed;
+  /// Whether evaluation keeps the weights packed: faster, and a second copy of them.
+  bool keep_packed = true;
   ops::FoldedConv folded;  ///< with the batch norm behind it; see nn/branch.hpp
 
  protected:
   Var forward(const Var& x) override;
 };
+
+/// Sets Conv2d::keep_packed in all of `module`: false for who looks at one image and has no room
+/// for a second copy of the weights.
+void keep_packed_weights(Module& module, bool keep);
 
 struct BatchNormOptions {
   double eps = 1e-5;

@@ -70,18 +70,11 @@ Shown shown_to(const TrainedModel& trained, const std::string& data,
           true};
 }
 
-/// Convolutions keep no packed weights: they would be a second copy of all.
-class KeepNothing final : public nn::Visitor {
-  void enter(const std::string&, nn::Module& m) override {
-    if (auto* conv = dynamic_cast<nn::Conv2d*>(&m)) conv->training = true;
-  }
-};
-
 /// Logits by the plain path in f32, image by image, so that what is between the layers is small.
 Tensor plain_logits(nn::Module& net, const Tensor& images) {
   nn::set_training(net, false);
   nn::set_fused(net, false);
-  KeepNothing().walk(net);
+  nn::keep_packed_weights(net, false);
   const std::int64_t count = images.dim(0), pixels = images.numel() / count;
   Tensor out;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -317,7 +310,9 @@ Exported export_run(const fs::path& run, const fs::path& out, const ExportOption
         bf16 || report.proof.agrees(), "export: ", out.string(),
         " was not written, for what it would hold computes something else: ", report.proof.text());
     report.bytes = static_cast<std::int64_t>(fs::file_size(unproven));
-    fs::rename(unproven, out);
+    std::error_code failed;
+    fs::rename(unproven, out, failed);
+    check(!failed, "export: ", out.string(), ": cannot be written: ", failed.message());
   } catch (...) {
     std::error_code none;
     fs::remove(unproven, none);

@@ -101,14 +101,9 @@ std::vector<std::string> begin_with(const Initial& initial, const Recipe& recipe
     return to_json(out)["model"];
   };
   const Json theirs = comparable(initial.model), ours = comparable(recipe.model);
-  if (const std::string path = first_difference(theirs, ours); !path.empty()) {
-    std::string pointer = '/' + path;
-    std::replace(pointer.begin(), pointer.end(), '.', '/');
-    const Json::json_pointer at(pointer);
-    fail(who, ": was trained with model.", path, ' ', theirs.value(at, Json()).dump(),
-         ", the recipe says ", ours.value(at, Json()).dump(),
-         ", and would compute something else; set it to the same");
-  }
+  if (const auto other = first_difference(theirs, ours))
+    fail(who, ": was trained with model.", other->path, ' ', other->a, ", the recipe says ",
+         other->b, ", and would compute something else; set it to the same");
   std::vector<std::string> notes;
   const std::string head = classifier_of(net) + '.';
   const bool same_names = initial.preprocessing.class_names == now.class_names;

@@ -547,21 +547,27 @@ void check_schedule(const ScheduleRecipe& s, const std::string& who) {
           s.warmup_epochs, " epochs, so schedule.lr would never be reached");
 }
 
-void compare(const Json& a, const Json& b, const std::string& path, std::string& found) {
-  if (!found.empty() || a == b) return;
+void compare(const Json& a, const Json& b, const std::string& path,
+             std::optional<Difference>& found) {
+  if (found || a == b) return;
   if (!a.is_object() || !b.is_object()) {
-    found = path;
+    found = Difference{path, a.dump(), b.dump()};
     return;
   }
-  const auto below = [&](const std::string& key) { return path.empty() ? key : path + '.' + key; };
-  for (const auto& [key, value] : a.items()) {
-    if (b.contains(key))
-      compare(value, b[key], below(key), found);
-    else if (found.empty())
-      found = below(key);
-  }
+  const auto of = [](const Json& object, const std::string& key) {
+    const auto at = object.find(key);
+    return at == object.end() ? Json() : *at;
+  };
+  const auto below = [&](const std::string& key) {
+    if (!found && !(a.contains(key) && b.contains(key)))
+      found =
+          Difference{path.empty() ? key : path + '.' + key, of(a, key).dump(), of(b, key).dump()};
+    else
+      compare(a[key], b[key], path.empty() ? key : path + '.' + key, found);
+  };
+  for (const auto& [key, value] : a.items()) below(key);
   for (const auto& [key, value] : b.items())
-    if (found.empty() && !a.contains(key)) found = below(key);
+    if (!a.contains(key)) below(key);
 }
 
 }  // namespace
@@ -685,8 +691,8 @@ ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
 
 DType activation_dtype(const std::string& text) { return ops::choose_precision(text).dtype; }
 
-std::string first_difference(const Json& a, const Json& b) {
-  std::string found;
+std::optional<Difference> first_difference(const Json& a, const Json& b) {
+  std::optional<Difference> found;
   compare(a, b, "", found);
   return found;
 }

@@ -1,5 +1,6 @@
 /// Recipes as JSON documents, for what builds or compares them key by key.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "exciton/train/json.hpp"
@@ -24,7 +25,12 @@ Recipe as_begun(const Recipe& recipe, const Json& stored);
 /// the way are made. Errors: no '=', or a path that runs through a value.
 void set_value(Json& json, const std::string& assignment);
 
-/// Path of the first value in which two JSON documents differ ("schedule.lr"), or "".
-std::string first_difference(const Json& a, const Json& b);
+/// The first value in which two JSON documents differ.
+struct Difference {
+  std::string path;  ///< "schedule.lr"
+  std::string a, b;  ///< the values as JSON; "null" where there is none
+};
+/// Nothing: they are equal.
+std::optional<Difference> first_difference(const Json& a, const Json& b);
 
 }  // namespace exciton::train

@@ -1,7 +1,5 @@
 #include "exciton/train/resume.hpp"
 
-#include <algorithm>
-
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 #include "exciton/train/run.hpp"
@@ -10,12 +8,7 @@ namespace exciton::train {
 namespace fs = std::filesystem;
 namespace {
 
-/// How `given` differs from `stored` in what must not change on a resume: the key, its stored and
-/// its given value. Nothing: it may go on.
-struct Difference {
-  std::string path, stored, given;
-};
-
+/// How `given` (a) differs from `stored` (b) in what must not change on a resume.
 std::optional<Difference> difference(const Recipe& given, const Recipe& stored) {
   Recipe like = given;  // with everything that may change taken from the stored one
   like.paper = stored.paper;
@@ -27,13 +20,7 @@ std::optional<Difference> difference(const Recipe& given, const Recipe& stored) 
   like.checkpoint = stored.checkpoint;
   like.log = stored.log;
   like.init = stored.init;  // what a run began with is history
-  const Json a = to_json(like), b = to_json(stored);
-  const std::string path = first_difference(a, b);
-  if (path.empty()) return std::nullopt;
-  std::string pointer = '/' + path;
-  std::replace(pointer.begin(), pointer.end(), '.', '/');
-  const Json::json_pointer at(pointer);
-  return Difference{path, b.value(at, Json()).dump(), a.value(at, Json()).dump()};
+  return first_difference(to_json(like), to_json(stored));
 }
 
 /// With what only the first start could find out taken from the stored recipe.
@@ -56,7 +43,7 @@ Recipe resumed_recipe(Recipe given, const Recipe& stored) {
   const auto other = difference(given, stored);
   if (other)
     fail_with(Remedy::same_recipe, "train: resume: the run was started with ", other->path, ' ',
-              other->stored, ", now it is ", other->given);
+              other->b, ", now it is ", other->a);
   return given;
 }
 
@@ -75,8 +62,8 @@ Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
     const auto edited = difference(completed(*in_folder, *trained), *trained);
     if (edited)
       fail_with(Remedy::put_back, "train: resume: ", folder.recipe().string(),
-                " does not go with its checkpoint: ", edited->path, " is ", edited->given,
-                " there, but ", start->path.string(), " was trained with ", edited->stored);
+                " does not go with its checkpoint: ", edited->path, " is ", edited->a,
+                " there, but ", start->path.string(), " was trained with ", edited->b);
   }
   if (!in_folder && !trained) return given;
   return resumed_recipe(std::move(given), trained ? *trained : *in_folder);

@@ -298,10 +298,6 @@ class NothingTrains final : public nn::Visitor {
     if (p.trainable) were_.push_back(&p);
     p.trainable = false;
   }
-  // Convolutions keep no packed weights: they would be a second copy of all.
-  void enter(const std::string&, nn::Module& m) override {
-    if (auto* conv = dynamic_cast<nn::Conv2d*>(&m)) conv->training = true;
-  }
   std::vector<Parameter*> were_;
 };
 
@@ -378,6 +374,7 @@ Model record(nn::Module& net, const Layout& layout, const RecordOptions& options
   model.input_shape = {options.channels, options.height, options.width};
   nn::set_training(net, false);
   nn::set_fused(net, false);
+  nn::keep_packed_weights(net, false);
   const NothingTrains frozen(net);
   Recorder recorder(model, layout);
   const Tensor images = Tensor::zeros({1, options.height, options.width, options.channels});

@@ -212,11 +212,11 @@ TEST(Recipe, remembers_what_the_paper_prints) {
 
 TEST(Recipe, first_difference_is_a_path) {
   Json a = minimal(), b = minimal();
-  EXPECT_EQ(first_difference(a, b), "");
+  EXPECT_FALSE(first_difference(a, b));
   set_value(b, "model.se.bias=false");
-  EXPECT_EQ(first_difference(a, b), "model.se");
+  EXPECT_EQ(first_difference(a, b).value().path, "model.se");
   set_value(a, "model.se.bias=true");
-  EXPECT_EQ(first_difference(a, b), "model.se.bias");
+  EXPECT_EQ(first_difference(a, b).value().path, "model.se.bias");
 }
 
 TEST(Recipe, dtype_follows_the_processor) {
