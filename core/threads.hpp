@@ -1,9 +1,15 @@
-/// One thread count for the whole program: our loops, and oneDNN below them. A loop is cut into one
-/// contiguous piece per thread, always the same way. The pieces go by the count alone: where fewer
-/// threads are to be had (inside another parallel loop, in the child of a fork) those there are do
-/// all of them, so results depend on the count and on nothing else.
+/// One crew of threads for the whole program. A loop is cut into contiguous pieces, which go to
+/// whoever is free: a thread that the system runs less does less, and nobody waits for one that has
+/// no piece. No result depends on who did what, nor on the count: sums are cut by shapes alone
+/// (ops/leaves.hpp). Threads that have nothing to do look around for 300 microseconds, beside
+/// other busy processes for 20, then sleep.
+///
+/// The crew helps one loop at a time. Where it is not to be had (inside another loop, ours or
+/// OpenMP's; beside a loop of another thread; in the child of a fork, which has no crew), the
+/// calling thread does all pieces itself.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -14,15 +20,15 @@ namespace exciton {
 /// The largest thread count.
 inline constexpr int max_threads = 4096;
 
-/// Pieces into which loops are cut; the same in every thread of the program. At start it is what
-/// the system grants: OMP_NUM_THREADS or the number of processors, no more than OMP_THREAD_LIMIT.
-/// Errors: OMP_NUM_THREADS above max_threads.
+/// Threads that loops run on; the same in every thread of the program. At start it is
+/// OMP_NUM_THREADS, or what affinity and control groups let run at a time (core/limits.hpp), no
+/// more than OMP_THREAD_LIMIT. Errors: OMP_NUM_THREADS above max_threads.
 int num_threads();
 /// For every thread of the program, from its next operation on. Errors: a count outside of
 /// 1 ... max_threads, or above OMP_THREAD_LIMIT.
 void set_num_threads(int count);
-/// Threads that a loop of the calling thread runs on now: num_threads(); but 1 inside a parallel
-/// loop, ours or any of OpenMP's, and in the child of a fork, where OpenMP's threads are gone.
+/// Threads that a loop of the calling thread may run on now: num_threads(); but 1 inside a parallel
+/// loop, ours or any of OpenMP's, and in the child of a fork.
 int threads_here();
 
 namespace detail {
@@ -31,7 +37,7 @@ void run_pieces(int pieces, void (*body)(void*, int, int), void* context);
 
 /// While in scope, a library that runs on OpenMP itself (oneDNN) gets exactly `threads` threads in
 /// the calling one, whatever OMP_DYNAMIC and OMP_MAX_ACTIVE_LEVELS say, and no more than
-/// threads_here(): what cuts its work by the count when it is prepared must ask for that.
+/// threads_here(). All but measurements ask for one: two crews would fight for the processors.
 class OpenMpThreads {
  public:
   explicit OpenMpThreads(int threads);
@@ -62,6 +68,17 @@ void parallel(F&& f) {
   parallel(num_threads(), std::forward<F>(f));
 }
 
+/// Runs f(task, slot) once for each task; 0 <= slot < num_threads() is nobody else's meanwhile, for
+/// working memory. Tasks go in order to whoever is free.
+template <class F>
+void parallel_tasks(std::int64_t tasks, F&& f) {
+  std::atomic<std::int64_t> next{0};
+  const int threads = num_threads();
+  parallel(static_cast<int>(std::min<std::int64_t>(threads, tasks)), [&](int slot, int) {
+    for (std::int64_t task = next++; task < tasks; task = next++) f(task, slot);
+  });
+}
+
 /// The t-th of n nearly equal contiguous pieces of [0, count).
 struct Chunk {
   std::int64_t begin, end;
@@ -72,13 +89,18 @@ inline Chunk chunk_of(std::int64_t count, int t, int n) {
   return {begin, begin + base + (t < rest ? 1 : 0)};
 }
 
-/// Calls f(begin, end) for one contiguous piece of [0, count) a thread. Below `grain` elements a
-/// thread the loop uses fewer threads, down to the caller alone. Exceptions as in parallel().
+/// Calls f(begin, end) for contiguous pieces of [0, count), a few a thread, which go to whoever is
+/// free. Below `grain` elements a thread the loop uses fewer threads, down to the caller alone.
+/// What f computes of an element must not depend on the piece it is in. Exceptions as in
+/// parallel().
 template <class F>
 void parallel_for(std::int64_t count, std::int64_t grain, F&& f) {
   if (count <= 0) return;
   const std::int64_t useful = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
-  const int pieces = static_cast<int>(std::min<std::int64_t>(num_threads(), useful));
+  constexpr std::int64_t pieces_each = 4;
+  const int threads = num_threads();
+  const int pieces =
+      threads == 1 ? 1 : static_cast<int>(std::min<std::int64_t>(pieces_each * threads, useful));
   if (pieces == 1) {
     f(std::int64_t{0}, count);
     return;

@@ -282,7 +282,7 @@ std::vector<Source> table() {
   cannot("weiaicunzai/wideresnet",
          "its blocks begin with another order of norms; rules of your own may do");
   cannot("weiaicunzai/vgg16_bn",
-         "it is torchvision/vgg16_bn at 32 pixels: import it as that, --image-size 32");
+         "it is torchvision/vgg16_bn for images of 32 pixels; import it as that, of this size");
   cannot("torchvision/shufflenet_v2_x1_0", "ShuffleNet v2; v1 is here");
   cannot("timm/ecaresnet50d", "a deep stem and pooled shortcuts (ResNet-D)");
   return out;

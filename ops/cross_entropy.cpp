@@ -6,6 +6,7 @@
 #include "exciton/core/example.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/arguments.hpp"
+#include "exciton/ops/leaves.hpp"
 
 namespace exciton::ops {
 
@@ -78,9 +79,9 @@ Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
                        loss[i] += smoothing * (of_all * log_sum - all) / static_cast<double>(k);
                    }
                  });
-    double total = 0;
-    for (std::int64_t i = 0; i < n; ++i) total += loss[i];
-    return Tensor::full({1}, total / whole, dtype_of<A>);
+    double total[Leaves::most];
+    sum_over_images(Leaves(n), 1, total, [&](std::int64_t i, double* sum) { *sum += loss[i]; });
+    return Tensor::full({1}, total[0] / whole, dtype_of<A>);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
+#include "exciton/ops/leaves.hpp"
 #include "exciton/ops/matrix_product.hpp"
 
 namespace exciton::ops {
@@ -46,13 +47,14 @@ Grads<3> Linear::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
     }
     if (needs[1]) {
       grads[1] = Tensor({out, in}, dtype_of<A>);
-      multiply<A>({dp, out, true}, {xp, in}, grads[1].data<A>(), out, in, n, plain);
+      multiply_over_images<A>({dp, out}, {xp, in}, grads[1].data<A>(), out, in, n, plain);
     }
     if (needs[2]) {
       grads[2] = Tensor({out}, dtype_of<A>);
-      std::vector<double> sum(static_cast<std::size_t>(out), 0.0);
-      for (std::int64_t i = 0; i < n; ++i)
-        for (std::int64_t o = 0; o < out; ++o) sum[static_cast<std::size_t>(o)] += dp[i * out + o];
+      std::vector<double> sum(static_cast<std::size_t>(Leaves::most * out));
+      sum_over_images(Leaves(n), out, sum.data(), [&](std::int64_t i, double* to) {
+        for (std::int64_t o = 0; o < out; ++o) to[o] += dp[i * out + o];
+      });
       for (std::int64_t o = 0; o < out; ++o)
         grads[2].data<A>()[o] = static_cast<A>(sum[static_cast<std::size_t>(o)]);
     }

@@ -5,6 +5,7 @@
 
 #include "exciton/core/tensor.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/ops/leaves.hpp"
 #include "exciton/ops/simd/channel_kernels.hpp"
 #include "exciton/ops/simd/matrix_kernels.hpp"
 
@@ -137,22 +138,48 @@ void multiply(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t m, std:
     multiply_plain(rows, columns, out, n, r, s, k);
   };
   const bool by_rows = m >= n;
-  const std::int64_t work_each = std::max<std::int64_t>(1, (by_rows ? n : m) * k);
-  parallel_for(by_rows ? m : n, std::max<std::int64_t>(1, (1 << 16) / work_each),
+  const std::int64_t side = by_rows ? m : n, work = m * n * k;
+  // Each packs the other side for itself.
+  constexpr std::int64_t narrowest = 64, worth = 1 << 16;
+  const std::int64_t most = std::min(side / narrowest, work / worth);
+  const int pieces = static_cast<int>(std::clamp<std::int64_t>(most, 1, Leaves::most));
+  parallel(pieces, [&](int t, int of) {
+    const Chunk piece = chunk_of(side, t, of);
+    Matrix<A> rows = a, columns = b;
+    if (by_rows) {
+      rows.data = at(a, piece.begin, 0);
+      block(rows, columns, c + piece.begin * n, piece.end - piece.begin, n);
+    } else {
+      columns.data = at(b, 0, piece.begin);
+      block(rows, columns, c + piece.begin, m, piece.end - piece.begin);
+    }
+  });
+}
+
+template <class A>
+void multiply_over_images(const Matrix<A>& a, const Matrix<A>& b, A* c, std::int64_t m,
+                          std::int64_t n, std::int64_t images, bool plain) {
+  const Leaves leaves = Leaves::of_gradient(images, m * n, images * (m + n));
+  if (leaves.count == 1) return multiply<A>({a.data, a.columns, true}, b, c, m, n, images, plain);
+  Tensor partial({leaves.count, m * n}, dtype_of<A>);
+  A* const sums = partial.template data<A>();
+  parallel_for(leaves.count, std::max<std::int64_t>(1, (1 << 16) * leaves.count / (m * n * images)),
                [&](std::int64_t begin, std::int64_t end) {
-                 Matrix<A> rows = a, columns = b;
-                 if (by_rows) {
-                   rows.data = at(a, begin, 0);
-                   block(rows, columns, c + begin * n, end - begin, n);
-                 } else {
-                   columns.data = at(b, 0, begin);
-                   block(rows, columns, c + begin, m, end - begin);
-                 }
+                 for (std::int64_t l = begin; l < end; ++l)
+                   multiply<A>({a.data + leaves[l].begin * a.columns, a.columns, true},
+                               {b.data + leaves[l].begin * b.columns, b.columns}, sums + l * m * n,
+                               m, n, leaves[l].end - leaves[l].begin, plain);
                });
+  fold_leaves(sums, leaves.count, m * n);
+  std::copy_n(sums, m * n, c);
 }
 template void multiply(const Matrix<float>&, const Matrix<float>&, float*, std::int64_t,
                        std::int64_t, std::int64_t, bool);
 template void multiply(const Matrix<double>&, const Matrix<double>&, double*, std::int64_t,
                        std::int64_t, std::int64_t, bool);
+template void multiply_over_images(const Matrix<float>&, const Matrix<float>&, float*, std::int64_t,
+                                   std::int64_t, std::int64_t, bool);
+template void multiply_over_images(const Matrix<double>&, const Matrix<double>&, double*,
+                                   std::int64_t, std::int64_t, std::int64_t, bool);
 
 }  // namespace exciton::ops

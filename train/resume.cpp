@@ -29,7 +29,6 @@ Recipe completed(Recipe given, const Recipe& stored) {
   if (given.data.dir.empty()) given.data.dir = stored.data.dir;
   if (given.model.options.classes == 0) given.model.options.classes = stored.model.options.classes;
   if (given.data.normalize.automatic) given.data.normalize = stored.data.normalize;
-  if (given.threads == 0) given.threads = stored.threads;
   if (given.data.validation.by == data::Validation::By::automatic)
     given.data.validation = stored.data.validation;
   return given;

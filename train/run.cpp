@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <set>
 
+#include "exciton/core/limits.hpp"
 #include "exciton/core/memory.hpp"
 #include "exciton/core/tape_observer.hpp"
 #include "exciton/core/threads.hpp"
@@ -120,6 +122,7 @@ Json to_json(const EpochLine& line) {
           {"data_wait_seconds", line.data_wait_seconds},
           {"data_wait_share", line.data_wait_share()},
           {"data_workers", line.data_workers},
+          {"threads", line.threads},
           {"skipped_images", line.skipped_images},
           {"left_out_images", line.left_out_images},
           {"left_out_files", line.left_out_files},
@@ -131,8 +134,9 @@ Json to_json(const EpochLine& line) {
 
 /// Counts the changes that moved the last bits of what a training step computes. 2: batch variance
 /// from shifted sums, and NaN passed on by every ReLU. 3: one form of the sigmoid's gradient and of
-/// the hard sigmoid, for gates of SE and of its variants.
-constexpr std::int64_t numerics = 3;
+/// the hard sigmoid, for gates of SE and of its variants. 4: sums over images by leaves, for any
+/// number of threads.
+constexpr std::int64_t numerics = 4;
 
 class Run {
  public:
@@ -188,8 +192,7 @@ class Run {
   bool by_test() const { return recipe_.data.validation.by == data::Validation::By::test; }
 
   void open_data() {
-    if (recipe_.threads == 0) recipe_.threads = num_threads();
-    set_num_threads(static_cast<int>(recipe_.threads));
+    if (recipe_.threads > 0) set_num_threads(static_cast<int>(recipe_.threads));
     check_or(Remedy::give_data, !recipe_.data.dir.empty(), "train: the recipe names no data");
     if (!fs::is_directory(recipe_.data.dir))
       throw RunError("train: no data folder " + recipe_.data.dir, Remedy::fetch_data,
@@ -357,7 +360,9 @@ class Run {
     out.model = model_.name;
     out.dtype = activation_dtype(recipe_.dtype);
     out.parameters = nn::parameter_count(*model_.net);
-    out.threads = recipe_.threads;
+    out.threads = num_threads();
+    if (recipe_.threads == 0 && !std::getenv("OMP_NUM_THREADS"))
+      out.threads_from = read_limits().text();
     out.batch = recipe_.data.batch;
     out.epochs = recipe_.epochs;
     out.steps_per_epoch = batches_;
@@ -478,6 +483,7 @@ class Run {
     line.test_seconds = test_seconds;
     line.data_wait_seconds = totals_.waited;
     line.data_workers = train_->workers();
+    line.threads = num_threads();
     line.skipped_images = totals_.skipped;
     line.test_skipped_images = test.skipped();
     line.left_out_images = train_->left_out();

@@ -30,6 +30,7 @@ struct RunInfo {
   std::string model;
   DType dtype = DType::f32;  ///< of the activations
   std::int64_t parameters = 0, threads = 0, batch = 0;
+  std::string threads_from;  ///< what the machine grants, where nobody chose (core/limits.hpp)
   std::int64_t epochs = 0, steps_per_epoch = 0;
   std::int64_t first_step = 0;  ///< above 0: resumed
   std::uint64_t seed = 0;
@@ -64,6 +65,7 @@ struct EpochLine {
   double seconds = 0, test_seconds = 0;
   double data_wait_seconds = 0;  ///< in which the step waited for images
   int data_workers = 0;
+  int threads = 0;
   std::int64_t skipped_images = 0, test_skipped_images = 0;  ///< that could not be read
   std::int64_t left_out_images = 0, left_out_files = 0;
   double peak_rss_mib = 0;               ///< of the process
@@ -124,7 +126,7 @@ Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preproc
                               nn::Module& net);
 
 /// What of `given` and `stored` (the run folder's recipe) goes on: the given one with what only the
-/// first start could find out (data kind, classes, threads) taken from the stored one. Errors: they
+/// first start could find out (data kind, classes) taken from the stored one. Errors: they
 /// differ in anything but data.dir, data.workers, data.on_error, threads, epochs, checkpoint or
 /// log.
 Recipe resumed_recipe(Recipe given, const Recipe& stored);

@@ -40,8 +40,10 @@ class TrainReport final : public train::Observer {
   void started(const train::RunInfo& info) override {
     for (const std::string& note : info.notes) std::cout << note << '\n';
     std::cout << info.model << ", " << info.parameters << " parameters, " << info.dtype << ", "
-              << info.threads << " threads, seed " << info.seed << "; " << info.epochs
-              << " epochs of " << info.steps_per_epoch << " steps, batch " << info.batch << '\n'
+              << info.threads << " threads"
+              << (info.threads_from.empty() ? "" : " (" + info.threads_from + ')') << ", seed "
+              << info.seed << "; " << info.epochs << " epochs of " << info.steps_per_epoch
+              << " steps, batch " << info.batch << '\n'
               << describe_left_out(info) << describe_workers(info.workers) << "\nRun folder "
               << info.folder.string() << std::endl;
     interrupt_.emplace();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "exciton/core/threads.hpp"
+#include "exciton/ops/leaves.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/ops/simd/direct_kernels.hpp"
 
@@ -249,24 +250,20 @@ Tensor pack(const Packing& packing, const Tensor& weights) {
   return packed;
 }
 
-/// Results are cut into pieces, one a thread; where they are few, or sums of each piece would weigh
-/// more than the maps, output channels are cut, too.
+/// Pieces of the results; where there are fewer than threads, output channels are cut, too, which
+/// changes no bit.
 struct Cut {
-  std::int64_t results, panels, pieces, parts;
-  Cut(std::int64_t all_results, std::int64_t all_panels, std::int64_t most_pieces)
-      : results(all_results), panels(all_panels) {
-    const std::int64_t threads = num_threads();
-    pieces = std::clamp<std::int64_t>(most_pieces, 1, threads);
-    parts = std::clamp<std::int64_t>(threads / pieces, 1, std::max<std::int64_t>(1, panels));
+  std::int64_t pieces, panels, parts;
+  Cut(std::int64_t of_results, std::int64_t all_panels) : pieces(of_results), panels(all_panels) {
+    const std::int64_t each = (num_threads() + pieces - 1) / pieces;
+    parts = std::clamp<std::int64_t>(each, 1, std::max<std::int64_t>(1, panels));
   }
-  /// f(thread, piece, its results, its panels), on all threads; who runs which changes no bit.
+  /// f(slot, piece, its panels).
   template <class F>
   void run(const F& f) const {
-    parallel([&](int thread, int threads) {
-      for (std::int64_t task = thread; task < pieces * parts; task += threads)
-        f(thread, task % pieces,
-          chunk_of(results, static_cast<int>(task % pieces), static_cast<int>(pieces)),
-          chunk_of(panels, static_cast<int>(task / pieces), static_cast<int>(parts)));
+    parallel_tasks(pieces * parts, [&](std::int64_t task, int slot) {
+      f(slot, task % pieces,
+        chunk_of(panels, static_cast<int>(task / pieces), static_cast<int>(parts)));
     });
   }
 };
@@ -327,9 +324,12 @@ void run(const DirectKernels<T>& k, const ConvGeometry& g, const Pass& pass, std
   const std::int64_t gathered = depthwise ? 0 : widest(pass);
   const bool one_by_one = !depthwise && care == Care::any_values;
   const std::int64_t block = one_by_one ? 1 : block_of(depthwise ? g.c : gathered, results);
-  const Cut cut(results, packing.panels(), results / 12);
+  const std::int64_t pieces =
+      std::clamp<std::int64_t>(results / std::max<std::int64_t>(12, block), 1, 4 * num_threads());
+  const Cut cut(pieces, packing.panels());
   Scratch scratch(block, k.lanes, gathered / k.lanes, packing.panels());
-  cut.run([&](int thread, std::int64_t, Chunk piece, Chunk panels) {
+  cut.run([&](int thread, std::int64_t part, Chunk panels) {
+    const Chunk piece = chunk_of(results, static_cast<int>(part), static_cast<int>(pieces));
     const RowPanels v = scratch.first(thread), m = scratch.second(thread);
     const std::int64_t channels = depthwise ? g.c : pass.out.each;
     const std::int64_t first = panels.begin * k.lanes;
@@ -384,13 +384,15 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const Shape& 
   const bool one_by_one = !depthwise && care == Care::any_values;
   const std::int64_t block = one_by_one ? 1 : block_of(depthwise ? g.c : gathered, results);
   const std::int64_t maps = images * (g.x_image() + g.y_image());
-  const Cut cut(results, packing.panels(), std::min(results / 12, maps / (4 * elements)));
+  const Leaves leaves = Leaves::of_gradient(images, elements, maps).worth(results * elements);
+  const Cut cut(leaves.count, packing.panels());
   Scratch scratch(block, k.lanes, gathered / k.lanes, packing.panels());
-  Tensor sums = Tensor::zeros({cut.pieces, elements});
+  Tensor sums = Tensor::zeros({leaves.count, elements});
   // A block's sums of a depthwise convolution are added to the others at its end, as registers are
   // in a product: long maps lose nothing.
   Tensor blocks = depthwise ? Tensor({num_threads(), elements}) : Tensor();
-  cut.run([&](int thread, std::int64_t part, Chunk piece, Chunk panels) {
+  cut.run([&](int thread, std::int64_t part, Chunk panels) {
+    const Chunk piece{leaves[part].begin * g.oh * g.ow, leaves[part].end * g.oh * g.ow};
     const RowPanels v = scratch.first(thread), d = scratch.second(thread);
     float* sum = sums.data<float>() + part * elements;
     const std::int64_t channels = depthwise ? g.o : out.each;
@@ -425,11 +427,7 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const Shape& 
       }
     }
   });
-  parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    float* sum = sums.data<float>();
-    for (std::int64_t p = 1; p < cut.pieces; ++p)
-      for (std::int64_t i = begin; i < end; ++i) sum[i] += sum[p * elements + i];
-  });
+  fold_leaves(sums.data<float>(), leaves.count, elements);
   Tensor dw(weight_shape);
   const float* from = sums.data<float>();
   float* to = dw.data<float>();

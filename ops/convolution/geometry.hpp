@@ -21,6 +21,7 @@ struct ConvGeometry {
     bool relu = false;
     bool operator==(const Epilogue&) const = default;
   } epilogue{};
+  std::int64_t below = -1;  ///< rows of padding under x; negative: as many as above
   bool operator==(const ConvGeometry&) const = default;
 
   std::int64_t x_image() const { return h * w * c; }  ///< elements of one image of x

@@ -11,6 +11,10 @@
 ///                    (onednn/kernel_table.hpp)
 ///   direct           all else: oneDNN absent, refused or distrusted    any form on any processor
 ///
+/// Every weight gradient is a sum over leaves of images, how many being a function of the shapes
+/// (ops/leaves.hpp): Winograd's where each thread has tiles of its own, oneDNN's and the direct
+/// kernel's. Winograd's of wider layers is one leaf.
+///
 /// EXCITON_CONV (path.hpp) takes rows out, for tests and comparisons.
 #pragma once
 #include "exciton/ops/convolution/onednn/convolution.hpp"

@@ -5,6 +5,7 @@
 
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/convolution/path.hpp"
+#include "exciton/ops/leaves.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/ops/simd/winograd_kernels.hpp"
 
@@ -172,15 +173,12 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
   const std::int64_t most = std::min(tiles, block_tiles(k, c, o)), threads = num_threads();
   if (fits_private_l2(c, o) && tiles >= most * threads) {
     Scratch scratch(threads, {k, most, c}, {k, most, o});
-    parallel(static_cast<int>(threads), [&](int thread, int of) {
-      const Chunk p = chunk_of(tiles, thread, of);
-      const Block v = scratch.first(thread), m = scratch.second(thread);
-      for (std::int64_t t = p.begin; t < p.end; t += most) {
-        const TileRange range{t, std::min(most, p.end - t)};
-        k.input(x, in, range, zeros.data<T>(), v.at(0));
-        for (std::int64_t a = 0; a < weight_matrices; ++a) multiply(v, m, range.count, a, 0, o);
-        k.output(m.at(0), out, range, epilogue, y);
-      }
+    parallel_tasks((tiles + most - 1) / most, [&](std::int64_t block, int slot) {
+      const Block v = scratch.first(slot), m = scratch.second(slot);
+      const TileRange range{block * most, std::min(most, tiles - block * most)};
+      k.input(x, in, range, zeros.data<T>(), v.at(0));
+      for (std::int64_t a = 0; a < weight_matrices; ++a) multiply(v, m, range.count, a, 0, o);
+      k.output(m.at(0), out, range, epilogue, y);
     });
     return;
   }
@@ -201,6 +199,13 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
   }
 }
 
+/// Leaves of the weights' gradient where each has sums of its own.
+Leaves gradient_leaves(const ConvGeometry& g, std::int64_t images) {
+  const std::int64_t weights = g.o * g.c * g.kh * g.kw;
+  return Leaves::of_gradient(images, weights, images * (g.x_image() + g.y_image()))
+      .worth(images * g.oh * g.ow * weights);
+}
+
 /// dw [O, C, 3, 3] of maps of `images`.
 template <class T>
 Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, const T* dy) {
@@ -209,7 +214,7 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
   const TiledMaps in = tiling.over(g.h, g.w, g.c), out = tiling.over(g.oh, g.ow, g.o);
   const std::int64_t c = g.c, o = g.o, tiles = images * tiling.tiles();
   const Tensor zeros = Tensor::zeros({in.w, c}, dtype_of<T>);
-  const std::int64_t sums = weight_matrices * c * o, threads = num_threads();
+  const std::int64_t sums = weight_matrices * c * o;
   const auto transform = [&](const Block& v, const Block& d, TileRange range, std::int64_t row) {
     k.input(x, in, range, zeros.data<T>(), v.at(0, row));
     k.output_gradient(dy, out, range, d.at(0, row));
@@ -223,25 +228,32 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
   };
   Tensor total;
   if (fits_private_l2(c, o)) {
-    // One set of sums per thread, added at the end.
-    Scratch scratch(threads, {k, most, c}, {k, most, o});
-    total = Tensor::zeros({threads, sums});
-    parallel(static_cast<int>(threads), [&](int thread, int of) {
-      const Chunk p = chunk_of(tiles, thread, of);
-      const Block v = scratch.first(thread), d = scratch.second(thread);
-      float* sum = total.data<float>() + thread * sums;
+    // One set of sums for each leaf. Where there are fewer leaves than threads, several transform
+    // the same tiles, and each makes a part of the outputs.
+    const Leaves leaves = gradient_leaves(g, images);
+    const std::int64_t panel = winograd_kernels<float>(form_of(g), c, o).panel(o);
+    const std::int64_t parts =
+        std::min<std::int64_t>((num_threads() + leaves.count - 1) / leaves.count, o / panel);
+    Scratch scratch(num_threads(), {k, most, c}, {k, most, o});
+    total = Tensor({leaves.count, sums});
+    parallel_tasks(leaves.count * parts, [&](std::int64_t task, int slot) {
+      const std::int64_t leaf = task / parts;
+      const Chunk p{leaves[leaf].begin * tiling.tiles(), leaves[leaf].end * tiling.tiles()};
+      const Chunk panels =
+          chunk_of(o / panel, static_cast<int>(task % parts), static_cast<int>(parts));
+      const std::int64_t first = panels.begin * panel, outputs = panels.end * panel - first;
+      const Block v = scratch.first(slot), d = scratch.second(slot);
+      float* sum = total.data<float>() + leaf * sums;
+      for (std::int64_t row = 0; row < weight_matrices * c; ++row)
+        std::fill_n(sum + row * o + first, outputs, 0.0F);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
         transform(v, d, range, 0);
         for (std::int64_t a = 0; a < weight_matrices; ++a)
-          accumulate(v, d, range.count, sum, a, 0, o);
+          accumulate(v, d, range.count, sum, a, first, outputs);
       }
     });
-    parallel_for(sums, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-      float* sum = total.data<float>();
-      for (std::int64_t t = 1; t < threads; ++t)
-        for (std::int64_t i = begin; i < end; ++i) sum[i] += sum[t * sums + i];
-    });
+    fold_leaves(total.data<float>(), leaves.count, sums);
   } else {
     Scratch scratch(1, {k, most, c}, {k, most, o});
     const Block v = scratch.first(), d = scratch.second();

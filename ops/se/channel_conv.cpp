@@ -5,6 +5,7 @@
 
 #include "exciton/core/example.hpp"
 #include "exciton/ops/arguments.hpp"
+#include "exciton/ops/leaves.hpp"
 
 namespace exciton::ops {
 namespace {
@@ -64,21 +65,22 @@ Grads<2> ChannelConv::backward(Saved& saved, Tensor dy, Needs<2>) const {
     const A* wp = w.data<A>();
     T* dzp = dz.data<T>();
     std::vector<A> row(static_cast<std::size_t>(c));
-    std::vector<double> sums(static_cast<std::size_t>(k), 0.0);
-    for (std::int64_t i = 0; i < n; ++i, zp += c, dyp += c, dzp += c) {
+    std::vector<double> sums(static_cast<std::size_t>(Leaves::most * k));
+    sum_over_images(Leaves(n), k, sums.data(), [&](std::int64_t i, double* sum) {
+      const T *const z_row = zp + i * c, *const dy_row = dyp + i * c;
       std::fill(row.begin(), row.end(), A{0});
       for (std::int64_t j = 0; j < k; ++j) {
         const std::int64_t shift = j - (k - 1) / 2;
         const Overlap in(c, shift);
         for (std::int64_t at = in.begin; at < in.end; ++at) {
-          const A d = static_cast<A>(dyp[at]), v = static_cast<A>(zp[at + shift]);
+          const A d = static_cast<A>(dy_row[at]), v = static_cast<A>(z_row[at + shift]);
           row[static_cast<std::size_t>(at + shift)] += wp[j] * d;
-          sums[static_cast<std::size_t>(j)] += static_cast<double>(d) * static_cast<double>(v);
+          sum[j] += static_cast<double>(d) * static_cast<double>(v);
         }
       }
       for (std::int64_t at = 0; at < c; ++at)
-        dzp[at] = static_cast<T>(row[static_cast<std::size_t>(at)]);
-    }
+        dzp[i * c + at] = static_cast<T>(row[static_cast<std::size_t>(at)]);
+    });
     for (std::int64_t j = 0; j < k; ++j)
       dw.data<A>()[j] = static_cast<A>(sums[static_cast<std::size_t>(j)]);
   });

@@ -4,6 +4,7 @@
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/activations.hpp"
 #include "exciton/ops/arguments.hpp"
+#include "exciton/ops/leaves.hpp"
 #include "exciton/ops/matrix_product.hpp"
 
 namespace exciton::ops {
@@ -48,9 +49,14 @@ Tensor layer(const Tensor& x, const Tensor& w, const Tensor& b, const F& f) {
 /// Sums of x [N, K] over its rows.
 template <class A>
 Tensor sum_of_rows(const Tensor& x) {
-  Tensor sum = Tensor::zeros({x.dim(1)}, dtype_of<A>);
-  for (std::int64_t i = 0; i < x.numel(); ++i) sum.data<A>()[i % x.dim(1)] += x.data<A>()[i];
-  return sum;
+  const std::int64_t count = x.dim(1);
+  std::vector<double> sums(static_cast<std::size_t>(Leaves::most * count));
+  sum_over_images(Leaves(x.dim(0)), count, sums.data(), [&](std::int64_t i, double* sum) {
+    for (std::int64_t k = 0; k < count; ++k) sum[k] += x.data<A>()[i * count + k];
+  });
+  Tensor out({count}, dtype_of<A>);
+  std::copy_n(sums.begin(), count, out.data<A>());
+  return out;
 }
 
 }  // namespace
@@ -98,8 +104,8 @@ Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
     each<A>(dh, [&](std::int64_t i, A& v) { v = functions::Relu::gradient(v, hp[i]); });
     Grads<5> grads;
     multiply<A>(dhm, w1m, dz.data<A>(), n, in, r);
-    multiply<A>({dhm.data, r, true}, zm, dw1.data<A>(), r, in, n);
-    multiply<A>({dum.data, c, true}, hm, dw2.data<A>(), c, r, n);
+    multiply_over_images<A>(dhm, zm, dw1.data<A>(), r, in, n);
+    multiply_over_images<A>(dum, hm, dw2.data<A>(), c, r, n);
     grads[0] = dz;
     grads[1] = dw1;
     grads[3] = dw2;

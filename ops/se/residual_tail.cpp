@@ -241,26 +241,31 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     grads[2] = Tensor({c}, dtype_of<A>);
     A *to_gamma = grads[1].data<A>(), *to_beta = grads[2].data<A>();
     const auto m = static_cast<double>(cut.values());
-    std::vector<double> dgamma(static_cast<std::size_t>(c), 0.0),
-        dbeta(static_cast<std::size_t>(c), 0.0);
-    parallel_for(c, std::max<std::int64_t>(1, (1 << 12) / n),
-                 [&](std::int64_t k0, std::int64_t k1) {
-                   for (std::int64_t i = 0; i < n; ++i)
-                     for (std::int64_t k = k0; k < k1; ++k) {
-                       const std::int64_t j = i * c + k;
-                       const auto kk = static_cast<std::size_t>(k);
-                       const auto rstd = static_cast<double>(rstds[k]);
-                       const double sj = s ? static_cast<double>(s[j]) : 1.0;
-                       const double dzj = dzp ? static_cast<double>(dzp[j]) : 0.0;
-                       dbeta[kk] += sj * G[j] + dzj;
-                       dgamma[kk] += sj * rstd * (P[j] - rests[k] * G[j]);
-                       if (dzp) dgamma[kk] += dzj * rstd * (static_cast<double>(v[j]) - rests[k]);
-                     }
-                   for (std::int64_t k = k0; k < k1; ++k) {
-                     to_gamma[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
-                     to_beta[k] = static_cast<A>(dbeta[static_cast<std::size_t>(k)]);
-                   }
-                 });
+    const Leaves leaves(n);
+    std::vector<double> dgamma(static_cast<std::size_t>(leaves.count * c), 0.0),
+        dbeta(static_cast<std::size_t>(leaves.count * c), 0.0);
+    parallel_for(
+        c, std::max<std::int64_t>(1, (1 << 12) / n), [&](std::int64_t k0, std::int64_t k1) {
+          for (int leaf = 0; leaf < leaves.count; ++leaf) {
+            double *const to_dgamma = dgamma.data() + leaf * c, *to_dbeta = dbeta.data() + leaf * c;
+            for (std::int64_t i = leaves[leaf].begin; i < leaves[leaf].end; ++i)
+              for (std::int64_t k = k0; k < k1; ++k) {
+                const std::int64_t j = i * c + k;
+                const auto rstd = static_cast<double>(rstds[k]);
+                const double sj = s ? static_cast<double>(s[j]) : 1.0;
+                const double dzj = dzp ? static_cast<double>(dzp[j]) : 0.0;
+                to_dbeta[k] += sj * G[j] + dzj;
+                to_dgamma[k] += sj * rstd * (P[j] - rests[k] * G[j]);
+                if (dzp) to_dgamma[k] += dzj * rstd * (static_cast<double>(v[j]) - rests[k]);
+              }
+          }
+          for (std::vector<double>* rows : {&dgamma, &dbeta})
+            fold_leaves(rows->data(), leaves.count, c, k0, k1);
+          for (std::int64_t k = k0; k < k1; ++k) {
+            to_gamma[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
+            to_beta[k] = static_cast<A>(dbeta[static_cast<std::size_t>(k)]);
+          }
+        });
     if (!needs[0] && !needs[3]) return grads;
 
     // Pass two.

@@ -7,23 +7,26 @@
 
 #include "exciton/core/tensor.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/ops/leaves.hpp"
 #include "exciton/ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops::simd {
 
-/// A feature map [images, pixels, c], cut into images x splits tasks.
+/// A feature map [images, pixels, c], cut into images x splits tasks: the same for any number of
+/// threads.
 struct Partition {
   std::int64_t images, pixels, c, splits;
 
   Partition(std::int64_t n, std::int64_t p, std::int64_t channels)
       : images(n), pixels(p), c(channels), splits(1) {
-    const std::int64_t threads = num_threads();
-    if (n < 2 * threads && n * p * channels > (1 << 14))
-      splits = std::min<std::int64_t>(p, (2 * threads + n - 1) / n);
+    constexpr std::int64_t tasks_wanted = 2 * Leaves::most, task_worth = 1 << 12;
+    if (n < tasks_wanted && n > 0)
+      splits = std::clamp<std::int64_t>(std::min(tasks_wanted / n, n * p * channels / task_worth),
+                                        1, std::max<std::int64_t>(1, p));
   }
-  /// [N, H, W, C] is N images of H W pixels; [N, C] is one image of N pixels when `flat`.
+  /// [N, H, W, C] is N images of H W pixels, [N, C] N images of one.
   static Partition of(const Shape& s) {
-    return s.rank() == 2 ? Partition(1, s[0], s[1]) : Partition(s[0], s[1] * s[2], s[3]);
+    return s.rank() == 2 ? Partition(s[0], 1, s[1]) : Partition(s[0], s[1] * s[2], s[3]);
   }
   std::int64_t tasks() const { return images * splits; }
   std::int64_t values() const { return pixels * images; }  ///< values per channel
@@ -100,12 +103,15 @@ ImageMoments image_moments(const Partition& cut, const T* y) {
   return out;
 }
 
-/// Column sums of [images, c].
+/// Column sums of [images, c], leaf by leaf.
 inline std::vector<double> over_images(const double* rows, std::int64_t images, std::int64_t c) {
-  std::vector<double> sum(static_cast<std::size_t>(c), 0.0);
-  for (std::int64_t n = 0; n < images; ++n)
-    for (std::int64_t k = 0; k < c; ++k) sum[static_cast<std::size_t>(k)] += rows[n * c + k];
-  return sum;
+  const Leaves leaves(images);
+  std::vector<double> sums(static_cast<std::size_t>(leaves.count * c));
+  sum_over_images(leaves, c, sums.data(), [&](std::int64_t n, double* sum) {
+    for (std::int64_t k = 0; k < c; ++k) sum[k] += rows[n * c + k];
+  });
+  sums.resize(static_cast<std::size_t>(c));
+  return sums;
 }
 
 }  // namespace exciton::ops::simd

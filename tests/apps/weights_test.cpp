@@ -32,8 +32,8 @@ TEST_F(Weights, GoOutAndComeBackWithTheSameAccuracy) {
   EXPECT_EQ(seen["sources"][0]["source"], "exciton");
   succeed({"import", at("x.safetensors"), "--out", at("back")});
   const auto accuracy = [&](const std::string& run) {
-    const train::Json json =
-        train::Json::parse(succeed({"eval", run, "--data", at("data"), "--json"}).out);
+    const train::Json json = train::Json::parse(
+        succeed({"eval", run, "--data", at("data"), "--batch", "16", "--json"}).out);
     return std::pair(json["top1"], json["loss"]);
   };
   EXPECT_EQ(accuracy(base()), accuracy(at("back")));

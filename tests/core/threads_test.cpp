@@ -90,6 +90,52 @@ TEST_F(Threads, ParallelRunsEveryPieceOnceAndNestedPiecesOneAfterAnother) {
   EXPECT_EQ(threads_here(), 3);
 }
 
+TEST_F(Threads, NobodyWaitsForAThreadThatHasNoPiece) {
+  // A piece that takes long is one's who took it; all others are done meanwhile, by who is free.
+  set_num_threads(2);
+  std::atomic<int> others{0};
+  std::atomic<bool> all_done{false};
+  parallel(10, [&](int piece, int) {
+    if (piece > 0) {
+      all_done = ++others == 9;
+      return;
+    }
+    for (int i = 0; i < 5000 && !all_done; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_TRUE(all_done);
+  });
+}
+
+TEST_F(Threads, LoopsOfSeveralThreadsAreAllDone) {
+  set_num_threads(3);
+  std::vector<std::int64_t> sums(4, 0);
+  {
+    std::vector<std::jthread> users;
+    for (std::int64_t& sum : sums)
+      users.emplace_back([&sum] {
+        for (int i = 0; i < 300; ++i) {
+          std::atomic<std::int64_t> one{0};
+          parallel_for(1000, 10, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t e = begin; e < end; ++e) one += e;
+          });
+          sum += one;
+        }
+      });
+  }
+  for (const std::int64_t sum : sums) EXPECT_EQ(sum, 300 * 499'500);
+}
+
+TEST_F(Threads, TasksComeWithASlotOfTheirOwn) {
+  set_num_threads(4);
+  std::vector<std::atomic<int>> in_use(4), ran(100);
+  parallel_tasks(100, [&](std::int64_t task, int slot) {
+    EXPECT_EQ(in_use[static_cast<std::size_t>(slot)]++, 0);
+    ++ran[static_cast<std::size_t>(task)];
+    --in_use[static_cast<std::size_t>(slot)];
+  });
+  for (const auto& r : ran) EXPECT_EQ(r, 1);
+}
+
 /// A sum whose bits depend on the thread count.
 float harmonic_sum() {
   std::vector<float> parts(static_cast<std::size_t>(num_threads()), 0.0f);

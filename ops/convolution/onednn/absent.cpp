@@ -47,7 +47,6 @@ Tensor backward_weights(Primitives&, const ConvGeometry&, std::int64_t, const Sh
                         const void*) {
   absent();
 }
-bool splits_weight_gradient(const ConvGeometry&, std::int64_t) { return false; }
 std::string doubts() { return {}; }
 
 }  // namespace exciton::ops::onednn

@@ -16,6 +16,7 @@
 #include "exciton/ops/convolution/direct.hpp"
 #include "exciton/ops/convolution/onednn/descriptors.hpp"
 #include "exciton/ops/convolution/onednn/kernel_table.hpp"
+#include "exciton/ops/convolution/onednn/pieces.hpp"
 #include "exciton/ops/convolution/onednn/trial.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/ops/simd/channel_kernels.hpp"
@@ -62,6 +63,22 @@ Tensor part_groups(const Tensor& wide, const ConvGeometry& g) {
   return weights;
 }
 
+/// The weights of a block: its outputs, or the channels whose gradient it makes.
+Tensor weights_of(const Block& block, Direction direction, const Tensor& w) {
+  if (block.of == 1) return w;
+  const std::int64_t o = w.dim(0), c = w.dim(1), window = w.dim(2) * w.dim(3);
+  const bool outputs = direction == Direction::forward;
+  const std::int64_t rows = outputs ? o / block.of : o, columns = outputs ? c : c / block.of;
+  Tensor part({rows, columns, w.dim(2), w.dim(3)});
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t from =
+        outputs ? (block.index * rows + r) * c : r * c + block.index * columns;
+    std::copy_n(w.data<float>() + from * window, columns * window,
+                part.data<float>() + r * columns * window);
+  }
+  return part;
+}
+
 Version version() {
   const dnnl_version_t* v = dnnl_version();
   return {v->major, v->minor, v->patch};
@@ -69,6 +86,7 @@ Version version() {
 
 struct Packed {
   dnnl::memory::desc desc;
+  Block block;
   std::uint64_t version = 0;
   Tensor storage;
   dnnl::memory memory;
@@ -81,6 +99,7 @@ class Job {
   Direction direction;
   ConvGeometry geometry;
   std::int64_t images = 0;
+  Block block;
   int threads = 1;
   std::string distrust;  ///< why it must not run; empty: it may, and the rest is made
   dnnl::primitive primitive;
@@ -114,6 +133,7 @@ struct Primitives::State {
     d.strides = {s.stride, s.stride};
     d.dilates = {s.dilation - 1, s.dilation - 1};
     d.padding = {s.padding, s.row_padding()};
+    d.padding_end = {g.below < 0 ? s.padding : g.below, s.row_padding()};
     return d;
   }
 
@@ -190,17 +210,19 @@ struct Primitives::State {
   Packed* pack(const Job& job, const Tensor& weights, std::uint64_t version) {
     Packed* found = nullptr;
     for (Packed& p : packed)
-      if (p.desc == job.weights) found = &p;
+      if (p.desc == job.weights && p.block == job.block) found = &p;
     if (!found) {
       found = &packed.emplace_back();
       found->desc = job.weights;
+      found->block = job.block;
     }
     if (found->storage.empty() || found->version != version) {
       if (found->storage.empty())
         found->storage = Tensor({static_cast<std::int64_t>(job.weights.get_size())}, DType::u8);
       found->memory = dnnl::memory(job.weights, engine, found->storage.raw());
-      const Tensor merged = merge_groups(weights, job.geometry);
-      const OmpThreads all(num_threads());
+      const Tensor merged =
+          merge_groups(weights_of(job.block, job.direction, weights), job.geometry);
+      const OmpThreads one_thread(1);
       dnnl::memory plain(plain_weights(job.geometry), engine, const_cast<void*>(merged.raw()));
       dnnl::reorder(plain, found->memory).execute(streams[0], plain, found->memory);
       streams[0].wait();
@@ -214,16 +236,17 @@ Primitives::Primitives() : state_(std::make_unique<State>()) {}
 Primitives::~Primitives() = default;
 
 Job& Primitives::job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images,
-                        int threads) {
+                        int threads, Block block) {
   State& s = *state_;
   for (Job& j : s.jobs)
     if (j.direction == direction && j.images == images && j.threads == threads &&
-        j.geometry == geometry)
+        j.block == block && j.geometry == geometry)
       return j;
   Job& fresh = s.jobs.emplace_back();
   fresh.direction = direction;
   fresh.geometry = geometry;
   fresh.images = images;
+  fresh.block = block;
   fresh.threads = threads;
   try {
     s.make(fresh);
@@ -234,15 +257,15 @@ Job& Primitives::job_of(Direction direction, const ConvGeometry& geometry, std::
 }
 
 std::string Primitives::why_not(Direction direction, const ConvGeometry& geometry,
-                                std::int64_t images, int threads) {
-  return job_of(direction, geometry, images, threads).distrust;
+                                std::int64_t images, int threads, Block block) {
+  return job_of(direction, geometry, images, threads, block).distrust;
 }
 
 const Job& Primitives::prepare(Direction direction, const ConvGeometry& geometry,
                                std::int64_t images, int threads, const Tensor& weights,
-                               std::uint64_t version) {
+                               std::uint64_t version, Block block) {
   State& s = *state_;
-  Job* job = &job_of(direction, geometry, images, threads);
+  Job* job = &job_of(direction, geometry, images, threads, block);
   if (!job->distrust.empty())
     fail("conv2d: oneDNN must not run a ", geometry.dtype, " kernel for ", geometry.c, " -> ",
          geometry.o, " channels, ", geometry.kh, "x", geometry.kw, ", groups ",
@@ -311,7 +334,7 @@ Tensor Primitives::unpack_gradient(const Job& job, const float* packed, const Sh
   State& s = *state_;
   const ConvGeometry& g = job.geometry;
   Tensor plain({shape[0], shape[1] * merged_groups(g), shape[2], shape[3]});
-  const OmpThreads all(num_threads());
+  const OmpThreads one_thread(1);
   dnnl::memory from(job.weights, s.engine, const_cast<float*>(packed));
   dnnl::memory to(s.plain_weights(g), s.engine, plain.raw());
   dnnl::reorder(from, to).execute(s.streams[0], from, to);
@@ -339,56 +362,30 @@ std::int64_t merged_groups(const ConvGeometry& g) {
 
 namespace {
 
-/// f(first image, images, slot) for the jobs of a batch: one contiguous piece of images a slot, at
-/// most `most` images at a time. `n` slots from `slot` on.
-template <class F>
-void each_job(std::int64_t images, std::int64_t most, int slot, int n, const F& f) {
-  for (const int threads = num_threads(); slot < threads; slot += n) {
-    const Chunk p = chunk_of(images, slot, threads);
-    for (std::int64_t i = p.begin; i < p.end; i += most) f(i, std::min(most, p.end - i), slot);
-  }
-}
-
-/// What a batch is cut into.
-struct Cut {
-  std::vector<std::int64_t> counts;  ///< images a job, the sizes there are
-  int threads = 1;                   ///< of each job
-};
-
-/// With fewer images than threads each job runs on all of them.
-Cut cut_of(std::int64_t images, std::int64_t most) {
-  const int threads = num_threads();
-  Cut cut;
-  const auto add = [&](std::int64_t count) {
-    if (std::find(cut.counts.begin(), cut.counts.end(), count) == cut.counts.end())
-      cut.counts.push_back(count);
-  };
-  if (threads > 1 && images < threads && threads_here() > 1) {
-    cut.threads = threads_here();
-    for (std::int64_t n = 0; n < images; n += most) add(std::min(most, images - n));
-  } else {
-    each_job(images, most, 0, 1, [&](auto, std::int64_t count, auto) { add(count); });
-  }
-  return cut;
-}
-
-/// prepare(images, threads) gives the jobs of a batch, run(job, slot, first image) runs them.
-template <class Prepare, class Run>
-void over_pieces(std::int64_t images, std::int64_t most, Prepare&& prepare, Run&& run) {
-  const Cut cut = cut_of(images, most);
-  if (cut.threads > 1) {
-    for (std::int64_t n = 0; n < images; n += most)
-      run(prepare(std::min(most, images - n), cut.threads), 0, n);
-    return;
-  }
-  std::map<std::int64_t, const Job*> jobs;
-  for (const std::int64_t count : cut.counts) jobs[count] = &prepare(count, 1);
-  // A serial caller (n = 1 inside another parallel loop) does all pieces itself.
-  parallel([&](int t, int n) {
-    each_job(images, most, t, n, [&](std::int64_t first, std::int64_t count, int slot) {
-      run(*jobs.at(count), slot, first);
-    });
+/// run(job, piece, slot) for all pieces.
+template <class Run>
+void over_pieces(Primitives& conv, const Pieces& pieces, Direction direction, const Tensor& weights,
+                 std::uint64_t version, const Run& run) {
+  std::vector<const Job*> jobs;
+  for (const Pieces::Kind& k : pieces.kinds)
+    jobs.push_back(&conv.prepare(direction, k.geometry, k.images, 1, weights, version, k.block));
+  parallel_tasks(std::ssize(pieces.all), [&](std::int64_t i, int slot) {
+    const Piece& piece = pieces.all[static_cast<std::size_t>(i)];
+    run(*jobs[piece.kind], piece, slot);
   });
+  conv.drop_scratchpads();
+}
+
+/// Copies columns [first, first + each) of `map`, of which each of `pixels` rows has `channels`, to
+/// `block`, or back.
+void copy_columns(void* map, std::int64_t pixels, std::int64_t channels, std::int64_t first,
+                  std::int64_t each, DType type, void* block, bool back) {
+  const auto bytes = static_cast<std::int64_t>(size_of(type));
+  for (std::int64_t p = 0; p < pixels; ++p) {
+    char* const at = static_cast<char*>(map) + (p * channels + first) * bytes;
+    char* const own = static_cast<char*>(block) + p * each * bytes;
+    std::memcpy(back ? at : own, back ? own : at, static_cast<std::size_t>(each * bytes));
+  }
 }
 
 constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max() / 2;
@@ -498,89 +495,115 @@ std::string doubts() {
 bool takes(Primitives& conv, Direction direction, const ConvGeometry& g, std::int64_t images) {
   static const bool trusted = doubts().empty();
   if (!trusted) return false;
-  Cut cut;
-  if (direction == Direction::backward_weights && !splits_weight_gradient(g, images))
-    cut = {{images}, threads_here()};
-  else
-    cut = cut_of(images, direction == Direction::forward ? images_at_once(g) : all);
-  return std::all_of(cut.counts.begin(), cut.counts.end(), [&](std::int64_t count) {
-    return conv.why_not(direction, g, count, cut.threads).empty();
+  if (direction == Direction::backward_weights) {
+    const GradientTasks tasks(g, images);
+    return std::ranges::all_of(tasks.counts(), [&](std::int64_t count) {
+      return conv.why_not(direction, tasks.geometry, count, 1).empty();
+    });
+  }
+  const Pieces pieces(g, images, direction,
+                      direction == Direction::forward ? images_at_once(g) : all);
+  return std::ranges::all_of(pieces.kinds, [&](const Pieces::Kind& k) {
+    return conv.why_not(direction, k.geometry, k.images, 1, k.block).empty();
   });
 }
 
 void forward(Primitives& conv, const ConvGeometry& g, std::int64_t images, const Tensor& weights,
              std::uint64_t version, const void* x, const float* bias, void* y,
              const EpilogueInputs& epilogue) {
-  const auto run = [&](const Job& job, int slot, std::int64_t first) {
-    const auto at = [&](const void* maps, std::int64_t image) {
-      return const_cast<char*>(offset(maps, first * image, g.dtype));
-    };
-    Primitives::run(job, slot, at(x, g.x_image()), bias, at(y, g.y_image()),
-                    {epilogue.gates ? epilogue.gates + first * g.o : nullptr,
-                     epilogue.shortcut ? at(epilogue.shortcut, g.y_image()) : nullptr});
-    if (g.epilogue.relu) relu(at(y, g.y_image()), job.images * g.y_image(), g.dtype);
+  const Pieces pieces(g, images, Direction::forward, images_at_once(g));
+  const auto at = [&](const void* maps, std::int64_t element) {
+    return const_cast<char*>(offset(maps, element, g.dtype));
   };
-  over_pieces(
-      images, images_at_once(g),
-      [&](std::int64_t n, int threads) -> const Job& {
-        return conv.prepare(Direction::forward, g, n, threads, weights, version);
-      },
-      run);
-  conv.drop_scratchpads();
+  over_pieces(conv, pieces, Direction::forward, weights, version,
+              [&](const Job& job, const Piece& piece, int slot) {
+                const ConvGeometry& own = job.geometry;
+                const std::int64_t elements = job.images * own.y_image(),
+                                   first = job.block.index * own.o;  // output channel
+                const bool block = job.block.of > 1;
+                // A block of channels is computed beside the map, and its part of the shortcut,
+                // too.
+                Tensor aside, shortcut;
+                if (block) aside = Tensor({elements}, g.dtype);
+                char* const out = block ? static_cast<char*>(aside.raw()) : at(y, piece.y);
+                const auto columns = [&](void* map, void* to, bool back) {
+                  copy_columns(map, job.images * own.oh * own.ow, g.o, first, own.o, g.dtype, to,
+                               back);
+                };
+                const void* added = epilogue.shortcut ? at(epilogue.shortcut, piece.y) : nullptr;
+                if (block && added) {
+                  shortcut = Tensor({elements}, g.dtype);
+                  columns(const_cast<void*>(added), shortcut.raw(), false);
+                  added = shortcut.raw();
+                }
+                Primitives::run(
+                    job, slot, at(x, piece.x), bias ? bias + first : nullptr, out,
+                    {epilogue.gates ? epilogue.gates + piece.image * g.o + first : nullptr, added});
+                if (g.epilogue.relu) relu(out, elements, g.dtype);
+                if (block) columns(at(y, piece.y), out, true);
+              });
 }
 
 void backward_data(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                    const Tensor& weights, std::uint64_t version, const void* dy, void* dx) {
-  over_pieces(
-      images, all,
-      [&](std::int64_t n, int threads) -> const Job& {
-        return conv.prepare(Direction::backward_data, g, n, threads, weights, version);
-      },
-      [&](const Job& job, int slot, std::int64_t first) {
-        Primitives::run(job, slot, offset(dy, first * g.y_image(), g.dtype), nullptr,
-                        const_cast<char*>(offset(dx, first * g.x_image(), g.dtype)));
-      });
-  conv.drop_scratchpads();
-}
-
-bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images) {
-  const int threads = num_threads();
-  if (threads == 1 || images < threads) return false;
-  const std::int64_t weights = g.o * (g.c / g.spec.groups) * g.kh * g.kw;
-  return weights * 8 * threads <= images * (g.x_image() + g.y_image());
+  over_pieces(conv, Pieces(g, images, Direction::backward_data, all), Direction::backward_data,
+              weights, version, [&](const Job& job, const Piece& piece, int slot) {
+                const ConvGeometry& own = job.geometry;
+                const bool block = job.block.of > 1;
+                Tensor aside;
+                if (block) aside = Tensor({job.images * own.x_image()}, g.dtype);
+                char* const map = const_cast<char*>(offset(dx, piece.x, g.dtype));
+                Primitives::run(job, slot, offset(dy, piece.y, g.dtype), nullptr,
+                                block ? aside.raw() : map);
+                if (block)
+                  copy_columns(map, job.images * own.h * own.w, g.c, job.block.index * own.c, own.c,
+                               g.dtype, aside.raw(), true);
+              });
 }
 
 Tensor backward_weights(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                         const Shape& weight_shape, const void* x, const void* dy) {
-  const int threads = num_threads();
-  if (!splits_weight_gradient(g, images)) {
-    const Job& job = conv.prepare(Direction::backward_weights, g, images, threads_here(), {}, 0);
-    Tensor packed({Primitives::weight_elements(job)});
-    Primitives::run(job, 0, x, dy, packed.data<float>());
-    conv.drop_scratchpads();
-    return conv.unpack_gradient(job, packed.data<float>(), weight_shape);
+  const GradientTasks tasks(g, images);
+  const ConvGeometry& of_block = tasks.geometry;
+  const std::int64_t blocks = tasks.blocks;
+  // Jobs for other numbers of images take the layout of the first.
+  std::map<std::int64_t, const Job*> jobs;
+  std::int64_t largest = 0;
+  for (const std::int64_t count : tasks.counts()) {
+    jobs[count] = &conv.prepare(Direction::backward_weights, of_block, count, 1, {}, 0);
+    largest = std::max(largest, count);
   }
-  // Pieces of another size take the layout of the first.
-  const Job& first =
-      conv.prepare(Direction::backward_weights, g, chunk_of(images, 0, threads).end, 1, {}, 0);
-  const std::int64_t elements = Primitives::weight_elements(first);
-  Tensor partial({threads, elements});
-  float* sums = partial.data<float>();
-  over_pieces(
-      images, all,
-      [&](std::int64_t n, int job_threads) -> const Job& {
-        return conv.prepare(Direction::backward_weights, g, n, job_threads, {}, 0);
-      },
-      [&](const Job& job, int slot, std::int64_t image) {
-        Primitives::run(job, slot, offset(x, image * g.x_image(), g.dtype),
-                        offset(dy, image * g.y_image(), g.dtype), sums + slot * elements);
-      });
-  conv.drop_scratchpads();
-  parallel_for(elements, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    for (int t = 1; t < threads; ++t)
-      for (std::int64_t i = begin; i < end; ++i) sums[i] += sums[t * elements + i];
+  const Job& any = *jobs.begin()->second;
+  const std::int64_t elements = Primitives::weight_elements(any);
+  Tensor partial({tasks.leaves.count, blocks, elements});
+  Tensor dy_blocks;  // one a slot
+  if (blocks > 1) dy_blocks = Tensor({num_threads(), largest * of_block.y_image()}, g.dtype);
+  parallel_tasks(tasks.leaves.count * blocks, [&](std::int64_t task, int slot) {
+    const Chunk p = tasks.leaves[task / blocks];
+    const std::int64_t block = task % blocks, count = p.end - p.begin;
+    const void* d = offset(dy, p.begin * g.y_image(), g.dtype);
+    if (blocks > 1) {
+      void* const own =
+          const_cast<char*>(offset(dy_blocks.raw(), slot * dy_blocks.dim(1), g.dtype));
+      copy_columns(const_cast<void*>(d), count * g.oh * g.ow, g.o, block * of_block.o, of_block.o,
+                   g.dtype, own, false);
+      d = own;
+    }
+    Primitives::run(*jobs.at(count), slot, offset(x, p.begin * g.x_image(), g.dtype), d,
+                    partial.data<float>() + task * elements);
   });
-  return conv.unpack_gradient(first, sums, weight_shape);
+  conv.drop_scratchpads();
+  fold_leaves(partial.data<float>(), tasks.leaves.count, blocks * elements);
+  if (blocks == 1) return conv.unpack_gradient(any, partial.data<float>(), weight_shape);
+  Tensor dw(weight_shape);
+  const std::int64_t each = dw.numel() / blocks;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const Tensor part = conv.unpack_gradient(
+        any, partial.data<float>() + b * elements,
+        {weight_shape[0] / blocks, weight_shape[1], weight_shape[2], weight_shape[3]});
+    std::copy_n(part.data<float>(), each, dw.data<float>() + b * each);
+  }
+  return dw;
 }
 
 }  // namespace exciton::ops::onednn

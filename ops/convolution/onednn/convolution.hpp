@@ -1,9 +1,10 @@
 /// oneDNN's convolutions behind an interface of ours. Only this folder includes dnnl.hpp.
 ///
-/// A batch is cut into pieces of images, one or more a thread, and each piece runs a primitive made
-/// for one thread; that scales as well as oneDNN's own threading, needs no barrier inside, and lets
-/// callers work on a piece while it is in cache. Batches smaller than the thread count run on a
-/// primitive that spreads itself over all threads.
+/// A batch is cut into pieces of images, whatever the number of threads, and each piece runs a
+/// primitive made for one thread; that scales as well as oneDNN's own threading, needs no barrier
+/// inside, and lets callers work on a piece while it is in cache. Where images are few, pieces are
+/// rows of a map or blocks of channels. oneDNN's own threads are for measurements: its sums are cut
+/// by their number, and two crews would fight for the processors.
 #pragma once
 #include <memory>
 #include <string>
@@ -27,6 +28,12 @@ DType kernel_type(const ConvGeometry& g);
 /// Empty: nothing, or the build has no oneDNN.
 std::string doubts();
 
+/// The index-th of so many equal blocks of channels: of outputs; of the data's gradient, of inputs.
+struct Block {
+  std::int64_t index = 0, of = 1;
+  bool operator==(const Block&) const = default;
+};
+
 /// A primitive for a fixed number of images and threads, with its packed weights. To be run before
 /// the next prepare() of its Primitives with another version of the weights, and before a drop.
 class Job;
@@ -38,16 +45,17 @@ class Primitives {
   ~Primitives();
 
   /// The job for `images` images on `threads` threads (1: to be run by any one thread at a time
-  /// per slot). `weights` f32 [O, I/g, kH, kW]; ignored for backward_weights. Not thread-safe.
+  /// per slot). `weights` f32 [O, I/g, kH, kW]; ignored for backward_weights. `geometry` is that of
+  /// the block, `weights` are those of all. Not thread-safe.
   /// Errors: a form for which why_not() has a reason.
   const Job& prepare(Direction direction, const ConvGeometry& geometry, std::int64_t images,
-                     int threads, const Tensor& weights, std::uint64_t version);
+                     int threads, const Tensor& weights, std::uint64_t version, Block block = {});
 
   /// Why oneDNN must not run such a job: what the kernel table says of the kernel it offers
   /// (ops/convolution/onednn/kernel_table.hpp), or that it has none on this processor. Empty: it
   /// may.
   std::string why_not(Direction direction, const ConvGeometry& geometry, std::int64_t images,
-                      int threads);
+                      int threads, Block block = {});
 
   /// forward: (x, bias or null, y); backward_data: (dy, null, dx); backward_weights: (x, dy, dw in
   /// the primitive's own layout of weight_elements(job) f32). Thread-safe for distinct slots
@@ -65,7 +73,8 @@ class Primitives {
   Tensor unpack_gradient(const Job& job, const float* packed, const Shape& shape);
 
  private:
-  Job& job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images, int threads);
+  Job& job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images, int threads,
+              Block block);
 
   struct State;
   std::unique_ptr<State> state_;
@@ -87,10 +96,5 @@ void backward_data(Primitives& conv, const ConvGeometry& g, std::int64_t images,
 /// dw of a whole batch, plain layout.
 Tensor backward_weights(Primitives& conv, const ConvGeometry& g, std::int64_t images,
                         const Shape& weight_shape, const void* x, const void* dy);
-
-/// Whether the weight gradient of this convolution is summed over pieces of the batch, one a
-/// thread, rather than left to oneDNN's own threading: pays while the weights are small beside the
-/// maps.
-bool splits_weight_gradient(const ConvGeometry& g, std::int64_t images);
 
 }  // namespace exciton::ops::onednn

@@ -6,7 +6,7 @@ namespace exciton::ops::onednn {
 
 struct ConvDims {
   dnnl::memory::desc src, weights, bias, dst;  // bias may be a zero descriptor
-  dnnl::memory::dims strides, dilates, padding;
+  dnnl::memory::dims strides, dilates, padding, padding_end;
 };
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -19,33 +19,50 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine
                                                               const dnnl::primitive_attr& attr) {
   using namespace dnnl;
   if (bias)
-    return {e,         kind,      algorithm::convolution_direct,
-            d.src,     d.weights, d.bias,
-            d.dst,     d.strides, d.dilates,
-            d.padding, d.padding, attr};
-  return {e,         kind,      algorithm::convolution_direct,
-          d.src,     d.weights, d.dst,
-          d.strides, d.dilates, d.padding,
-          d.padding, attr};
+    return {e,         kind,          algorithm::convolution_direct,
+            d.src,     d.weights,     d.bias,
+            d.dst,     d.strides,     d.dilates,
+            d.padding, d.padding_end, attr};
+  return {e,
+          kind,
+          algorithm::convolution_direct,
+          d.src,
+          d.weights,
+          d.dst,
+          d.strides,
+          d.dilates,
+          d.padding,
+          d.padding_end,
+          attr};
 }
 inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
     const dnnl::engine& e, const ConvDims& d, const dnnl::convolution_forward::primitive_desc& hint,
     const dnnl::primitive_attr& attr) {
-  return {e,         dnnl::algorithm::convolution_direct,
-          d.src,     d.weights,
-          d.dst,     d.strides,
-          d.dilates, d.padding,
-          d.padding, hint,
+  return {e,
+          dnnl::algorithm::convolution_direct,
+          d.src,
+          d.weights,
+          d.dst,
+          d.strides,
+          d.dilates,
+          d.padding,
+          d.padding_end,
+          hint,
           attr};
 }
 inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
     const dnnl::engine& e, const ConvDims& d, const dnnl::convolution_forward::primitive_desc& hint,
     const dnnl::primitive_attr& attr) {
-  return {e,         dnnl::algorithm::convolution_direct,
-          d.src,     d.weights,
-          d.dst,     d.strides,
-          d.dilates, d.padding,
-          d.padding, hint,
+  return {e,
+          dnnl::algorithm::convolution_direct,
+          d.src,
+          d.weights,
+          d.dst,
+          d.strides,
+          d.dilates,
+          d.padding,
+          d.padding_end,
+          hint,
           attr};
 }
 
@@ -60,10 +77,10 @@ inline dnnl::convolution_forward::primitive_desc forward_desc(const dnnl::engine
   using namespace dnnl;
   if (bias)
     return {convolution_forward::desc(kind, algorithm::convolution_direct, d.src, d.weights, d.bias,
-                                      d.dst, d.strides, d.dilates, d.padding, d.padding),
+                                      d.dst, d.strides, d.dilates, d.padding, d.padding_end),
             attr, e};
   return {convolution_forward::desc(kind, algorithm::convolution_direct, d.src, d.weights, d.dst,
-                                    d.strides, d.dilates, d.padding, d.padding),
+                                    d.strides, d.dilates, d.padding, d.padding_end),
           attr, e};
 }
 inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
@@ -71,7 +88,7 @@ inline dnnl::convolution_backward_data::primitive_desc backward_data_desc(
     const dnnl::primitive_attr& attr) {
   return {
       dnnl::convolution_backward_data::desc(dnnl::algorithm::convolution_direct, d.src, d.weights,
-                                            d.dst, d.strides, d.dilates, d.padding, d.padding),
+                                            d.dst, d.strides, d.dilates, d.padding, d.padding_end),
       attr, e, hint};
 }
 inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
@@ -79,7 +96,7 @@ inline dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
     const dnnl::primitive_attr& attr) {
   return {dnnl::convolution_backward_weights::desc(dnnl::algorithm::convolution_direct, d.src,
                                                    d.weights, d.dst, d.strides, d.dilates,
-                                                   d.padding, d.padding),
+                                                   d.padding, d.padding_end),
           attr, e, hint};
 }
 

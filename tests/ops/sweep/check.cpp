@@ -260,6 +260,33 @@ class Check {
     compare("dw", subject->backward_weights(l.tx, l.tdy, f_.weight(), f_.spec), f_.weight(),
             DType::f32, weight_gradient(l));
     if (f_.n > 1 && f_.values == Values::integers) one_image(l, *subject);
+    any_threads(l);
+  }
+
+  /// The same bits for any number of threads, by kernels that were made under that number.
+  void any_threads(const Layer& l) {
+    struct Results {
+      Tensor y, dx, dw;
+    };
+    const auto results = [&] {
+      const std::unique_ptr<Subject> subject = make_();
+      Results r;
+      r.y = subject->forward(l.tx, l.tw, f_.spec, {.bias = l.tbias, .relu = f_.relu});
+      r.dx = subject->backward_data(l.tdy, l.tw, f_.x(), f_.spec);
+      r.dw = subject->backward_weights(l.tx, l.tdy, f_.weight(), f_.spec);
+      return r;
+    };
+    set_num_threads(1);
+    const Results one = results();
+    for (const int threads : {2, 3, 5, 8, 16}) {
+      set_num_threads(threads);
+      const Results more = results();
+      const std::string of = " for " + std::to_string(threads) + " threads and one";
+      same_bits("y" + of, more.y, one.y);
+      same_bits("dx" + of, more.dx, one.dx);
+      same_bits("dw" + of, more.dw, one.dw);
+    }
+    set_num_threads(f_.threads);
   }
 
   /// The first image alone, by the same layer: other primitives, the same weights.
@@ -385,12 +412,14 @@ class Check {
     ops::ResidualTail::Saved tail;
     ops::Conv2d::Saved behind;
     const Tensor h = op.tail.forward(tail, l.tx, gamma, beta, {}, {}, {}, {}, {});
-    same_bits("y", y, op.conv.forward(behind, h, l.tw, {}));
+    same_bits("y of norm, ReLU and convolution, in one and one by one,", y,
+              op.conv.forward(behind, h, l.tw, {}));
     Grads<3> of_conv = op.conv.backward(behind, l.tdy.clone(), {true, true, false});
     const Grads<8> of_tail = op.tail.backward(
         tail, std::move(of_conv[0]), {true, true, true, false, false, false, false, false});
-    for (std::size_t i = 0; i < 3; ++i) same_bits("a gradient of the norm", grads[i], of_tail[i]);
-    same_bits("dw", grads[7], of_conv[1]);
+    for (std::size_t i = 0; i < 3; ++i)
+      same_bits("a gradient of the norm, in one operator and two,", grads[i], of_tail[i]);
+    same_bits("dw, in one operator and two,", grads[7], of_conv[1]);
   }
 
   void same_bits(std::string_view what, const Tensor& got, const Tensor& expected) {
@@ -398,8 +427,7 @@ class Check {
     const char* b = static_cast<const char*>(expected.raw());
     if (got.shape() != expected.shape() || got.dtype() != expected.dtype() ||
         !std::equal(a, a + got.bytes(), b))
-      found_ << what << " of norm, ReLU and convolution in one differs from its parts: " << got
-             << ", expected " << expected << '\n';
+      found_ << what << " has other bits: " << got << ", expected " << expected << '\n';
   }
 
   const Form& f_;

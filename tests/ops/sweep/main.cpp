@@ -23,8 +23,7 @@ namespace {
 constexpr const char* usage =
     "usage: convolution_sweep [--seed N] [--forms N] [--first N]   forms FIRST to FIRST + FORMS\n"
     "       convolution_sweep --form 'n=1 h=8 ...'                 one of them again\n"
-    "Environment: EXCITON_ISA, EXCITON_CONV, DNNL_MAX_CPU_ISA choose the kernels;\n"
-    "OMP_WAIT_POLICY=passive is several times as fast where threads outnumber processors.\n";
+    "Environment: EXCITON_ISA, EXCITON_CONV, DNNL_MAX_CPU_ISA choose the kernels.\n";
 
 struct Options {
   std::uint64_t seed = 1, forms = 1000, first = 0;

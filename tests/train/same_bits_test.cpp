@@ -1,0 +1,88 @@
+/// A run ends in the same bits on any number of threads, also when it goes on with another number.
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+#include "exciton/core/threads.hpp"
+#include "exciton/train/run.hpp"
+#include "tests/train/support.hpp"
+
+namespace exciton::train::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Stops after so many steps.
+struct Steps final : Observer {
+  std::int64_t left = 1'000'000;
+  bool step(const Progress& p) override {
+    return p.phase != Progress::Phase::training || --left > 0;
+  }
+};
+
+/// A network whose layers take other paths, and how it is trained.
+struct Kind {
+  const char* name;
+  const char* model;
+  std::vector<std::string> set;
+};
+
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+class SameBits : public ::testing::TestWithParam<Kind> {
+ protected:
+  void TearDown() override { set_num_threads(before_); }
+  Recipe recipe(const char* dtype, int threads, int workers) const {
+    std::vector<std::string> set = GetParam().set;
+    set.push_back(std::string("dtype=") + dtype);
+    set.push_back("threads=" + std::to_string(threads));
+    set.push_back("data.workers=" + std::to_string(workers));
+    return Recipe::read(dir / "recipe.json").with(set);
+  }
+  fs::path newest(const std::string& run) const { return RunFolder(dir / run).newest()->path; }
+  TempDir dir;
+
+ private:
+  const int before_ = num_threads();
+};
+
+TEST_P(SameBits, OnAnyNumberOfThreads) {
+  write_tiny_data(dir / "data", 52, 21);  // the last batch has four images
+  write_tiny_recipe(dir / "recipe.json", dir / "data", GetParam().model);
+  for (const char* const dtype : {"f32", "bf16"}) {
+    std::string one;
+    int workers = 0;
+    for (const int threads : {1, 2, 3, 16}) {
+      SCOPED_TRACE(::testing::Message() << dtype << ", " << threads << " threads");
+      const std::string name = std::string(dtype) + '-' + std::to_string(threads);
+      Steps all;
+      ASSERT_TRUE(run(recipe(dtype, threads, workers++ % 4), {.out = dir / name}, all).finished);
+      if (one.empty()) one = name;
+      expect_same_tensors(newest(name), newest(one));
+    }
+    // Stopped in the middle of an epoch, and on with other threads.
+    const std::string parts = std::string(dtype) + "-parts";
+    Steps few;
+    few.left = 3;
+    ASSERT_FALSE(run(recipe(dtype, 5, 1), {.out = dir / parts}, few).finished);
+    Steps rest;
+    ASSERT_TRUE(run(recipe(dtype, 2, 0), {.out = dir / parts, .resume = true}, rest).finished);
+    expect_same_tensors(newest(parts), newest(one));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, SameBits,
+    ::testing::Values(
+        Kind{"basic", "se_resnet20", {"ema_decay=0.9", "data.augment.mixup=0.2"}},
+        Kind{"bottleneck",
+             "se_resnet50",
+             {"model.blocks=[1,1,1,1]", "data.image_size=24", "optimizer.name=adamw",
+              "schedule.lr=0.001"}},
+        Kind{"grouped", "se_resnext50_32x4d", {"model.blocks=[1,1,1,1]", "data.image_size=24"}},
+        Kind{"depthwise", "mobilenet", {"data.image_size=40", "model.dropout=0.3"}},
+        Kind{"inception", "bn_inception", {"data.image_size=64"}}),
+    [](const auto& kind) { return std::string(kind.param.name); });
+
+}  // namespace
+}  // namespace exciton::train::testing
