@@ -123,8 +123,8 @@ struct Recipe {
   bool ema_warmup = true;  ///< which keeps the random weights of the start out, see optim/ema.hpp
   std::int64_t epochs = 20;
   std::uint64_t seed = 1;
-  std::int64_t threads = 0;   ///< 0: as many as the machine grants; changes no result
-  std::string dtype = "f32";  ///< "f32", "bf16" or "auto"
+  std::int64_t threads = 0;        ///< 0: as many as the machine grants; changes no result
+  std::string dtype = "f32";       ///< "f32", "bf16" or "auto"
   std::string recompute = "none";  ///< "none" or "block": see nn/recompute.hpp
   CheckpointRecipe checkpoint;
   LogRecipe log;

@@ -13,9 +13,9 @@ std::int64_t multiply_adds(const ConvGeometry& g, std::int64_t images) {
 
 /// Parts of a leaf that are worth a job, a power of two.
 std::int64_t parts_of(const ConvGeometry& g, std::int64_t images, std::int64_t leaves) {
-  constexpr std::int64_t least = std::int64_t{2} << 20;  // multiply-adds
   std::int64_t out = 1;
-  while (leaves * out < Leaves::most && multiply_adds(g, images) / (2 * leaves * out) >= least)
+  while (leaves * out < Leaves::most &&
+         multiply_adds(g, images) / (2 * leaves * out) >= Leaves::least_work)
     out *= 2;
   return out;
 }
