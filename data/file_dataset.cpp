@@ -110,6 +110,7 @@ std::shared_ptr<const Dataset> in_memory_if_small(std::shared_ptr<const FileData
   out.description = files->description();
   out.fingerprint = files->fingerprint();
   out.left_out = files->left_out();
+  out.named = std::move(files);
   return std::make_shared<MemoryDataset>(std::move(out));
 }
 

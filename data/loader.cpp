@@ -26,13 +26,20 @@ std::uint64_t stream_of(bool of_batch, std::int64_t epoch, std::int64_t index) {
          (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);
 }
 
-Order order_of(std::int64_t size, const LoaderOptions& options, std::int64_t epoch) {
+Order order_of(const Dataset& set, const LoaderOptions& options, std::int64_t epoch) {
+  const std::int64_t size = set.size();
   if (!options.shuffle) {
     Order order(static_cast<std::size_t>(size));
     std::iota(order.begin(), order.end(), 0);
     return order;
   }
   Generator rng(options.seed, stream_of(true, epoch, 0));
+  if (options.balanced) {
+    std::vector<Order> images_of_class(static_cast<std::size_t>(set.classes()));
+    for (std::int64_t i = 0; i < size; ++i)
+      images_of_class[static_cast<std::size_t>(set.label(i))].push_back(i);
+    return balanced(images_of_class, size, rng);
+  }
   return shuffled(size, options.shuffle_block, rng);
 }
 
@@ -116,7 +123,8 @@ struct Loader::State {
     std::vector<std::int64_t> labels;
     for (std::int64_t i = first; i < first + count && !stop.stop_requested(); ++i) {
       const std::int64_t index = from[static_cast<std::size_t>(i)];
-      Generator rng(options.seed, stream_of(false, at_epoch, index));
+      // By the image; by the place where an image may come several times.
+      Generator rng(options.seed, stream_of(false, at_epoch, options.balanced ? i : index));
       if (!read(index, rng, image, out)) continue;
       if (kept == 0) {
         out.images = Tensor({count, image.height, image.width, image.channels}, dtype_of<T>);
@@ -200,6 +208,9 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
         "loader: workers: expected at least 0, got ", options.workers);
   check(options.shuffle_block >= 0, "loader: shuffle_block: expected at least 0, got ",
         options.shuffle_block);
+  check(!options.balanced || (options.shuffle && options.shuffle_block == 0),
+        "loader: balanced classes come in a random order, not in blocks; set data.shuffle_block to "
+        "0");
   check(options.prefetch >= 1, "loader: prefetch: expected at least 1, got ", options.prefetch);
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);
@@ -238,7 +249,7 @@ void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
   check(epoch >= 0, "loader: epoch: expected at least 0, got ", epoch);
   check(first >= 0 && first <= s.batches, "loader: first batch: expected 0 to ", s.batches,
         ", got ", first);
-  auto order = std::make_shared<const Order>(order_of(s.dataset->size(), s.options, epoch));
+  auto order = std::make_shared<const Order>(order_of(*s.dataset, s.options, epoch));
   std::vector<Slot> dropped(s.queue.size());
   {
     const std::lock_guard lock(s.mutex);

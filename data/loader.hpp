@@ -30,12 +30,15 @@ struct LoaderOptions {
   bool shuffle = true;             ///< a fresh permutation each epoch, drawn from (seed, epoch)
   std::int64_t shuffle_block = 0;  ///< images that stay near one another in it; 0: none. See
                                    ///< data/order.hpp
-  bool drop_last = true;           ///< leave out an incomplete last batch
-  bool drop_single = false;        ///< leave it out when it is one image, of which batch norm can
-                                   ///< take no statistics; batches of 1 are as they were asked for
-  int workers = 1;                 ///< threads that prepare batches ahead; 0: in next() itself; or
-                                   ///< automatic_workers
-  int prefetch = 4;                ///< batches kept ready (bounded queue)
+  /// As many images an epoch as there are, but every class as often as the others, see
+  /// data/order.hpp; an image may come several times, each time with another augmentation.
+  bool balanced = false;
+  bool drop_last = true;     ///< leave out an incomplete last batch
+  bool drop_single = false;  ///< leave it out when it is one image, of which batch norm can
+                             ///< take no statistics; batches of 1 are as they were asked for
+  int workers = 1;           ///< threads that prepare batches ahead; 0: in next() itself; or
+                             ///< automatic_workers
+  int prefetch = 4;          ///< batches kept ready (bounded queue)
   std::uint64_t seed = 1;
   DType dtype = DType::f32;  ///< of the images: f32 or bf16
   bool skip_errors = false;  ///< leave images out that cannot be read, and say so in the batch; a

@@ -54,6 +54,10 @@ std::uint64_t MemoryDataset::fingerprint() const {
 
 std::string MemoryDataset::description() const { return contents_.description; }
 
+std::string MemoryDataset::name(std::int64_t index) const {
+  return contents_.named ? contents_.named->name(index) : Dataset::name(index);
+}
+
 void MemoryDataset::check_index(std::int64_t index) const {
   check(index >= 0 && index < size(), "data: ", contents_.description, ": no image ", index);
 }

@@ -1,6 +1,7 @@
 /// A data set of equal images held in memory; what the CIFAR, IDX and small-folder readers return.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ class MemoryDataset : public Dataset {
     std::vector<std::string> class_names;
     std::optional<std::uint64_t> fingerprint;  ///< of the files they were decoded from
     LeftOut left_out{};
+    std::shared_ptr<const Dataset> named;  ///< has the images' names; may be empty
   };
 
   /// Errors: extents below 1, a pixel count that does not fit, a label without a class.
@@ -32,6 +34,7 @@ class MemoryDataset : public Dataset {
   std::int64_t image_size() const override;
   std::uint64_t fingerprint() const override;
   std::string description() const override;
+  std::string name(std::int64_t index) const override;
   const LeftOut& left_out() const override { return contents_.left_out; }
 
  private:

@@ -38,4 +38,32 @@ std::vector<std::int64_t> shuffled(std::int64_t size, std::int64_t block, Genera
   return order;
 }
 
+std::vector<std::int64_t> balanced(const std::vector<std::vector<std::int64_t>>& images_of_class,
+                                   std::int64_t size, Generator& rng) {
+  struct Class {
+    std::vector<std::int64_t> images;
+    std::size_t next = 0;
+  };
+  std::vector<Class> classes;
+  for (const std::vector<std::int64_t>& images : images_of_class)
+    if (!images.empty()) classes.push_back({images, images.size()});
+  std::vector<std::size_t> round(classes.size());
+  std::iota(round.begin(), round.end(), std::size_t{0});
+  std::vector<std::int64_t> order;
+  order.reserve(static_cast<std::size_t>(size));
+  for (std::size_t at = round.size(); std::ssize(order) < size && !classes.empty(); ++at) {
+    if (at == round.size()) {
+      shuffle(std::span(round), rng);
+      at = 0;
+    }
+    Class& own = classes[round[at]];
+    if (own.next == own.images.size()) {
+      shuffle(std::span(own.images), rng);
+      own.next = 0;
+    }
+    order.push_back(own.images[own.next++]);
+  }
+  return order;
+}
+
 }  // namespace exciton::data

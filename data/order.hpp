@@ -16,4 +16,10 @@ inline constexpr std::int64_t blocks_mixed = 16;
 /// `blocks_mixed` block places, which hold the indices of about so many blocks.
 std::vector<std::int64_t> shuffled(std::int64_t size, std::int64_t block, Generator& rng);
 
+/// So many places in which every class comes as often as the others, to one image: rounds of all
+/// classes in a random order, each with the next of its images, which are shuffled anew when all
+/// have been taken. Classes without images are left out.
+std::vector<std::int64_t> balanced(const std::vector<std::vector<std::int64_t>>& images_of_class,
+                                   std::int64_t size, Generator& rng);
+
 }  // namespace exciton::data

@@ -82,27 +82,46 @@ void Optimizer::set_groups(const std::vector<ParameterGroup>& groups) {
   }
 }
 
-double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm) {
-  check(max_norm > 0, "clip_gradients: max_norm must be above 0, got ", max_norm);
-  // Gradients are of the type of the master weights, f32 or f64.
-  const auto with_elements = [](Tensor& gradient, auto&& f) {
+namespace {
+
+/// f(element) for all gradients, which are of the type of the master weights, f32 or f64.
+template <class F>
+void each_gradient(const std::vector<NamedParameter>& parameters, const F& f) {
+  for (const NamedParameter& one : parameters) {
+    Tensor& gradient = one.parameter->grad;
+    if (gradient.empty()) continue;
     if (gradient.dtype() == DType::f64)
       f(gradient.span<double>());
     else
       f(gradient.span<float>());
-  };
+  }
+}
+
+}  // namespace
+
+double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm) {
+  check(max_norm > 0, "clip_gradients: max_norm must be above 0, got ", max_norm);
   double squares = 0;
-  for (const auto& [name, p] : parameters)
-    if (!p->grad.empty()) with_elements(p->grad, [&](auto g) { squares += sum_of_squares(g); });
+  each_gradient(parameters, [&](auto g) { squares += sum_of_squares(g); });
   const double norm = std::sqrt(squares), factor = max_norm / (norm + 1e-6);
-  if (!(factor < 1)) return norm;
-  for (const auto& [name, p] : parameters)
-    if (!p->grad.empty())
-      with_elements(p->grad, [&](auto elements) {
-        using T = typename decltype(elements)::value_type;
-        for (T& g : elements) g = static_cast<T>(static_cast<double>(g) * factor);
-      });
+  if (factor < 1) scale_gradients(parameters, factor);
   return norm;
+}
+
+void clip_values(const std::vector<NamedParameter>& parameters, double max) {
+  check(max > 0, "clip_values: max must be above 0, got ", max);
+  each_gradient(parameters, [&](auto elements) {
+    using T = typename decltype(elements)::value_type;
+    const T limit = static_cast<T>(max);
+    for (T& g : elements) g = g > limit ? limit : g < -limit ? -limit : g;
+  });
+}
+
+void scale_gradients(const std::vector<NamedParameter>& parameters, double factor) {
+  each_gradient(parameters, [&](auto elements) {
+    using T = typename decltype(elements)::value_type;
+    for (T& g : elements) g = static_cast<T>(static_cast<double>(g) * factor);
+  });
 }
 
 }  // namespace exciton::optim

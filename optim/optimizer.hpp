@@ -18,6 +18,13 @@ struct ParameterGroup {
 /// backward and the step. Errors: max_norm not above 0.
 double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm);
 
+/// Brings every element of the gradients into [-max, max], as torch.nn.utils.clip_grad_value_ does;
+/// NaN stays NaN. Errors: max not above 0.
+void clip_values(const std::vector<NamedParameter>& parameters, double max);
+
+/// Multiplies all gradients by `factor`.
+void scale_gradients(const std::vector<NamedParameter>& parameters, double factor);
+
 /// Moves parameters along their gradients. Parameters without a gradient, or frozen, stay as they
 /// are. f32 and f64.
 class Optimizer {

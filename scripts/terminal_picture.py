@@ -72,12 +72,13 @@ def svg(lines, title):
     font = 'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
     out.append(f'<text x="{width / 2:.0f}" y="{BAR / 2 + 7}" text-anchor="middle" {font} '
                f'font-size="12" fill="{DIM}">{escape(title)}</text>')
-    out.append(f'<g {font} font-size="{FONT_SIZE}" xml:space="preserve">')
+    out.append(f'<g {font} font-size="{FONT_SIZE}">')
     for row, cells in enumerate(lines):
         y = BAR + MARGIN + LINE_HEIGHT * row + 6
         for column, text, colour, bold in spans(cells):
             weight = ' font-weight="bold"' if bold else ""
-            out.append(f'<text x="{MARGIN + CHAR_WIDTH * column:.1f}" y="{y}" fill="{colour}"{weight} '
+            # On each element: browsers do not pass it on from the group.
+            out.append(f'<text xml:space="preserve" x="{MARGIN + CHAR_WIDTH * column:.1f}" y="{y}" fill="{colour}"{weight} '
                        f'textLength="{CHAR_WIDTH * len(text):.1f}">{escape(text)}</text>')
     return "\n".join(out + ["</g>", "</svg>", ""])
 

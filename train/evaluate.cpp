@@ -6,6 +6,7 @@
 #include <span>
 
 #include "exciton/core/error.hpp"
+#include "exciton/core/suggest.hpp"
 
 namespace exciton::train {
 namespace {
@@ -32,7 +33,65 @@ std::int64_t rank_of(std::span<const float> row, std::int64_t label) {
 
 }  // namespace
 
-Evaluation::Evaluation(std::int64_t classes) : classes_(static_cast<std::size_t>(classes)) {}
+const std::vector<std::string>& metric_names() {
+  static const std::vector<std::string> names{"top1", "top5", "loss", "macro_recall"};
+  return names;
+}
+
+bool more_is_better(const std::string& metric) { return metric != "loss"; }
+
+std::int64_t top_class(std::span<const float> logits) {
+  std::size_t best = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (std::isnan(logits[i])) return static_cast<std::int64_t>(i);
+    if (logits[i] > logits[best]) best = i;
+  }
+  return static_cast<std::int64_t>(best);
+}
+
+Evaluation::Evaluation(std::int64_t classes) : classes_(static_cast<std::size_t>(classes)) {
+  if (classes <= most_confused) confused_.resize(static_cast<std::size_t>(classes * classes));
+}
+
+double Evaluation::macro(double (Class::*of)() const) const {
+  double sum = 0;
+  std::int64_t counted = 0;
+  for (const Class& c : classes_)
+    if (c.images > 0) {
+      sum += (c.*of)();
+      ++counted;
+    }
+  return counted > 0 ? sum / static_cast<double>(counted) : 0;
+}
+double Evaluation::macro_recall() const { return macro(&Class::recall); }
+double Evaluation::macro_precision() const { return macro(&Class::precision); }
+double Evaluation::macro_f1() const { return macro(&Class::f1); }
+
+std::int64_t Evaluation::worst_class() const {
+  std::int64_t worst = -1;
+  for (std::int64_t c = 0; c < std::ssize(classes_); ++c) {
+    const auto at = [&](std::int64_t i) { return classes_[static_cast<std::size_t>(i)]; };
+    if (at(c).images > 0 && (worst < 0 || at(c).recall() < at(worst).recall())) worst = c;
+  }
+  return worst;
+}
+
+std::int64_t Evaluation::confused(std::int64_t label, std::int64_t as) const {
+  const std::int64_t c = std::ssize(classes_);
+  check(c <= most_confused, "evaluate: no table of confusions is kept of ", c,
+        " classes, only of up to ", most_confused);
+  check(label >= 0 && label < c && as >= 0 && as < c, "evaluate: confusion of class ", label,
+        " with ", as, " of ", c);
+  return confused_[static_cast<std::size_t>(label * c + as)];
+}
+
+double Evaluation::metric(const std::string& name) const {
+  if (name == "top1") return top1();
+  if (name == "top5") return top5();
+  if (name == "loss") return loss();
+  if (name == "macro_recall") return macro_recall();
+  fail("evaluate: no metric ", name, "; known are ", listed(metric_names()));
+}
 
 void Evaluation::add(const Tensor& logits, const Tensor& labels) {
   check_batch(logits, labels);
@@ -52,6 +111,9 @@ void Evaluation::add(const Tensor& logits, const Tensor& labels) {
     ++images_;
     ++own.images;
     own.correct += rank == 0;
+    const std::int64_t as = top_class(row);
+    ++classes_[static_cast<std::size_t>(as)].predicted;
+    if (!confused_.empty()) ++confused_[static_cast<std::size_t>(label * c + as)];
     top1_ += rank == 0;
     top5_ += rank < 5;
   }
@@ -68,13 +130,28 @@ std::int64_t count_top1(const Tensor& logits, const Tensor& labels) {
   return correct;
 }
 
+void for_each_seen(const Tensor& logits, const Tensor& labels,
+                   std::span<const std::int64_t> indices, const EachImage& each) {
+  check_batch(logits, labels);
+  check(std::ssize(indices) == labels.dim(0), "evaluate: ", indices.size(), " indices of ",
+        labels.dim(0), " images");
+  const Tensor values = logits.to(DType::f32);
+  const std::int64_t c = values.dim(1);
+  for (std::int64_t n = 0; n < labels.dim(0); ++n)
+    each({indices[static_cast<std::size_t>(n)],
+          labels.data<std::int64_t>()[n],
+          {values.data<float>() + n * c, static_cast<std::size_t>(c)}});
+}
+
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
-                    const std::function<bool(std::int64_t)>& each) {
+                    const std::function<bool(std::int64_t)>& each, const EachImage& image) {
   const nn::EvaluationMode mode(net);
   Evaluation out(classes);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
-    out.add(net(batch->images).value(), batch->labels);
+    const Tensor logits = net(batch->images).value();
+    out.add(logits, batch->labels);
+    if (image) for_each_seen(logits, batch->labels, batch->indices, image);
     out.skip(batch->skipped.size());
     if (each && !each(out.images())) break;
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,27 +30,69 @@ class Evaluation {
   double top5() const { return mean(static_cast<double>(top5_)); }
   struct Class {
     std::int64_t images = 0, correct = 0;
+    std::int64_t predicted = 0;  ///< images, of any class, that were taken for it
     /// Fraction of its images that were recognised; 0 without images.
-    double top1() const {
-      return images ? static_cast<double>(correct) / static_cast<double>(images) : 0;
+    double recall() const { return share(correct, images); }
+    /// Fraction of what was taken for it that is it; 0 where nothing was.
+    double precision() const { return share(correct, predicted); }
+    /// Harmonic mean of both: 2 correct / (images + predicted).
+    double f1() const { return share(2 * correct, images + predicted); }
+
+   private:
+    static double share(std::int64_t part, std::int64_t of) {
+      return of ? static_cast<double>(part) / static_cast<double>(of) : 0;
     }
   };
   const std::vector<Class>& classes() const { return classes_; }
+  /// Mean of the recall (precision, F1) of the classes that have images.
+  double macro_recall() const;
+  double macro_precision() const;
+  double macro_f1() const;
+  /// The class with images that is recognised worst, the first of several; -1 without images.
+  std::int64_t worst_class() const;
+  /// Images of class `label` that were taken for class `as`. Errors: more than most_confused
+  /// classes, for which no table is kept.
+  std::int64_t confused(std::int64_t label, std::int64_t as) const;
+  static constexpr std::int64_t most_confused = 2000;
+
+  /// One of metric_names(). Errors: another name.
+  double metric(const std::string& name) const;
 
  private:
+  double macro(double (Class::*of)() const) const;
   double mean(double sum) const { return images_ ? sum / static_cast<double>(images_) : 0; }
   std::int64_t images_ = 0, skipped_ = 0, top1_ = 0, top5_ = 0;
   double loss_sum_ = 0;
   std::vector<Class> classes_;
+  std::vector<std::int64_t> confused_;  ///< [label, as]
 };
+
+/// "top1", "top5", "loss", "macro_recall": what can choose the best epoch and the end of a run.
+const std::vector<std::string>& metric_names();
+/// Whether more is better; not of "loss".
+bool more_is_better(const std::string& metric);
+/// The class whose logit is highest, the first of several; a NaN is highest of all.
+std::int64_t top_class(std::span<const float> logits);
 
 /// Number of images of the batch whose label has the highest logit.
 std::int64_t count_top1(const Tensor& logits, const Tensor& labels);
 
+/// An image of an evaluation, and what the network said.
+struct Seen {
+  std::int64_t index = 0, label = 0;  ///< of the data set
+  std::span<const float> logits;      ///< f32; of an ensemble the logarithms of its probabilities
+};
+using EachImage = std::function<void(const Seen&)>;
+
+/// Calls each(...) for the images of a batch. `indices` are those of the data set.
+void for_each_seen(const Tensor& logits, const Tensor& labels,
+                   std::span<const std::int64_t> indices, const EachImage& each);
+
 /// Runs the loader's epoch 0 through the net in evaluation mode, without a tape; puts the net back
 /// into the mode it was in, also when something throws. `each` is called after every batch with the
-/// images seen so far; it returns false to stop early.
+/// images seen so far; it returns false to stop early. `image` is called for every image.
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
-                    const std::function<bool(std::int64_t)>& each = {});
+                    const std::function<bool(std::int64_t)>& each = {},
+                    const EachImage& image = {});
 
 }  // namespace exciton::train

@@ -6,6 +6,7 @@
 
 #include "exciton/core/error.hpp"
 #include "exciton/nn/layers.hpp"
+#include "exciton/train/balance.hpp"
 #include "exciton/train/import.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/trained_model.hpp"
@@ -172,11 +173,8 @@ Recipe fine_tuning_recipe(const Initial& initial, const data::Dataset& train) {
   r.parameter_groups = {{classifier_of(*initial.net.net) + ".*", 10, 1}};
   r.label_smoothing = 0.1;
   r.epochs = 30;
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(train.classes()));
-  for (std::int64_t i = 0; i < train.size(); ++i)
-    ++counts[static_cast<std::size_t>(train.label(i))];
-  const auto [least, most] = std::ranges::minmax(counts);
-  if (2 * most > 3 * least && least > 0) r.class_weights = "balanced";
+  const auto [least, most] = std::ranges::minmax(class_counts(train));
+  if (2 * most > 3 * least && least > 0) r.class_weights.by = ClassWeightsRecipe::By::balanced;
   return r;
 }
 
@@ -207,17 +205,6 @@ std::vector<optim::ParameterGroup> with_layer_decay(std::vector<optim::Parameter
   for (const std::string& layer : stem)
     own.push_back({layer + ".*", std::pow(decay, static_cast<double>(head)), 1});
   return own;
-}
-
-Tensor balanced_weights(const data::Dataset& set) {
-  std::vector<double> counts(static_cast<std::size_t>(set.classes()));
-  for (std::int64_t i = 0; i < set.size(); ++i) ++counts[static_cast<std::size_t>(set.label(i))];
-  for (std::size_t c = 0; c < counts.size(); ++c) {
-    check(counts[c] > 0, "train: class_weights: ", set.description(), " has no images of class ",
-          set.class_names()[c]);
-    counts[c] = static_cast<double>(set.size()) / (static_cast<double>(set.classes()) * counts[c]);
-  }
-  return Tensor::from({set.classes()}, counts, DType::f64);
 }
 
 }  // namespace exciton::train

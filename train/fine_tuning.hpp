@@ -54,8 +54,4 @@ std::string classifier_of(nn::Module& net);
 std::vector<optim::ParameterGroup> with_layer_decay(std::vector<optim::ParameterGroup> own,
                                                     nn::Module& net, double decay);
 
-/// images / (classes * images of the class) for each, [classes] f64 (scikit-learn's "balanced").
-/// Errors: a class without images.
-Tensor balanced_weights(const data::Dataset& set);
-
 }  // namespace exciton::train

@@ -1,6 +1,7 @@
 /// The training step, for whoever brings their own data or their own loop. No file, no printing.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "exciton/core/error.hpp"
 #include "exciton/data/loader.hpp"
@@ -15,23 +16,28 @@ struct LoopOptions {
   double label_smoothing = 0;
   Tensor class_weights{};         ///< [classes] f64, see ops/cross_entropy.hpp; may be empty
   double clip_norm = 0;           ///< of all gradients together, see optim::clip_gradients; 0: none
+  double clip_value = 0;          ///< of each element, before; see optim::clip_values; 0: none
   optim::Ema* average = nullptr;  ///< updated after each step, where there is one
 };
 
 struct StepResult {
   double loss = 0;                       ///< mean over the batch, before the update
-  double gradient_norm = 0;              ///< before clipping; 0 without
+  double gradient_norm = 0;              ///< before it is clipped by norm; 0 without
+  bool skipped = false;                  ///< the norm is no number, and no parameter was changed
   std::int64_t correct = 0, images = 0;  ///< of a mixed image the label of the larger share counts
 };
 
 /// The loss of a step is NaN or infinite; no parameter was changed.
 class NotFinite : public Error {
  public:
-  explicit NotFinite(double loss);
+  NotFinite(double loss, std::vector<std::int64_t> images);
   double loss() const { return loss_; }
+  /// Of the batch: which images of the data set.
+  const std::vector<std::int64_t>& images() const { return images_; }
 
  private:
   double loss_;
+  std::vector<std::int64_t> images_;
 };
 
 /// Forward, loss, backward, update; steps are counted from 0, and the schedule says the rate of
@@ -47,6 +53,13 @@ class Loop {
   /// loss.
   StepResult step(const data::Batch& batch, TapeObserver* observer = nullptr);
 
+  /// The same in two: gradients of any number of batches,
+  /// and one update by their mean over all images, which is as by one batch of all of them, but
+  /// that batch norm sees them one by one.
+  StepResult accumulate(const data::Batch& batch, TapeObserver* observer = nullptr);
+  /// Updates by what was accumulated. Returns the sums and means over it. Errors: nothing was.
+  StepResult update();
+
   /// How many steps were made, those before a resume included.
   std::int64_t steps() const { return steps_; }
   void resume_at(std::int64_t steps) { steps_ = steps; }
@@ -60,6 +73,9 @@ class Loop {
   optim::Schedule schedule_;
   LoopOptions options_;
   std::vector<NamedParameter> parameters_;
+  StepResult gathered_;  ///< since the last update; `loss` is a sum over images
+  double gathered_weight_ = 0, first_weight_ = 1;  ///< of labels, by which batches count
+  std::int64_t batches_ = 0;
   std::int64_t steps_ = 0;
   double lr_;
 };

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "exciton/core/random.hpp"
+#include "exciton/core/threads.hpp"
 #include "exciton/data/files.hpp"
 #include "exciton/data/resize.hpp"
 
@@ -43,6 +44,46 @@ Tensor input_tensor(const TrainedModel& trained, const data::Image& image) {
   Generator unused;
   trained.preprocessing.evaluation()(image, unused, input.data<float>());
   return input;
+}
+
+void predict_files(const TrainedModel& trained, const std::vector<std::string>& files,
+                   const std::function<bool(std::size_t, const Looked&)>& each) {
+  const std::int64_t side = trained.preprocessing.image_size, c = trained.preprocessing.channels;
+  // Batches of about as many pixels, whatever the size of one image.
+  const auto batch = static_cast<std::size_t>(
+      std::clamp<std::int64_t>((std::int64_t{1} << 21) / (side * side), 8, 256));
+  for (std::size_t begin = 0; begin < files.size(); begin += batch) {
+    const std::size_t count = std::min(batch, files.size() - begin);
+    std::vector<Looked> looked(count);
+    std::vector<Tensor> inputs(count);
+    parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i, int) {
+      const auto at = static_cast<std::size_t>(i);
+      try {
+        inputs[at] = input_tensor(trained, input_image(trained, files[begin + at]));
+      } catch (const Error& error) {
+        looked[at].error = error.what();
+      }
+    });
+    std::vector<std::size_t> good;
+    for (std::size_t i = 0; i < count; ++i)
+      if (looked[i].error.empty()) good.push_back(i);
+    if (!good.empty()) {
+      Tensor images({std::ssize(good), side, side, c});
+      for (std::size_t k = 0; k < good.size(); ++k)
+        std::copy_n(inputs[good[k]].data<float>(), side * side * c,
+                    images.data<float>() + static_cast<std::int64_t>(k) * side * side * c);
+      const Tensor logits = (*trained.model.net)(images.to(activation_dtype(trained.recipe.dtype)))
+                                .value()
+                                .to(DType::f32);
+      const std::int64_t classes = logits.dim(1);
+      for (std::size_t k = 0; k < good.size(); ++k) {
+        const float* row = logits.data<float>() + static_cast<std::int64_t>(k) * classes;
+        looked[good[k]].logits.assign(row, row + classes);
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      if (!each(begin + i, looked[i])) return;
+  }
 }
 
 std::vector<Prediction> predict(const TrainedModel& trained, const std::filesystem::path& image,

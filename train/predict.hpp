@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,17 @@ std::vector<Prediction> predict(const TrainedModel& trained, const std::filesyst
 /// Of an image that preprocessing.view has been cut out of.
 std::vector<Prediction> predict(const TrainedModel& trained, const data::Image& image,
                                 std::size_t count = 5);
+
+/// What came of one of many files.
+struct Looked {
+  std::vector<float> logits;  ///< one a class; empty where `error` says why
+  std::string error;
+};
+
+/// Looks at many files, a batch at a time on all threads, and calls each(index, what came of it) in
+/// their order; false: stop. A file that is no image is an error of its own.
+void predict_files(const TrainedModel& trained, const std::vector<std::string>& files,
+                   const std::function<bool(std::size_t, const Looked&)>& each);
 
 /// The part of an image file that the model looks at, at the model's size. Errors: no image.
 data::Image input_image(const TrainedModel& trained, const std::filesystem::path& file);

@@ -12,6 +12,7 @@
 #include "exciton/nn/recompute.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/optim/registry.hpp"
+#include "exciton/train/evaluate.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 
@@ -181,6 +182,30 @@ class Reader {
     check(!to.mean.empty() && to.mean.size() == to.std.size(), who_, ": ", path_of(key),
           ": expected mean and std with one value per channel, got ", to.mean.size(), " and ",
           to.std.size());
+  }
+  /// "none", "balanced", a list, or an object of class names.
+  void field(const char* key, ClassWeightsRecipe& to) {
+    using By = ClassWeightsRecipe::By;
+    const Json* value = take(key);
+    if (!value) return;
+    to = {};
+    if (*value == "none" || *value == "balanced") {
+      to.by = *value == "none" ? By::none : By::balanced;
+      return;
+    }
+    const Range<double> range{1e-9, 1e9};
+    if (value->is_array()) {
+      to.by = By::list;
+      return field(key, to.list, range);
+    }
+    if (!value->is_object())
+      wrong(key, "\"none\", \"balanced\", a list of weights or {\"name of a class\": weight}",
+            *value);
+    to.by = By::names;
+    for (const auto& [name, weight] : value->items()) {
+      if (!weight.is_number()) wrong(key, "a number for each class", weight);
+      in_range(key, to.names[name] = weight.get<double>(), range);
+    }
   }
   void field(const char* key, std::vector<optim::ParameterGroup>& to) {
     const Json* value = take(key);
@@ -365,6 +390,15 @@ class Writer {
       field(key, Json{{"scale", {value.scale_low, value.scale_high}},
                       {"ratio", {value.ratio_low, value.ratio_high}}});
   }
+  void field(const char* key, const ClassWeightsRecipe& value) {
+    using By = ClassWeightsRecipe::By;
+    if (value.by == By::list)
+      field(key, value.list);
+    else if (value.by == By::names)
+      field(key, value.names);
+    else
+      field(key, value.by == By::none ? "none" : "balanced");
+  }
   void field(const char* key, const NormalizeRecipe& value) {
     if (value.automatic || value.from_dataset)
       (*levels_.back())[key] = value.automatic ? "auto" : "dataset";
@@ -446,6 +480,7 @@ void visit(Visitor& v, Recipe& r) {
             std::int64_t{data::automatic_workers});
     v.field("on_error", d.skip_errors, "fail", "skip");
     v.field("shuffle_block", d.shuffle_block, Range<std::int64_t>{0, 1 << 20});
+    v.field("sampler", d.balanced_sampler, "random", "balanced");
     v.field("batch", d.batch, Range<std::int64_t>{1, 65536});
     v.field("last_batch", d.drop_last, "train", "drop");
     v.field("validation", d.validation);
@@ -497,11 +532,20 @@ void visit(Visitor& v, Recipe& r) {
   v.field("parameter_groups", r.parameter_groups);
   v.field("layer_decay", r.layer_decay, Range<double>{1e-3, 1});
   v.field("clip_norm", r.clip_norm, Range<double>{0});
+  v.field("clip_value", r.clip_value, Range<double>{0});
+  v.field("accumulate", r.accumulate, Range<std::int64_t>{1, 65536});
   v.field("label_smoothing", r.label_smoothing, Range<double>{0, 0.999});
-  v.field("class_weights", r.class_weights, std::vector<std::string>{"none", "balanced"});
+  v.field("class_weights", r.class_weights);
   v.field("freeze_norm_epochs", r.freeze_norm_epochs, Range<std::int64_t>{0, 1'000'000});
   v.field("ema_decay", r.ema_decay, Range<double>{0, 0.999999});
   v.field("ema_warmup", r.ema_warmup);
+  v.object("early_stopping", [&] {
+    EarlyStoppingRecipe& e = r.early_stopping;
+    v.field("patience", e.patience, Range<std::int64_t>{0, 1'000'000});
+    const char* never = "early_stopping.patience is 0, so that nothing stops early";
+    v.only(e.patience > 0, never, "min_delta", e.min_delta, Range<double>{0});
+    v.only(e.patience > 0, never, "metric", e.metric, metric_names());
+  });
   v.field("epochs", r.epochs, Range<std::int64_t>{1, 1'000'000});
   v.field("seed", r.seed);
   v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
@@ -514,6 +558,7 @@ void visit(Visitor& v, Recipe& r) {
     v.field("every_steps", c.every_steps, Range<std::int64_t>{0, many});
     v.field("keep_last", c.keep_last, Range<std::int64_t>{1, many});
     v.field("keep_best", c.keep_best);
+    v.only(c.keep_best, "checkpoint.keep_best is false", "best_by", c.best_by, metric_names());
   });
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,8 @@ struct DataRecipe {
   bool skip_errors =
       false;  ///< `on_error`: "skip", leave out images that cannot be read; or "fail"
   std::int64_t shuffle_block = 0;  ///< images that stay near one another when shuffled; 0: none
+  /// `sampler`: "balanced" draws every class as often as the others; "random", every image once.
+  bool balanced_sampler = false;
   std::int64_t batch = 128;
   bool drop_last = false;       ///< `last_batch`: "drop", leave out the incomplete last batch of an
                                 ///< epoch; or "train" on it
@@ -76,7 +79,8 @@ struct CheckpointRecipe {
   std::int64_t every_epochs = 1;
   std::int64_t every_steps = 0;  ///< also within an epoch; 0: no
   std::int64_t keep_last = 3;
-  bool keep_best = true;  ///< best.ckpt, by test top-1
+  bool keep_best = true;         ///< best.ckpt, by the images that choose
+  std::string best_by = "top1";  ///< of metric_names()
 };
 
 /// What a paper prints for the run a recipe describes; changes nothing in it. 0: not printed.
@@ -96,6 +100,21 @@ struct InitRecipe {
                               ///< "keep", "new"
 };
 
+/// What the loss of a class weighs; PyTorch's CrossEntropyLoss(weight), see ops/cross_entropy.hpp.
+struct ClassWeightsRecipe {
+  enum class By { none, balanced, list, names };
+  By by = By::none;                     ///< balanced: images / (classes * images of the class)
+  std::vector<double> list;             ///< in the order of the classes
+  std::map<std::string, double> names;  ///< of every class
+};
+
+/// The end of a run whose validation images have not been recognised better for `patience` epochs.
+struct EarlyStoppingRecipe {
+  std::int64_t patience = 0;    ///< epochs; 0: never
+  double min_delta = 0;         ///< better by less than this is no better
+  std::string metric = "top1";  ///< of metric_names()
+};
+
 struct LogRecipe {
   bool gates = false;  ///< count dead, saturated and stuck gates after every epoch
 };
@@ -112,15 +131,19 @@ struct Recipe {
   /// The rate of what is k stages before the classifier is multiplied by layer_decay^k; see
   /// layer_decay_groups(). 1: all alike.
   double layer_decay = 1;
-  double clip_norm = 0;  ///< above 0: the norm of all gradients together is brought down to it
+  double clip_norm = 0;   ///< above 0: the norm of all gradients together is brought down to it
+  double clip_value = 0;  ///< above 0: no element of a gradient is larger
+  /// A step has the gradients of so many batches, which are as of one batch of all their images;
+  /// but batch norm sees them one by one.
+  std::int64_t accumulate = 1;
   double label_smoothing = 0;
-  /// "none", or "balanced": the loss of class c has the weight images / (classes * images of c).
-  std::string class_weights = "none";
+  ClassWeightsRecipe class_weights;
   /// During so many last epochs batch norms use their running statistics and leave them as they are
   /// (SENet paper, appendix). 0: never.
   std::int64_t freeze_norm_epochs = 0;
   double ema_decay = 0;    ///< above 0: evaluate an exponential moving average of the weights
   bool ema_warmup = true;  ///< which keeps the random weights of the start out, see optim/ema.hpp
+  EarlyStoppingRecipe early_stopping;
   std::int64_t epochs = 20;
   std::uint64_t seed = 1;
   std::int64_t threads = 0;        ///< 0: as many as the machine grants; changes no result

@@ -20,6 +20,7 @@ enum class Remedy {
   bring_back,              ///< what is missing in the folder, or the same
   put_back,                ///< what was changed in the folder, or the same
   same_recipe,             ///< or the same
+  change_course,           ///< say that it is meant, or the same as with same_recipe
   own_data,                ///< what the run was trained on, or the same
   larger_images,           ///< larger images, or smaller crops
   load_plugin,             ///< what registers a name that is not known here

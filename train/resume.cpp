@@ -1,5 +1,8 @@
 #include "exciton/train/resume.hpp"
 
+#include <algorithm>
+
+#include "exciton/train/changes_json.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 #include "exciton/train/run.hpp"
@@ -36,36 +39,74 @@ Recipe completed(Recipe given, const Recipe& stored) {
 
 }  // namespace
 
-Recipe resumed_recipe(Recipe given, const Recipe& stored) {
+std::optional<Recipe> trained_recipe(const std::optional<FoundCheckpoint>& start) {
+  if (!start) return std::nullopt;
+  const Json meta = parse_json(start->checkpoint.meta, "checkpoint: " + start->path.string());
+  check(meta.contains("recipe") && meta.contains("data"), "checkpoint: ", start->path.string(),
+        ": not of a training run");
+  return recipe_from(meta["recipe"], Recipe::Source::stored);
+}
+
+namespace {
+
+Recipe resumed(Recipe given, const Recipe& stored, bool change) {
   given = completed(std::move(given), stored);
   given.init = stored.init;
-  const auto other = difference(given, stored);
-  if (other)
-    fail_with(Remedy::same_recipe, "train: resume: the run was started with ", other->path, ' ',
-              other->b, ", now it is ", other->a);
+  Recipe like = given;  // but for what may be changed
+  if (change) {
+    std::vector<Change> meant;
+    for (Change& one : changes_between(given, stored))
+      if (can_change(one.key)) meant.push_back(std::move(one));
+    like = changed(given, meant);
+  }
+  if (const auto other = difference(like, stored))
+    fail_with(can_change(other->path) ? Remedy::change_course : Remedy::same_recipe,
+              "train: resume: the run was started with ", other->path, ' ', other->b,
+              ", now it is ", other->a);
   return given;
 }
 
+/// Whether the run changed its course from what `before` says, and was killed before it told.
+bool explained_by_changes(const Recipe& before, const Recipe& trained, const FoundCheckpoint& at) {
+  const Json meta = parse_json(at.checkpoint.meta, "checkpoint: " + at.path.string());
+  std::vector<Change> made;
+  if (meta.contains("changes"))
+    for (const Json& one : meta["changes"]) made.push_back(change_from(one, "checkpoint: changes"));
+  std::vector<Change> explained;
+  for (Change& other : changes_between(before, trained))
+    if (std::ranges::any_of(made, [&](const Change& change) {
+          return change.key == other.key && change.to == other.to;
+        }))
+      explained.push_back(std::move(other));
+  return !difference(changed(before, explained), trained);
+}
+
+}  // namespace
+
+Recipe resumed_recipe(Recipe given, const Recipe& stored) {
+  return resumed(std::move(given), stored, false);
+}
+
 Recipe recipe_to_resume(Recipe given, const RunFolder& folder,
-                        const std::optional<FoundCheckpoint>& start) {
-  std::optional<Recipe> in_folder, trained;
+                        const std::optional<FoundCheckpoint>& start, bool change) {
+  std::optional<Recipe> in_folder;
   if (fs::exists(folder.recipe()))
     in_folder = Recipe::read(folder.recipe(), Recipe::Source::stored);
-  if (start) {
-    const Json meta = parse_json(start->checkpoint.meta, "checkpoint: " + start->path.string());
-    check(meta.contains("recipe") && meta.contains("data"), "checkpoint: ", start->path.string(),
-          ": not of a training run");
-    trained = recipe_from(meta["recipe"], Recipe::Source::stored);
-  }
-  if (in_folder && trained) {
+  const std::optional<Recipe> trained = trained_recipe(start);
+  if (in_folder && trained && !change) {
     const auto edited = difference(completed(*in_folder, *trained), *trained);
-    if (edited)
+    if (edited && explained_by_changes(*in_folder, *trained, *start)) {
+      // Whoever resumes without a recipe of their own has given the one in the folder.
+      if (!difference(completed(given, *trained), completed(*in_folder, *trained)))
+        given = *trained;
+    } else if (edited) {
       fail_with(Remedy::put_back, "train: resume: ", folder.recipe().string(),
                 " does not go with its checkpoint: ", edited->path, " is ", edited->a,
                 " there, but ", start->path.string(), " was trained with ", edited->b);
+    }
   }
   if (!in_folder && !trained) return given;
-  return resumed_recipe(std::move(given), trained ? *trained : *in_folder);
+  return resumed(std::move(given), trained ? *trained : *in_folder, change);
 }
 
 }  // namespace exciton::train

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "exciton/core/limits.hpp"
 #include "exciton/core/memory.hpp"
@@ -20,6 +22,8 @@
 #include "exciton/optim/ema.hpp"
 #include "exciton/optim/registry.hpp"
 #include "exciton/optim/schedule.hpp"
+#include "exciton/train/balance.hpp"
+#include "exciton/train/changes_json.hpp"
 #include "exciton/train/fine_tuning.hpp"
 #include "exciton/train/inspect/gate_json.hpp"
 #include "exciton/train/loop.hpp"
@@ -76,7 +80,7 @@ struct KernelCounts final : TapeObserver {
 /// Running totals of the epoch under way; part of checkpoints within an epoch.
 struct EpochTotals {
   double loss_sum = 0, seconds = 0, waited = 0;
-  std::int64_t correct = 0, images = 0, skipped = 0;
+  std::int64_t correct = 0, images = 0, skipped = 0, skipped_steps = 0;
 
   double loss() const { return images ? loss_sum / static_cast<double>(images) : 0; }
   double top1() const {
@@ -84,8 +88,13 @@ struct EpochTotals {
   }
   double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
   Json to_json() const {
-    return {{"loss_sum", loss_sum}, {"seconds", seconds}, {"waited", waited},
-            {"correct", correct},   {"images", images},   {"skipped", skipped}};
+    return {{"loss_sum", loss_sum},
+            {"seconds", seconds},
+            {"waited", waited},
+            {"correct", correct},
+            {"images", images},
+            {"skipped", skipped},
+            {"skipped_steps", skipped_steps}};
   }
   static EpochTotals from_json(const Json& json) {
     EpochTotals out;
@@ -95,6 +104,7 @@ struct EpochTotals {
     out.correct = json.at("correct").get<std::int64_t>();
     out.images = json.at("images").get<std::int64_t>();
     out.skipped = json.value("skipped", std::int64_t{0});
+    out.skipped_steps = json.value("skipped_steps", std::int64_t{0});
     return out;
   }
 };
@@ -115,6 +125,9 @@ Json to_json(const EpochLine& line) {
           {on + "_loss", line.loss},
           {on + "_top1", line.top1},
           {on + "_top5", line.top5},
+          {on + "_macro_recall", line.macro_recall},
+          {on + "_worst_class", line.worst_class},
+          {on + "_worst_recall", line.worst_recall},
           {"lr", line.lr},
           {"images_per_second", line.images_per_second},
           {"seconds", line.seconds},
@@ -124,6 +137,7 @@ Json to_json(const EpochLine& line) {
           {"data_workers", line.data_workers},
           {"threads", line.threads},
           {"skipped_images", line.skipped_images},
+          {"skipped_steps", line.skipped_steps},
           {"left_out_images", line.left_out_images},
           {"left_out_files", line.left_out_files},
           {"test_skipped_images", line.test_skipped_images},
@@ -140,15 +154,16 @@ constexpr std::int64_t numerics = 4;
 
 class Run {
  public:
-  /// `lock` and `start` are those of an occupied folder.
+  /// `lock` and `start` are those of an occupied folder. Stops at `until`, if there is one.
   Run(Recipe recipe, const RunOptions& options, Observer& observer, std::optional<FolderLock> lock,
-      std::optional<FoundCheckpoint> start)
+      std::optional<FoundCheckpoint> start, std::optional<Position> until)
       : recipe_(std::move(recipe)),
         options_(options),
         observer_(observer),
         folder_(options.out, warn()),
         lock_(std::move(lock)),
-        start_(std::move(start)) {}
+        start_(std::move(start)),
+        until_(until) {}
 
   Outcome operator()() {
     if (!start_ && !recipe_.init.weights.empty()) {
@@ -161,7 +176,8 @@ class Run {
     start_folder();
     observer_.started(info());
     const Clock::time_point start = Clock::now();
-    while (position_.epoch < recipe_.epochs) {
+    while (!is_over()) {
+      if (until_ && position_ >= *until_) return stopped(start);
       const std::uint64_t taken = memory_stats().system_allocations;
       if (!train_epoch()) return stopped(start);
       const Clock::time_point test_start = Clock::now();
@@ -171,6 +187,8 @@ class Run {
     }
     Outcome out = outcome(start);
     out.finished = true;
+    if (position_.epoch < recipe_.epochs)
+      out.stopped_early = {recipe_.early_stopping.metric, risen_.epoch, risen_.value};
     out.final_test = test_at_the_end();
     return out;
   }
@@ -179,7 +197,13 @@ class Run {
   Warn warn() {
     return [this](const std::string& text) { observer_.warning(text); };
   }
-  std::int64_t step() const { return position_.epoch * batches_ + position_.batch; }
+  std::int64_t steps_per_epoch() const {
+    return (batches_ + recipe_.accumulate - 1) / recipe_.accumulate;
+  }
+  std::int64_t step() const {
+    return position_.epoch * steps_per_epoch() +
+           (position_.batch + recipe_.accumulate - 1) / recipe_.accumulate;
+  }
   /// Whether some images choose the best epoch.
   bool chooses() const { return plan_.chooses != data::Part::none; }
   bool keeps_best() const { return chooses() && recipe_.checkpoint.keep_best; }
@@ -187,6 +211,21 @@ class Run {
   const char* watched() const {
     const data::Part part = chooses() ? plan_.chooses : plan_.reported;
     return part == data::Part::test || by_test() ? "test" : "val";
+  }
+  /// Whether a value of a metric is better than the one at `epoch` (0: there is none) by more than
+  /// `delta`.
+  static bool better(const std::string& metric, double value, std::int64_t epoch, double than,
+                     double delta) {
+    if (epoch == 0) return true;
+    return more_is_better(metric) ? value > than + delta : value < than - delta;
+  }
+  /// Whether all epochs are trained, or the images that choose have not been recognised better for
+  /// as long as the recipe waits.
+  bool is_over() const {
+    const std::int64_t patience = recipe_.early_stopping.patience;
+    return position_.epoch >= recipe_.epochs ||
+           (patience > 0 && position_.batch == 0 && risen_.epoch > 0 &&
+            position_.epoch - risen_.epoch >= patience);
   }
   /// Whether the test images steer, whatever the folder calls them, as in older runs.
   bool by_test() const { return recipe_.data.validation.by == data::Validation::By::test; }
@@ -203,6 +242,15 @@ class Run {
     // What was found is what a resume goes by.
     if (recipe_.data.validation.by == data::Validation::By::automatic)
       recipe_.data.validation = {data::Validation::By::share, plan_.share};
+    if (recipe_.early_stopping.patience > 0) {
+      check(chooses(),
+            "train: early_stopping goes by validation images, and there are none; set "
+            "data.validation to a share of the train images, such as 0.1");
+      check(
+          !by_test(),
+          "train: early_stopping never goes by test images, data.validation is \"test\"; set it to "
+          "a share of the train images, such as 0.1");
+    }
     train_set_ = plan_.open(data::Part::train);
     test_set_ = plan_.open(chooses() ? plan_.chooses : plan_.reported);
     // What is reported at the end is opened now: an error in it should not come after hours.
@@ -232,6 +280,7 @@ class Run {
     load.dtype = activation_dtype(recipe_.dtype);
     load.drop_last = recipe_.data.drop_last;
     load.drop_single = true;
+    load.balanced = recipe_.data.balanced_sampler;
     train_.emplace(train_set_, augment, load);
     test_.emplace(evaluation_loader(recipe_, pre_, test_set_));
     batches_ = train_->batches();
@@ -284,12 +333,11 @@ class Run {
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
                                           ema_options(recipe_));
-    loop_.emplace(*model_.net, *optimizer_, make_schedule(recipe_, batches_),
+    loop_.emplace(*model_.net, *optimizer_, make_schedule(recipe_, steps_per_epoch()),
                   LoopOptions{.label_smoothing = recipe_.label_smoothing,
-                              .class_weights = recipe_.class_weights == "balanced"
-                                                   ? balanced_weights(*train_set_)
-                                                   : Tensor(),
+                              .class_weights = weights_of(recipe_.class_weights, *train_set_),
                               .clip_norm = recipe_.clip_norm,
+                              .clip_value = recipe_.clip_value,
                               .average = ema_.get()});
     check_readable(recipe_);
   }
@@ -313,13 +361,49 @@ class Run {
       describe_resume();
       folder_.truncate_log(position_.epoch);
     }
+    change_course();
     folder_.write_recipe(recipe_);
+    if (!changes_.empty()) {
+      std::string journal;
+      for (const Change& change : changes_) journal += train::to_text(change) + '\n';
+      write_text(folder_.changes(), journal, "train", resume_advice);
+    }
     // The process may have died between a checkpoint and its second name.
     if (start_ && keeps_best() && position_.batch == 0 && position_.epoch > 0 &&
         best_.epoch == position_.epoch && start_->path != folder_.best())
       link_file(start_->path, folder_.best(), "train", resume_advice);
     start_.reset();
     if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
+  }
+
+  /// What the recipe says now and did not before. It is written into the checkpoint that is
+  /// resumed, so that from here on there is one recipe.
+  void change_course() {
+    if (!start_) return;
+    std::vector<Change> made;
+    for (Change& change : changes_between(*trained_recipe(start_), recipe_))
+      if (can_change(change.key)) made.push_back(std::move(change));
+    if (made.empty()) return;
+    char now[32];
+    const std::time_t seconds = std::time(nullptr);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    std::strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    for (Change& change : made) {
+      check(position_.batch == 0 || (change.key != "data.batch" && change.key != "accumulate"),
+            "train: resume: ", change.key, " can only change between epochs, and ",
+            start_->path.string(), " is in the middle of one");
+      change.position = position_;
+      change.step = step();
+      change.time = now;
+      notes_.push_back("From here on " + change.key + " is " + change.to + ", was " + change.from);
+      changes_.push_back(std::move(change));
+    }
+    // More epochs may always be asked for, so nothing has to be told the checkpoint at once.
+    if (std::ranges::any_of(changes_, [&](const Change& change) {
+          return change.position == position_ && change.key != "epochs";
+        }))
+      save();
   }
 
   /// Without a checkpoint a run begins anew, and its log with it: refused where that log tells of
@@ -347,7 +431,7 @@ class Run {
                        ": the schedule is drawn over all of them anew; the learning rate was " +
                        short_number(lr_) + " in the last step, is " +
                        short_number(loop_->schedule().lr(step())) + " in the next, and ends at " +
-                       short_number(loop_->schedule().lr(recipe_.epochs * batches_ - 1)));
+                       short_number(loop_->schedule().lr(recipe_.epochs * steps_per_epoch() - 1)));
     if (!compared_images_ && step() > 0)
       notes_.push_back(
           "This checkpoint does not say which images it was trained on: that they are the same was "
@@ -365,7 +449,7 @@ class Run {
       out.threads_from = read_limits().text();
     out.batch = recipe_.data.batch;
     out.epochs = recipe_.epochs;
-    out.steps_per_epoch = batches_;
+    out.steps_per_epoch = steps_per_epoch();
     out.first_step = step();
     out.seed = recipe_.seed;
     out.left_out = train_->left_out();
@@ -378,6 +462,10 @@ class Run {
     out.notes.push_back(train_set_->description());
     out.notes.push_back(test_set_->description());
     out.notes.insert(out.notes.end(), plan_.notes.begin(), plan_.notes.end());
+    if (std::string uneven = describe_balance(recipe_, *train_set_); !uneven.empty()) {
+      out.uneven = true;
+      out.notes.push_back(std::move(uneven));
+    }
     for (const auto& set : {train_set_, test_set_, final_set_})
       for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
         out.notes.push_back("Of " + set->description() + ": " + line);
@@ -386,7 +474,7 @@ class Run {
 
   Progress progress() const {
     return {.step = step(),
-            .steps = recipe_.epochs * batches_,
+            .steps = recipe_.epochs * steps_per_epoch(),
             .epoch = std::min(position_.epoch + 1, recipe_.epochs),
             .epochs = recipe_.epochs,
             .loss = totals_.loss(),
@@ -405,33 +493,55 @@ class Run {
         Clock::now() -
         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(totals_.seconds));
     while (const std::optional<data::Batch> batch = train_->next()) {
-      train_step(*batch);
+      const std::int64_t seen = position_.batch + 1;
+      const bool updates = seen % recipe_.accumulate == 0 || seen == batches_;
+      train_step(*batch, updates);
       report_skipped(*batch);
-      ++position_.batch;
+      position_.batch = seen;
       totals_.seconds = seconds_since(start);
       totals_.waited = train_->seconds_waited() - waited_before;
+      if (!updates) continue;  // a checkpoint has no gradients
       const bool goes_on = observer_.step(progress());
       const std::int64_t every = recipe_.checkpoint.every_steps;
       if (every > 0 && step() % every == 0 && position_.batch < batches_) save();
-      if (!goes_on) return false;
+      if (!goes_on || (until_ && until_->batch > 0 && position_ >= *until_)) return false;
     }
     check(position_.batch == batches_, "train: the epoch ended after ", position_.batch, " of ",
           batches_, " batches");
     return true;
   }
 
-  void train_step(const data::Batch& batch) {
+  void train_step(const data::Batch& batch, bool updates) {
     try {
       const bool first = kernels_.counts.empty();
-      const StepResult result = loop_->step(batch, first ? &kernels_ : nullptr);
+      const StepResult result = loop_->accumulate(batch, first ? &kernels_ : nullptr);
       totals_.loss_sum += result.loss * static_cast<double>(result.images);
       totals_.correct += result.correct;
       totals_.images += result.images;
       lr_ = loop_->lr();
     } catch (const NotFinite& error) {
       lr_ = loop_->lr();
-      give_up("training", error.loss());
+      give_up("training", error.loss(), " of a batch with " + names_of(error.images()));
     }
+    if (!updates) return;
+    if (!loop_->update().skipped) {
+      skipped_in_a_row_ = 0;
+      return;
+    }
+    ++totals_.skipped_steps;
+    constexpr std::int64_t most = 20;
+    if (++skipped_in_a_row_ == most)
+      give_up("the norm of the gradients was no number for " + std::to_string(most) + " steps");
+  }
+
+  /// The first few of these images of the train set, and how many there are.
+  std::string names_of(const std::vector<std::int64_t>& images) const {
+    constexpr std::size_t named = 5;
+    std::string out;
+    for (std::size_t i = 0; i < std::min(named, images.size()); ++i)
+      out += (i > 0 ? ", " : "") + train_set_->name(images[i]);
+    if (images.size() > named) out += " and " + std::to_string(images.size() - named) + " others";
+    return out;
   }
 
   /// Names the first few images that could not be read, and counts them all.
@@ -476,7 +586,13 @@ class Run {
     line.loss = test.loss();
     line.top1 = test.top1();
     line.top5 = test.top5();
-    line.best = chooses() && test.top1() > best_.top1;
+    line.macro_recall = test.macro_recall();
+    if (const std::int64_t worst = test.worst_class(); worst >= 0) {
+      line.worst_class = pre_.class_names[static_cast<std::size_t>(worst)];
+      line.worst_recall = test.classes()[static_cast<std::size_t>(worst)].recall();
+    }
+    const double value = test.metric(recipe_.checkpoint.best_by);
+    line.best = chooses() && better(recipe_.checkpoint.best_by, value, best_.epoch, best_.value, 0);
     line.lr = lr_;
     line.images_per_second = totals_.rate();
     line.seconds = totals_.seconds;
@@ -485,6 +601,7 @@ class Run {
     line.data_workers = train_->workers();
     line.threads = num_threads();
     line.skipped_images = totals_.skipped;
+    line.skipped_steps = totals_.skipped_steps;
     line.test_skipped_images = test.skipped();
     line.left_out_images = train_->left_out();
     line.left_out_files = train_set_->left_out().files() + test_set_->left_out().files();
@@ -492,7 +609,12 @@ class Run {
     line.pool_peak_bytes = memory_stats().peak_bytes_in_use;
     line.system_allocations = system_allocations;
     line.kernels = kernels_.counts;
-    if (line.best) best_ = {position_.epoch, test.top1()};
+    if (line.best) best_ = {position_.epoch, test.top1(), recipe_.checkpoint.best_by, value};
+    if (const EarlyStoppingRecipe& e = recipe_.early_stopping; e.patience > 0) {
+      const double now = test.metric(e.metric);
+      if (better(e.metric, now, risen_.epoch, risen_.value, e.min_delta))
+        risen_ = {position_.epoch, now};
+    }
     // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
     Json json = to_json(line);
     if (recipe_.log.gates) json["gates"] = gates_;
@@ -501,8 +623,7 @@ class Run {
     observer_.epoch(line);
     last_ = test;
     totals_ = {};
-    const bool due =
-        position_.epoch % recipe_.checkpoint.every_epochs == 0 || position_.epoch == recipe_.epochs;
+    const bool due = position_.epoch % recipe_.checkpoint.every_epochs == 0 || is_over();
     if (due) save();
     if (line.best && keeps_best()) {
       if (due)
@@ -512,6 +633,12 @@ class Run {
     }
   }
 
+  Json changes_json() const {
+    Json out = Json::array();
+    for (const Change& change : changes_) out.push_back(to_json(change));
+    return out;
+  }
+
   Checkpoint capture() {
     const Json meta{
         {"recipe", to_json(recipe_)},
@@ -519,8 +646,11 @@ class Run {
         {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
         {"step", step()},
         {"numerics", numerics},
-        {"best", {{"epoch", best_.epoch}, {"top1", best_.top1}}},
+        {"best",
+         {{"epoch", best_.epoch}, {"top1", best_.top1}, {"by", best_.by}, {"value", best_.value}}},
+        {"early_stopping", {{"epoch", risen_.epoch}, {"value", risen_.value}}},
         {"chosen", chooses() && !by_test()},
+        {"changes", changes_json()},
         {"totals", totals_.to_json()},
         // Batches and augmentations are a function of (seed, epoch, image).
         {"loader",
@@ -565,6 +695,14 @@ class Run {
                    meta.at("position").at("batch").get<std::int64_t>()};
       best_ = {meta.at("best").at("epoch").get<std::int64_t>(),
                meta.at("best").at("top1").get<double>()};
+      best_.value = meta["best"].value("value", best_.top1);
+      best_.by = meta["best"].value("by", best_.by);
+      if (meta.contains("changes"))
+        for (const Json& change : meta["changes"])
+          changes_.push_back(change_from(change, "checkpoint: " + path.string() + ": changes"));
+      if (meta.contains("early_stopping"))
+        risen_ = {meta["early_stopping"].at("epoch").get<std::int64_t>(),
+                  meta["early_stopping"].at("value").get<double>()};
       totals_ = EpochTotals::from_json(meta.at("totals"));
       lr_ = meta.at("lr").get<double>();
       if (meta.value("numerics", std::int64_t{1}) != numerics)
@@ -605,20 +743,20 @@ class Run {
          "); try a lower schedule.lr or a longer warm-up; ",
          good ? "last good checkpoint: " + good->string() : "nothing was saved yet");
   }
-  [[noreturn]] void give_up(const char* which, double loss) const {
-    give_up(std::string("the ") + which + " loss is " + (std::isnan(loss) ? "nan" : "infinite"));
+  [[noreturn]] void give_up(const char* which, double loss, const std::string& where = "") const {
+    give_up(std::string("the ") + which + " loss is " + (std::isnan(loss) ? "nan" : "infinite") +
+            where);
   }
 
   /// Once, behind all choices: the images that have chosen nothing, by the best epoch's weights.
   std::optional<Outcome::Final> test_at_the_end() const {
     if (!final_set_) return std::nullopt;
     const bool best = keeps_best() && best_.epoch > 0 && fs::exists(folder_.best());
-    const TrainedModel chosen =
-        load(best ? folder_.best() : folder_.checkpoint({recipe_.epochs, 0}));
+    const TrainedModel chosen = load(best ? folder_.best() : folder_.checkpoint(position_));
     data::Loader loader = evaluation_loader(recipe_, chosen.preprocessing, final_set_);
     const Outcome::Final out{
         .on = plan_.reported == data::Part::test ? "test" : "val",
-        .epoch = best ? best_.epoch : recipe_.epochs,
+        .epoch = best ? best_.epoch : position_.epoch,
         .result = evaluate(*chosen.model.net, loader,
                            static_cast<std::int64_t>(pre_.class_names.size()))};
     const Json result{{"on", out.on},
@@ -628,7 +766,8 @@ class Run {
                       {"skipped_images", out.result.skipped()},
                       {"top1", out.result.top1()},
                       {"top5", out.result.top5()},
-                      {"loss", out.result.loss()}};
+                      {"loss", out.result.loss()},
+                      {"macro_recall", out.result.macro_recall()}};
     write_text(folder_.result(), result.dump(2) + '\n', "train", resume_advice);
     return out;
   }
@@ -639,10 +778,12 @@ class Run {
   RunFolder folder_;
   std::optional<FolderLock> lock_;
   std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
-  bool compared_images_ = false;          ///< with those start_ was trained on
-  std::optional<Initial> initial_;        ///< weights to begin with, until they are copied
-  std::vector<std::string> notes_;        ///< about the resume, and how it begins
-  std::set<fs::path> good_;               ///< checkpoints known to be whole
+  std::optional<Position> until_;
+  std::vector<Change> changes_;     ///< of the course, until now
+  bool compared_images_ = false;    ///< with those start_ was trained on
+  std::optional<Initial> initial_;  ///< weights to begin with, until they are copied
+  std::vector<std::string> notes_;  ///< about the resume, and how it begins
+  std::set<fs::path> good_;         ///< checkpoints known to be whole
   data::SplitPlan plan_;
   std::shared_ptr<const data::Dataset> train_set_;
   std::shared_ptr<const data::Dataset> test_set_;   ///< looked at after each epoch
@@ -658,6 +799,11 @@ class Run {
   Position position_;
   EpochTotals totals_;
   Outcome::Best best_;
+  struct {
+    std::int64_t epoch = 0;
+    double value = 0;
+  } risen_;  ///< when early stopping's metric was last better, and what it was
+  std::int64_t skipped_in_a_row_ = 0;  ///< steps
   std::optional<Evaluation> last_;
   double lr_ = 0;
   Json gates_;  ///< counts of the last evaluation, when the recipe wants them
@@ -690,7 +836,16 @@ Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preproc
   return out;
 }
 
-Outcome run(Recipe recipe, const RunOptions& options, Observer& observer) {
+namespace {
+
+Position position_of(const FoundCheckpoint& found) {
+  const Json meta = parse_json(found.checkpoint.meta, "checkpoint: " + found.path.string());
+  return {value_at<std::int64_t>(meta, "position.epoch", "checkpoint"),
+          value_at<std::int64_t>(meta, "position.batch", "checkpoint")};
+}
+
+Outcome run_until(Recipe recipe, const RunOptions& options, Observer& observer,
+                  std::optional<Position> until) {
   const Warn warn = [&](const std::string& text) { observer.warning(text); };
   const RunFolder folder(options.out, warn);
   std::optional<FolderLock> lock;
@@ -706,9 +861,28 @@ Outcome run(Recipe recipe, const RunOptions& options, Observer& observer) {
         "train: resume: ", options.out.string(),
         " holds weights that were imported, and no training to go on with; begin one with them by "
         "init.weights");
-    recipe = recipe_to_resume(std::move(recipe), folder, start);
+    recipe = recipe_to_resume(std::move(recipe), folder, start, options.change);
   }
-  return Run(std::move(recipe), options, observer, std::move(lock), std::move(start))();
+  return Run(std::move(recipe), options, observer, std::move(lock), std::move(start), until)();
+}
+
+}  // namespace
+
+Outcome run(Recipe recipe, const RunOptions& options, Observer& observer) {
+  RunOptions part = options;
+  std::vector<Change> to_make = std::exchange(part.replay, {});
+  while (!to_make.empty()) {
+    const Position at = to_make.front().position;
+    const Outcome before = run_until(recipe, part, observer, at);
+    const std::optional<FoundCheckpoint> reached = RunFolder(options.out).newest();
+    if (!reached || position_of(*reached) != at) return before;  // interrupted
+    const auto end =
+        std::ranges::find_if(to_make, [&](const Change& c) { return c.position != at; });
+    recipe = changed(*trained_recipe(reached), {to_make.begin(), end});
+    to_make.erase(to_make.begin(), end);
+    part.resume = part.change = true;
+  }
+  return run_until(std::move(recipe), part, observer, std::nullopt);
 }
 
 }  // namespace exciton::train

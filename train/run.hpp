@@ -10,6 +10,7 @@
 
 #include "exciton/core/dtype.hpp"
 #include "exciton/nn/module.hpp"
+#include "exciton/train/changes.hpp"
 #include "exciton/train/checkpoint.hpp"
 #include "exciton/train/evaluate.hpp"
 #include "exciton/train/preprocessing.hpp"
@@ -21,7 +22,11 @@ namespace exciton::train {
 struct RunOptions {
   std::filesystem::path out;  ///< the run folder
   bool resume = false;        ///< resume with what is in it
-  bool tensorboard = false;   ///< write event files, too
+  bool change = false;        ///< under another recipe, as far as can_change() allows
+  /// Changes to make on the way, in their order: those of another run's journal. The run ends in
+  /// the bits of that one.
+  std::vector<Change> replay = {};
+  bool tensorboard = false;  ///< write event files, too
 };
 
 /// What a run is about to do.
@@ -34,6 +39,7 @@ struct RunInfo {
   std::int64_t epochs = 0, steps_per_epoch = 0;
   std::int64_t first_step = 0;  ///< above 0: resumed
   std::uint64_t seed = 0;
+  bool uneven = false;        ///< one class has more than five times the images of another
   std::int64_t left_out = 0;  ///< images of an epoch that are in none of its batches
   bool drop_last = false;     ///< because incomplete batches are dropped
   std::int64_t workers = 0;   ///< that prepare images, or data::automatic_workers
@@ -59,13 +65,18 @@ struct EpochLine {
   double train_loss = 0, train_top1 = 0;  ///< means over the epoch, in training mode
   std::string measured_on;                ///< "val" or "test"
   double loss = 0, top1 = 0, top5 = 0;    ///< of these images, after the epoch
-  bool best = false;                      ///< top1 is above that of every epoch before
+  bool best = false;                      ///< better than every epoch before, by checkpoint.best_by
   double lr = 0;                          ///< of the last step
   double images_per_second = 0;
   double seconds = 0, test_seconds = 0;
   double data_wait_seconds = 0;  ///< in which the step waited for images
   int data_workers = 0;
   int threads = 0;
+  double macro_recall = 0;  ///< mean over the classes of what share is recognised
+  std::string worst_class;  ///< the least, and its share
+  double worst_recall = 0;
+  std::int64_t skipped_steps =
+      0;  ///< whose gradients had no finite norm, see LoopOptions::clip_norm
   std::int64_t skipped_images = 0, test_skipped_images = 0;  ///< that could not be read
   std::int64_t left_out_images = 0, left_out_files = 0;
   double peak_rss_mib = 0;               ///< of the process
@@ -101,8 +112,17 @@ struct Outcome {
   struct Best {
     std::int64_t epoch = 0;
     double top1 = -1;
+    std::string by = "top1";  ///< the metric, and its value
+    double value = -1;
   };
   std::optional<Best> best;  ///< where images choose
+  /// A run that ended before its last epoch: by what, and since when that was no better.
+  struct Early {
+    std::string metric;
+    std::int64_t epoch = 0;
+    double value = 0;
+  };
+  std::optional<Early> stopped_early;
   struct Final {
     std::string on;  ///< "val" or "test"
     std::int64_t epoch = 0;

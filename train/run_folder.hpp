@@ -5,6 +5,7 @@
 ///   checkpoints/epoch-0003-batch-000120.ckpt   within the fourth, after 120 batches
 ///   checkpoints/best.ckpt                  by top-1 of the images that choose, where some do
 ///   result.json                            of the test images that chose nothing, at the end
+///   changes.jsonl                          what of the recipe was changed on the way
 ///   run.lock                               held by the process that trains; says its number
 #pragma once
 #include <compare>
@@ -62,6 +63,7 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path recipe() const { return path_ / "recipe.json"; }
   std::filesystem::path log() const { return path_ / "log.jsonl"; }
+  std::filesystem::path changes() const { return path_ / "changes.jsonl"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path result() const { return path_ / "result.json"; }
   std::filesystem::path best() const { return checkpoints() / "best.ckpt"; }

@@ -34,10 +34,15 @@ data::Image mirrored(const data::Image& image) {
   return out;
 }
 
-/// Images begin to end of the set and their labels [n], without those that cannot be read where
-/// they are to be skipped.
-std::pair<std::vector<data::Image>, Tensor> read_batch(const data::Dataset& set, std::int64_t begin,
-                                                       std::int64_t end, bool skip_errors) {
+struct ImageBatch {
+  std::vector<data::Image> images;
+  Tensor labels;                      ///< [n]
+  std::vector<std::int64_t> indices;  ///< of the set
+};
+
+/// Images begin to end of the set, without those that cannot be read where they are to be skipped.
+ImageBatch read_batch(const data::Dataset& set, std::int64_t begin, std::int64_t end,
+                      bool skip_errors) {
   std::vector<data::Image> images(static_cast<std::size_t>(end - begin));
   data::for_each_index(end - begin, [&](std::int64_t i) {
     data::Image& image = images[static_cast<std::size_t>(i)];
@@ -48,14 +53,16 @@ std::pair<std::vector<data::Image>, Tensor> read_batch(const data::Dataset& set,
       image = {};
     }
   });
-  std::vector<std::int64_t> labels;
-  for (std::size_t i = 0; i < images.size(); ++i)
-    if (!images[i].pixels.empty())
-      labels.push_back(set.label(begin + static_cast<std::int64_t>(i)));
+  std::vector<std::int64_t> labels, indices;
+  for (std::int64_t i = 0; i < std::ssize(images); ++i)
+    if (!images[static_cast<std::size_t>(i)].pixels.empty()) {
+      indices.push_back(begin + i);
+      labels.push_back(set.label(begin + i));
+    }
   std::erase_if(images, [](const data::Image& image) { return image.pixels.empty(); });
   Tensor out({static_cast<std::int64_t>(labels.size())}, DType::i64);
   std::copy(labels.begin(), labels.end(), out.data<std::int64_t>());
-  return {std::move(images), std::move(out)};
+  return {std::move(images), std::move(out), std::move(indices)};
 }
 
 /// A batch of images as the inputs of one member: a tensor [n, crop, crop, channels] a view.
@@ -119,7 +126,7 @@ std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
 
 Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
                           const ViewsOptions& options,
-                          const std::function<void(std::int64_t)>& each) {
+                          const std::function<void(std::int64_t)>& each, const EachImage& image) {
   check(!members.empty() && options.batch >= 1, "eval: expected a model and a batch of 1 or more");
   const std::int64_t classes = set.classes();
   double votes = 0;
@@ -127,7 +134,7 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
   Evaluation result(classes);
   for (std::int64_t begin = 0; begin < set.size(); begin += options.batch) {
     const std::int64_t end = std::min(begin + options.batch, set.size());
-    const auto [images, labels] = read_batch(set, begin, end, options.skip_errors);
+    const auto [images, labels, indices] = read_batch(set, begin, end, options.skip_errors);
     const auto n = static_cast<std::int64_t>(images.size());
     result.skip(static_cast<std::size_t>(end - begin - n));
     if (n == 0) continue;
@@ -144,6 +151,7 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
     for (std::size_t i = 0; i < sums.size(); ++i)
       logits.data<float>()[i] = static_cast<float>(std::log(sums[i] / votes));
     result.add(logits, labels);
+    if (image) for_each_seen(logits, labels, indices, image);
     if (each) each(result.images());
   }
   return result;

@@ -50,6 +50,7 @@ struct ViewsOptions {
 /// views; a data set and nets of different classes; images that cannot be read.
 Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
                           const ViewsOptions& options,
-                          const std::function<void(std::int64_t)>& each = {});
+                          const std::function<void(std::int64_t)>& each = {},
+                          const EachImage& image = {});
 
 }  // namespace exciton::train

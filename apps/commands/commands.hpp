@@ -27,6 +27,9 @@ void add_bench_data(Command& bench);
 void add_profile(Command& program);
 void add_data(Command& program);
 void add_recipes(Command& program);
+void add_doctor(Command& program);
+void add_completion(Command& program);
+void add_man(Command& program);
 
 /// `--set key=value`, any number of times.
 inline void add_set_option(Command& command, std::vector<std::string>& to,

@@ -3,9 +3,13 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "apps/commands/commands.hpp"
 #include "apps/commands/run_data.hpp"
+#include "apps/page/mistakes.hpp"
+#include "apps/page/page.hpp"
+#include "apps/terminal/class_report.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/threads.hpp"
@@ -24,7 +28,8 @@ struct EvalArguments {
   std::vector<std::int64_t> resize;
   std::int64_t crop = 0, batch = 0;
   int crops = 1, threads = 0;
-  bool json = false;
+  std::string csv, page;
+  bool json = false, confusion = false;
 
   bool plain() const { return runs.size() == 1 && resize.empty() && crop == 0 && crops == 1; }
 };
@@ -52,17 +57,20 @@ std::int64_t batch_of(const train::TrainedModel& trained, const EvalArguments& a
 train::Evaluation evaluate_plain(const train::TrainedModel& trained,
                                  std::shared_ptr<const data::Dataset> set,
                                  const EvalArguments& args,
-                                 const std::function<void(std::int64_t)>& each) {
+                                 const std::function<void(std::int64_t)>& each,
+                                 const train::EachImage& image) {
   data::Loader loader = evaluation_loader(trained, set, {.batch = batch_of(trained, args)});
-  return train::evaluate(*trained.model.net, loader, set->classes(), [&](std::int64_t images) {
+  const auto go_on = [&](std::int64_t images) {
     each(images);
     return true;
-  });
+  };
+  return train::evaluate(*trained.model.net, loader, set->classes(), go_on, image);
 }
 
 train::Evaluation evaluate_ensemble(const std::vector<train::TrainedModel>& models,
                                     const data::Dataset& set, const EvalArguments& args,
-                                    const std::function<void(std::int64_t)>& each) {
+                                    const std::function<void(std::int64_t)>& each,
+                                    const train::EachImage& image) {
   std::vector<train::Member> members;
   std::int64_t batch = batch_of(models.front(), args);
   const bool skip_errors = models.front().recipe.data.skip_errors;
@@ -73,7 +81,8 @@ train::Evaluation evaluate_ensemble(const std::vector<train::TrainedModel>& mode
                        .dtype = train::activation_dtype(m.recipe.dtype)});
     batch = std::min(batch, batch_of(m, args));
   }
-  return train::evaluate_views(members, set, {.batch = batch, .skip_errors = skip_errors}, each);
+  return train::evaluate_views(members, set, {.batch = batch, .skip_errors = skip_errors}, each,
+                               image);
 }
 
 std::string describe(const train::ViewSpec& views) {
@@ -98,18 +107,8 @@ void print_table(const std::vector<train::TrainedModel>& models, const data::Dat
   if (result.skipped() > 0)
     std::printf("without %lld images that could not be read (data.on_error is skip)\n\n",
                 static_cast<long long>(result.skipped()));
-  std::size_t width = 5;
-  for (const std::string& name : set.class_names()) width = std::max(width, name.size());
-  std::printf("%-*s  images  top-1 %%\n", static_cast<int>(width), "class");
-  for (std::size_t c = 0; c < result.classes().size(); ++c) {
-    const train::Evaluation::Class& own = result.classes()[c];
-    std::printf("%-*s  %6lld  ", static_cast<int>(width), set.class_names()[c].c_str(),
-                static_cast<long long>(own.images));
-    if (own.images > 0)
-      std::printf("%7.2f\n", 100 * own.top1());
-    else
-      std::printf("      -\n");  // there is nothing to be right about
-  }
+  print_classes(set.class_names(), result);
+  if (args.confusion) print_confusion(set.class_names(), result);
 }
 
 train::Json to_json(const std::vector<train::TrainedModel>& models, const data::Dataset& set,
@@ -126,15 +125,20 @@ train::Json to_json(const std::vector<train::TrainedModel>& models, const data::
     members.push_back(member);
   }
   for (std::size_t c = 0; c < result.classes().size(); ++c)
-    classes.push_back(
-        {{"class", set.class_names()[c]},
-         {"images", result.classes()[c].images},
-         {"top1", result.classes()[c].images > 0 ? train::Json(result.classes()[c].top1())
-                                                 : train::Json()}});
-  return {{"models", members},         {"data", set.description()},
-          {"images", result.images()}, {"skipped_images", result.skipped()},
-          {"top1", result.top1()},     {"top5", result.top5()},
-          {"loss", result.loss()},     {"classes", classes}};
+    classes.push_back(class_json(set.class_names()[c], result.classes()[c]));
+  train::Json out = {{"models", members},
+                     {"data", set.description()},
+                     {"images", result.images()},
+                     {"skipped_images", result.skipped()},
+                     {"top1", result.top1()},
+                     {"top5", result.top5()},
+                     {"loss", result.loss()},
+                     {"macro_precision", result.macro_precision()},
+                     {"macro_recall", result.macro_recall()},
+                     {"macro_f1", result.macro_f1()},
+                     {"classes", classes}};
+  if (args.confusion) out["confusion"] = confusion_json(result);
+  return out;
 }
 
 int run(const EvalArguments& args) {
@@ -142,17 +146,39 @@ int run(const EvalArguments& args) {
   const std::vector<train::TrainedModel> models = load_all(args.runs);
   const auto set = open_data_of(models.front(), args.data);
   for (const train::TrainedModel& m : models) check_fits(m, *set);
+  if (!args.page.empty()) check_page_path(args.page);
+  std::optional<PredictionTable> table;
+  if (!args.csv.empty()) table.emplace(args.csv, set->class_names());
+  Mistakes mistakes;
+  const train::EachImage image = [&](const train::Seen& seen) {
+    if (table) table->add(set->name(seen.index), seen.label, seen.logits);
+    if (!args.page.empty()) mistakes.add(seen);
+  };
+  const bool by_image = table || !args.page.empty();
   Progress progress(set->size());
   const auto each = [&](std::int64_t images) {
     if (progress.due()) progress.update(images, "eval", std::to_string(images) + " images");
   };
-  const train::Evaluation result = args.plain() ? evaluate_plain(models.front(), set, args, each)
-                                                : evaluate_ensemble(models, *set, args, each);
+  const train::EachImage wanted = by_image ? image : train::EachImage{};
+  const train::Evaluation result = args.plain()
+                                       ? evaluate_plain(models.front(), set, args, each, wanted)
+                                       : evaluate_ensemble(models, *set, args, each, wanted);
   progress.clear();
+  if (table) table->finish();
+  if (!args.page.empty()) {
+    train::Json page = to_json(models, *set, args, result);
+    page["confusion"] = confusion_json(result);
+    page["mistakes"] = mistakes.to_json(*set);
+    write_page(args.page, "Evaluation", "eval.js", page);
+  }
   if (args.json)
     std::cout << train::to_text(to_json(models, *set, args, result)) << std::endl;
   else
     print_table(models, *set, args, result);
+  // Where a program reads what is printed, this is for people.
+  std::ostream& said = args.json ? std::cerr : std::cout;
+  if (table) said << "Wrote " << args.csv << ": a line an image" << std::endl;
+  if (!args.page.empty()) said << "Wrote " << args.page << ": open it in a browser" << std::endl;
   return 0;
 }
 
@@ -185,9 +211,19 @@ void add_eval(Command& program) {
   command.add_option("--batch", args->batch, "images per step (default: the run's, at most 128)")
       .check(number_in(1, 65536));
   add_threads_option(command, args->threads);
+  command
+      .add_option("--csv", args->csv,
+                  "write a line an image: file, label, prediction, the probability of every class")
+      .type_name("FILE");
+  command.add_flag("--confusion", args->confusion, "also print which classes were taken for which");
+  command
+      .add_option("--page", args->page,
+                  "write one HTML page: classes, a map of confusions, the most confident mistakes")
+      .type_name("FILE");
   command.add_flag("--json", args->json, "print one JSON object");
   command.footer(
       "Example:\n  exciton eval runs/first\n"
+      "  exciton eval runs/first --csv predictions.csv --confusion --page eval.html\n"
       "  exciton eval runs/first/checkpoints/epoch-0020.ckpt --json\n"
       "  exciton eval runs/a runs/b --resize 256 --crops 10");
   command.action([args] { return run(*args); });

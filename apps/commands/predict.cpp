@@ -1,11 +1,17 @@
 /// exciton predict
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "apps/commands/commands.hpp"
+#include "apps/terminal/class_report.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
+#include "apps/terminal/interrupt.hpp"
+#include "apps/terminal/progress.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/core/threads.hpp"
 #include "exciton/data/files.hpp"
 #include "exciton/data/listing.hpp"
 #include "exciton/train/json.hpp"
@@ -17,15 +23,15 @@ namespace {
 struct PredictArguments {
   std::string run;
   std::vector<std::string> images;
+  std::string csv;
+  int top = 5, threads = 0;
   bool json = false;
 };
 
-int run(const PredictArguments& args) {
-  const train::TrainedModel trained = train::load(args.run, warn);
-  train::Json results = train::Json::array();
-  std::size_t failed = 0;
+/// The images that are asked for, those of folders in the order of their paths.
+std::vector<std::string> images_of(const std::vector<std::string>& paths) {
   std::vector<std::string> images;
-  for (const std::string& path : args.images) {
+  for (const std::string& path : paths) {
     std::error_code none;
     if (!std::filesystem::is_directory(path, none)) {
       images.push_back(path);
@@ -37,36 +43,72 @@ int run(const PredictArguments& args) {
     for (const std::string& line : left_out.lines())
       std::cerr << "exciton: " << path << ": " << line << std::endl;
   }
-  check(!images.empty(), "predict: no images in ", args.images.front());
-  for (const std::string& path : images) {
-    std::vector<train::Prediction> found;
-    try {
-      found = train::predict(trained, path);
-    } catch (const Error& error) {
-      ++failed;  // the others are looked at all the same
-      if (args.json)
-        results.push_back({{"image", path}, {"error", error.what()}});
-      else
-        std::fflush(stdout);
-      std::cerr << "exciton: " << error.what() << std::endl;
-      continue;
+  check(!images.empty(), "predict: no images in ", paths.front());
+  return images;
+}
+
+int run(const PredictArguments& args) {
+  if (args.threads > 0) set_num_threads(args.threads);
+  const train::TrainedModel trained = train::load(args.run, warn);
+  const std::vector<std::string> images = images_of(args.images);
+  const std::vector<std::string>& names = trained.preprocessing.class_names;
+  std::optional<PredictionTable> table;
+  if (!args.csv.empty()) table.emplace(args.csv, names);
+  Progress progress(std::ssize(images));
+  Interrupt interrupt;
+  std::vector<std::string> failed;
+  std::size_t done = 0;
+  if (args.json) std::cout << '[';
+  train::predict_files(trained, images, [&](std::size_t i, const train::Looked& looked) {
+    train::Json json{{"image", images[i]}};
+    std::vector<std::size_t> top;
+    std::vector<double> p;
+    if (looked.error.empty()) {
+      p = train::softmax(looked.logits);
+      top = train::top_k(p, static_cast<std::size_t>(args.top));
+      if (table) table->add(images[i], -1, looked.logits);
+    } else {
+      failed.push_back(images[i]);  // the others are looked at all the same
+      if (table) table->add_error(images[i], looked.error);
+      std::cout << std::flush;
+      progress.clear();
+      std::cerr << "exciton: " << looked.error << std::endl;
     }
     if (args.json) {
-      train::Json top5 = train::Json::array();
-      for (const train::Prediction& one : found)
-        top5.push_back({{"class", one.name}, {"probability", one.probability}});
-      results.push_back({{"image", path}, {"top5", top5}});
-      continue;
+      if (looked.error.empty())
+        for (const std::size_t k : top)
+          json["top5"].push_back({{"class", names[k]}, {"probability", p[k]}});
+      else
+        json["error"] = looked.error;
+      std::cout << (i > 0 ? ",\n" : "") << train::to_text(json);
+    } else if (looked.error.empty() && !table) {
+      std::cout << images[i] << '\n';
+      for (const std::size_t k : top)
+        std::cout << format("  %6.2f %%  ", 100 * p[k]) << names[k] << '\n';
     }
-    std::printf("%s\n", path.c_str());
-    for (const train::Prediction& one : found)
-      std::printf("  %6.2f %%  %s\n", 100 * one.probability, one.name.c_str());
+    done = i + 1;
+    if (table && progress.due())
+      progress.update(std::ssize(images) > 0 ? static_cast<std::int64_t>(done) : 0, "predict",
+                      std::to_string(done) + " images");
+    return !interrupt.requested();
+  });
+  if (args.json) std::cout << "]\n";
+  std::cout << std::flush;
+  progress.clear();
+  if (done < images.size()) {
+    std::cerr << "exciton: interrupted after " << done << " of " << images.size() << " images"
+              << (table ? "; nothing was written" : "") << std::endl;
+    return exit_interrupted;
   }
-  if (args.json) std::cout << train::to_text(results) << std::endl;
-  if (failed > 1)
-    std::cerr << "exciton: " << failed << " of " << images.size()
-              << " images could not be looked at" << std::endl;
-  return failed == 0 ? 0 : exit_error;
+  if (table) {
+    table->finish();
+    (args.json ? std::cerr : std::cout)
+        << "Wrote " << args.csv << ": " << images.size() << " images" << std::endl;
+  }
+  if (!failed.empty() && images.size() > 1)
+    std::cerr << "exciton: " << failed.size() << " of " << images.size()
+              << " images could not be looked at: " << listed(failed) << std::endl;
+  return failed.empty() ? 0 : exit_error;
 }
 
 }  // namespace
@@ -80,8 +122,18 @@ void add_predict(Command& program) {
       .add_option("IMAGE", args->images,
                   "folders, or image files of any format that is read, of any size")
       .required();
+  command
+      .add_option("--csv", args->csv,
+                  "write a line an image instead: file, prediction, the probability of every class")
+      .type_name("FILE");
+  command.add_option("--top", args->top, "classes an image")
+      .check(number_in(1, 1000))
+      .show_default();
+  add_threads_option(command, args->threads);
   command.add_flag("--json", args->json, "print one JSON array");
-  command.footer("Example:\n  exciton predict runs/first cat.jpg ship.png");
+  command.footer(
+      "Example:\n  exciton predict runs/first cat.jpg ship.png\n"
+      "  exciton predict runs/first photos/ --csv photos.csv");
   command.action([args] { return run(*args); });
 }
 

@@ -1,4 +1,5 @@
 /// exciton report
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -7,9 +8,12 @@
 #include "apps/commands/commands.hpp"
 #include "apps/page/page.hpp"
 #include "apps/study/run_log.hpp"
+#include "apps/terminal/class_report.hpp"
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/error.hpp"
-#include "exciton/train/recipe.hpp"
+#include "exciton/core/file.hpp"
+#include "exciton/train/changes.hpp"
+#include "exciton/train/recipe_json.hpp"
 #include "exciton/train/run_folder.hpp"
 
 namespace exciton::apps {
@@ -18,7 +22,7 @@ namespace {
 
 struct ReportArguments {
   std::vector<std::string> runs;
-  std::string out;
+  std::string out, csv;
   bool json = false;
 };
 
@@ -26,6 +30,7 @@ struct Run {
   std::string name;
   train::Recipe recipe;
   std::vector<train::Json> log;
+  std::vector<train::Change> changes;
 
   /// The line of highest test top-1, the first of equals.
   const train::Json& best() const {
@@ -49,6 +54,7 @@ Run read_run(const std::string& path) {
           .recipe = train::Recipe::read(folder.recipe(), train::Recipe::Source::stored),
           .log = watched_log(folder)};
   check(!run.log.empty(), "report: ", path, " has no whole epoch yet");
+  if (fs::exists(folder.changes())) run.changes = train::read_changes(folder.changes());
   for (const train::Json& line : run.log)
     for (const char* key : {"train_loss", "train_top1", "test_loss", "test_top1", "lr",
                             "images_per_second", "seconds", "test_seconds"})
@@ -73,13 +79,50 @@ train::Json to_json(const Run& run, bool curves) {
                   {"images_per_second",
                    rounded(run.sum("images_per_second") / static_cast<double>(run.log.size()))},
                   {"seconds", rounded(run.sum("seconds") + run.sum("test_seconds"))}};
+  for (const train::Change& c : run.changes)
+    out["changes"].push_back({{"epoch", c.position.epoch + 1},
+                              {"step", c.step},
+                              {"time", c.time},
+                              {"key", c.key},
+                              {"from", c.from},
+                              {"to", c.to}});
   if (!curves) return out;
+  // What tells the runs apart.
+  out["recipe"] = train::to_json(run.recipe);
   for (const char* key :
        {"train_loss", "test_loss", "train_top1", "test_top1", "lr", "images_per_second"}) {
     std::vector<double> values;
     for (const train::Json& line : run.log) values.push_back(line.at(key).get<double>());
     out["curves"][key] = rounded_list(values);
   }
+  return out;
+}
+
+/// Every number and word of the logs, a line an epoch; what a line has within it, such as counts of
+/// gates, is left to log.jsonl.
+std::string log_csv(const std::vector<Run>& runs) {
+  std::vector<std::string> keys;
+  for (const Run& one : runs)
+    for (const train::Json& line : one.log)
+      for (const auto& [key, value] : line.items())
+        if (!value.is_structured() && std::ranges::count(keys, key) == 0) keys.push_back(key);
+  std::ranges::stable_partition(keys, [](const std::string& key) { return key == "epoch"; });
+  std::string out = "run";
+  for (const std::string& key : keys) out += ',' + csv_field(key);
+  out += '\n';
+  for (const Run& one : runs)
+    for (const train::Json& line : one.log) {
+      out += csv_field(one.name);
+      for (const std::string& key : keys) {
+        const train::Json value = line.value(key, train::Json());
+        out += ',';
+        if (value.is_string())
+          out += csv_field(value.get<std::string>());
+        else if (!value.is_null())
+          out += value.dump();
+      }
+      out += '\n';
+    }
   return out;
 }
 
@@ -91,6 +134,7 @@ int run(const ReportArguments& args) {
     all.push_back(to_json(one, true));
     short_form.push_back(to_json(one, false));
   }
+  if (!args.csv.empty()) write_text(args.csv, log_csv(runs), "report");
   if (!args.out.empty()) write_page(args.out, "Training runs", "report.js", {{"runs", all}});
   if (args.json) {
     std::cout << train::to_text(train::Json{{"runs", all}}) << std::endl;
@@ -110,10 +154,16 @@ int run(const ReportArguments& args) {
                 100 * r["test_top1"].get<double>(), 100 * r["best_top1"].get<double>(),
                 r["best_epoch"].get<long long>(), r["images_per_second"].get<double>(),
                 r["seconds"].get<double>() / 3600);
+  for (const Run& one : runs)
+    for (const train::Change& c : one.changes)
+      std::printf("%s: from epoch %lld, step %lld on %s is %s, was %s (%s)\n", one.name.c_str(),
+                  static_cast<long long>(c.position.epoch + 1), static_cast<long long>(c.step),
+                  c.key.c_str(), c.to.c_str(), c.from.c_str(), c.time.c_str());
   for (const train::Json& r : short_form)
     if (r["measured_on"] == "val")
       std::printf("%s was measured on the validation images that choose its best epoch\n",
                   r["run"].get<std::string>().c_str());
+  if (!args.csv.empty()) std::printf("Wrote %s: a line an epoch\n", args.csv.c_str());
   if (!args.out.empty()) std::printf("Wrote %s: open it in a browser\n", args.out.c_str());
   return 0;
 }
@@ -125,6 +175,8 @@ void add_report(Command& program) {
   Command& command = program.add_command("report", "Curves of one or several training runs");
   command.add_option("RUN", args->runs, "run folders").required();
   command.add_option("--out", args->out, "write one HTML page with the curves").type_name("FILE");
+  command.add_option("--csv", args->csv, "write the logs as one table, a line an epoch")
+      .type_name("FILE");
   command.add_flag("--json", args->json, "print one JSON object");
   command.footer("Example:\n  exciton report runs/plain runs/se --out report.html");
   command.action([args] { return run(*args); });

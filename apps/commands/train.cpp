@@ -5,8 +5,11 @@
 #include <optional>
 
 #include "apps/commands/commands.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/train_report.hpp"
+#include "exciton/data/splits.hpp"
+#include "exciton/train/first_recipe.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/run_folder.hpp"
 
@@ -18,8 +21,8 @@ struct TrainArguments {
   std::string recipe, data, out;
   std::vector<std::string> set;
   std::optional<std::string> epochs, seed, threads, dtype;  ///< as they were written
-  std::string init;
-  bool resume = false, verbose = false, tensorboard = false;
+  std::string init, changes;
+  bool change = false, resume = false, verbose = false, tensorboard = false;
 };
 
 train::Json recipe_of_run(const fs::path& run) {
@@ -31,11 +34,34 @@ train::Json recipe_of_run(const fs::path& run) {
   return train::parse_json(text, "recipe: " + from.string());
 }
 
+/// For a folder of images in the place of a recipe.
+train::Json recipe_for_images(const TrainArguments& args) {
+  check(args.data.empty(), "train: ", args.recipe,
+        " is a folder of images, and --data names another");
+  const data::SplitPlan plan = data::plan_splits(data::find_layout("auto", args.recipe), {}, 1);
+  train::Recipe recipe = train::first_recipe(*plan.open(data::Part::train));
+  recipe.data.dir = args.recipe;
+  const train::DataRecipe& d = recipe.data;
+  std::cout << "No recipe was given, so this one, which will be in the run folder: "
+            << recipe.model.name
+            << (d.image_size > 0
+                    ? format(" on images of %lld pixels", static_cast<long long>(d.image_size))
+                    : "")
+            << format(", %lld epochs, batch %lld, rate %.3g, ",
+                      static_cast<long long>(recipe.epochs), static_cast<long long>(d.batch),
+                      recipe.schedule.lr)
+            << recipe.dtype << std::endl;
+  return train::to_json(recipe);
+}
+
 int run(const TrainArguments& args) {
-  const bool is_run = fs::is_directory(args.recipe);
-  check(!is_run || args.resume, "train: ", args.recipe,
-        " is a folder, expected a recipe; to resume a run add --resume");
-  train::Json json = is_run ? recipe_of_run(args.recipe) : train::read_json(args.recipe);
+  const bool is_folder = fs::is_directory(args.recipe);
+  check(!is_folder || args.resume || !train::RunFolder(args.recipe).is_run(),
+        "train: ", args.recipe, " is a run folder; to resume it add --resume");
+  const bool is_run = is_folder && (args.resume || train::RunFolder(args.recipe).is_run());
+  train::Json json = is_run      ? recipe_of_run(args.recipe)
+                     : is_folder ? recipe_for_images(args)
+                                 : train::read_json(args.recipe);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
   const auto set = [&](const char* key, const std::optional<std::string>& text) {
@@ -49,7 +75,9 @@ int run(const TrainArguments& args) {
   train::RunOptions options;
   options.out = !args.out.empty() ? fs::path(args.out)
                 : is_run          ? fs::path(args.recipe)
-                                  : fs::path("runs") / fs::path(args.recipe).stem();
+                : is_folder       ? fs::path("runs") /
+                                  fs::absolute(args.recipe / fs::path()).parent_path().filename()
+                            : fs::path("runs") / fs::path(args.recipe).stem();
   const fs::path begun = train::RunFolder(options.out).recipe();
   if (args.resume && json.is_object() && fs::exists(begun))
     train::fill_as_begun(json, train::read_json(begun));
@@ -58,6 +86,9 @@ int run(const TrainArguments& args) {
       "recipe: " + args.recipe);
   if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
+  options.change = args.change;
+  check(!args.change || args.resume, "train: --change is for --resume: it changes a run's course");
+  if (!args.changes.empty()) options.replay = train::read_changes(args.changes);
   options.tensorboard = args.tensorboard;
   return train_and_report(std::move(recipe), options, args.verbose) ? 0 : exit_interrupted;
 }
@@ -67,7 +98,10 @@ int run(const TrainArguments& args) {
 void add_train(Command& program) {
   auto args = std::make_shared<TrainArguments>();
   Command& command = program.add_command("train", "Train a model as a recipe says");
-  command.add_option("RECIPE", args->recipe, "a JSON file, or with --resume a run folder")
+  command
+      .add_option("RECIPE", args->recipe,
+                  "a JSON file; a folder of images, which get a recipe that suits them; or with "
+                  "--resume a run folder")
       .required();
   add_data_option(command, args->data, "the recipe's");
   command.add_option("--out", args->out, "run folder (default: runs/<name of the recipe>)")
@@ -83,12 +117,21 @@ void add_train(Command& program) {
       .type_name("RUN|FILE");
   command.add_option("--dtype", args->dtype, "of the maps: f32, bf16 or auto").type_name("T");
   command.add_flag("--resume", args->resume, "go on where the run folder's last checkpoint is");
+  command.add_flag("--change", args->change,
+                   "with --resume and --set: change the rate, the schedule, epochs, decay, "
+                   "augmentation, batch, clipping or early stopping from here on");
+  command
+      .add_option("--replay", args->changes,
+                  "make the changes of another run's changes.jsonl on the way")
+      .type_name("FILE");
   command.add_flag("--verbose", args->verbose, "tell about memory after each epoch");
   command.add_flag("--tensorboard", args->tensorboard,
                    "write event files for TensorBoard into RUN/tensorboard");
   command.footer(
       "Example:\n  exciton train recipes/cifar10_se_resnet20_fast.json --data data-cache/cifar10 "
-      "--out runs/first --set model.se.reduction=8\n  exciton train runs/first --resume");
+      "--out runs/first --set model.se.reduction=8\n  exciton train photos/\n  exciton train "
+      "runs/first --resume\n"
+      "  exciton train runs/first --resume --change --set schedule.lr=0.02");
   command.action([args] { return run(*args); });
 }
 

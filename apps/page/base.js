@@ -20,8 +20,8 @@ function make(tag, attributes = {}, ...children) {
 /* Okabe and Ito's colours, which people with any colour vision tell apart; darker or lighter for
    the ground they stand on. */
 const palettes = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#b5518f", "#a07a00", "#3a94c7", "#7a4a2b", "#6a5acd", "#7d8a00", "#00838f"],
-  dark: ["#56b4e9", "#ff9d5c", "#3fd6a8", "#f0a0d0", "#f0c94a", "#9cd3f5", "#d8a98a", "#b3a7ff", "#c9d64f", "#5fd7e2"],
+  light: ["#0072b2", "#d55e00", "#009e73", "#b5518f", "#a07a00", "#546e7a", "#7a4a2b", "#6a5acd", "#7d8a00", "#c2185b"],
+  dark: ["#56b4e9", "#ff9d5c", "#3fd6a8", "#f0a0d0", "#f0c94a", "#b0bec5", "#d8a98a", "#b3a7ff", "#c9d64f", "#ff80ab"],
 };
 const theme = () => document.documentElement.dataset.theme;
 const colour = (i) => palettes[theme()][i % palettes[theme()].length];

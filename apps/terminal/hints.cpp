@@ -37,6 +37,8 @@ std::string hint(const train::RunError& error) {
       return "put it back, or " + another_run;
     case Remedy::same_recipe:
       return "resume with the same recipe, or " + another_run;
+    case Remedy::change_course:
+      return "add --change if you mean it, resume with the same recipe, or " + another_run;
     case Remedy::larger_images:
       return "try a larger --resize or a smaller --crop";
     case Remedy::load_plugin:

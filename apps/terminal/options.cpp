@@ -196,6 +196,48 @@ void Command::action(std::function<int()> run, std::function<std::string()> miss
 void Command::require_command() { app_->require_subcommand(1); }
 void Command::show_version(const std::string& text) { app_->set_version_flag("--version", text); }
 
+namespace {
+
+/// The words of "{a,b}", the way checks and CLI11 write a closed choice.
+std::vector<std::string> words_of(const std::string& type) {
+  const std::size_t open = type.find('{'), close = type.find('}', open);
+  std::vector<std::string> out;
+  if (open == type.npos || close == type.npos) return out;
+  std::istringstream words(type.substr(open + 1, close - open - 1));
+  for (std::string word; std::getline(words, word, ',');) out.push_back(word);
+  return out;
+}
+
+CommandTable table_of(const CLI::App& app) {
+  CommandTable out{.name = app.get_name(),
+                   .text = app.get_description(),
+                   .footer = app.get_footer(),
+                   .rows = {},
+                   .commands = {}};
+  for (const CLI::Option* option : app.get_options()) {
+    CommandTable::Row row;
+    row.positional = option->get_positional();
+    if (row.positional) {
+      row.names.push_back(option->get_name(true));
+    } else {
+      for (const std::string& name : option->get_snames()) row.names.push_back("-" + name);
+      for (const std::string& name : option->get_lnames()) row.names.push_back("--" + name);
+    }
+    if (option->get_type_size() > 0) row.type = option->get_type_name();
+    row.words = words_of(row.type);
+    row.text = option->get_description();
+    row.required = option->get_required();
+    out.rows.push_back(std::move(row));
+  }
+  for (const CLI::App* below : app.get_subcommands([](const CLI::App*) { return true; }))
+    out.commands.push_back(table_of(*below));
+  return out;
+}
+
+}  // namespace
+
+CommandTable Command::table() const { return table_of(*app_); }
+
 int Command::run(int argc, char** argv, const std::function<void()>& before,
                  const std::function<int(const std::string&)>& complain) {
   try {

@@ -36,6 +36,20 @@ inline Check number_in(int low, int high) {
 /// One of some words.
 Check one_of(std::vector<std::string> words);
 
+/// A command as a table: what its help, the completion of shells and the manual pages are made of.
+struct CommandTable {
+  struct Row {
+    std::vector<std::string> names;  ///< "--json"; of what stands without one, "RUN"
+    std::string type;                ///< of the value, "DIR"; "" where it takes none
+    std::vector<std::string> words;  ///< that the value can be; empty: any
+    std::string text;
+    bool positional = false, required = false;
+  };
+  std::string name, text, footer;
+  std::vector<Row> rows;
+  std::vector<CommandTable> commands;
+};
+
 /// An option of a command, or what stands there without a name.
 class Option {
  public:
@@ -88,6 +102,9 @@ class Command {
   /// One of the commands below it must be named.
   void require_command();
   void show_version(const std::string& text);
+
+  /// It and all commands below it.
+  CommandTable table() const;
 
   /// Parses, calls `before` and runs. What the user did wrong goes to `complain`, which returns the
   /// exit code.

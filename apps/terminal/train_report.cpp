@@ -38,6 +38,7 @@ class TrainReport final : public train::Observer {
   explicit TrainReport(bool verbose) : verbose_(verbose) {}
 
   void started(const train::RunInfo& info) override {
+    uneven_ = info.uneven;
     for (const std::string& note : info.notes) std::cout << note << '\n';
     std::cout << info.model << ", " << info.parameters << " parameters, " << info.dtype << ", "
               << info.threads << " threads"
@@ -71,6 +72,12 @@ class TrainReport final : public train::Observer {
                wide(line.epochs), line.train_loss, 100 * line.train_top1, on, line.loss,
                100 * line.top1, line.images_per_second, 100 * line.data_wait_share(),
                format_duration(line.seconds + line.test_seconds).c_str(), line.best ? "  *" : ""));
+    if (uneven_ && !line.worst_class.empty())
+      bar_->line(format("  macro recall %.2f %%, worst class %s %.2f %%", 100 * line.macro_recall,
+                        line.worst_class.c_str(), 100 * line.worst_recall));
+    if (line.skipped_steps > 0)
+      bar_->line(format("  %lld steps were left out, the norm of their gradients was no number",
+                        wide(line.skipped_steps)));
     if (line.skipped_images + line.test_skipped_images > 0)
       bar_->line(format("  %lld train and %lld %s images could not be read and were left out",
                         wide(line.skipped_images), wide(line.test_skipped_images), on));
@@ -107,10 +114,18 @@ class TrainReport final : public train::Observer {
                           100 * outcome.last->top5(), outcome.last->loss());
     else
       std::cout << "Nothing left to do: all " << outcome.epochs << " epochs are trained";
-    if (outcome.best)
-      std::cout << format("; best %.2f %% after epoch %lld", 100 * outcome.best->top1,
-                          wide(outcome.best->epoch));
+    if (outcome.best) {
+      const auto& [epoch, top1, by, value] = *outcome.best;
+      std::cout << format("; best %.2f %% after epoch %lld", 100 * top1, wide(epoch));
+      if (by != "top1") std::cout << format(", by %s %.4f", by.c_str(), value);
+    }
     std::cout << '\n';
+    if (outcome.stopped_early)
+      std::cout << format(
+          "Stopped after epoch %lld of the planned ones: %s has been no better since epoch %lld "
+          "(%.4f)\n",
+          wide(outcome.epochs), outcome.stopped_early->metric.c_str(),
+          wide(outcome.stopped_early->epoch), outcome.stopped_early->value);
     if (const auto& final = outcome.final_test)
       std::cout << format(
           "%s, by the weights of epoch %lld: top-1 %.2f %%, top-5 %.2f %%, loss %.4f\n",
@@ -124,7 +139,7 @@ class TrainReport final : public train::Observer {
   }
 
  private:
-  bool verbose_;
+  bool verbose_, uneven_ = false;
   std::optional<Interrupt> interrupt_;
   std::optional<Progress> bar_;
 };

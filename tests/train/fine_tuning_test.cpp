@@ -23,20 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Remembers what is said; stops after so many steps.
-struct Listener final : Observer {
-  std::vector<std::string> notes;
-  std::int64_t steps_left = 1'000'000;
-  void started(const RunInfo& info) override { notes = info.notes; }
-  bool step(const Progress& p) override {
-    return p.phase != Progress::Phase::training || --steps_left > 0;
-  }
-  bool said(const std::string& what) const {
-    return std::ranges::any_of(
-        notes, [&](const std::string& n) { return n.find(what) != std::string::npos; });
-  }
-};
-
 class FineTuning : public ::testing::Test {
  protected:
   void SetUp() override {

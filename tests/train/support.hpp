@@ -2,6 +2,7 @@
 /// official layouts.
 #pragma once
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <cstdint>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "exciton/core/error.hpp"
 #include "exciton/train/checkpoint.hpp"
 #include "exciton/train/json.hpp"
+#include "exciton/train/run.hpp"
 #include "tests/temp_dir.hpp"
 
 namespace exciton::train::testing {
@@ -28,6 +30,24 @@ void write_tiny_data(const std::filesystem::path& dir, std::int64_t train = 64,
 /// request.
 void write_tiny_recipe(const std::filesystem::path& path, const std::filesystem::path& data,
                        const std::string& model = "se_resnet20");
+
+/// Remembers what is said and every epoch; stops after so many steps.
+struct Listener final : Observer {
+  std::vector<std::string> notes;
+  std::vector<EpochLine> epochs;
+  std::int64_t steps_left = 1'000'000;
+  void started(const RunInfo& info) override {
+    notes.insert(notes.end(), info.notes.begin(), info.notes.end());
+  }
+  bool step(const Progress& p) override {
+    return p.phase != Progress::Phase::training || --steps_left > 0;
+  }
+  void epoch(const EpochLine& line) override { epochs.push_back(line); }
+  bool said(const std::string& what) const {
+    return std::ranges::any_of(
+        notes, [&](const std::string& n) { return n.find(what) != std::string::npos; });
+  }
+};
 
 /// The message of the exciton::Error that f throws; fails the test when it throws none, or when the
 /// message has several lines.

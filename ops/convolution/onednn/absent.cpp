@@ -48,5 +48,6 @@ Tensor backward_weights(Primitives&, const ConvGeometry&, std::int64_t, const Sh
   absent();
 }
 std::string doubts() { return {}; }
+std::string version_text() { return {}; }
 
 }  // namespace exciton::ops::onednn

@@ -487,6 +487,11 @@ std::string find_doubts() {
 
 }  // namespace
 
+std::string version_text() {
+  const Version v = version();
+  return std::to_string(v.major) + '.' + std::to_string(v.minor) + '.' + std::to_string(v.patch);
+}
+
 std::string doubts() {
   static const std::string found = find_doubts();
   return found;

@@ -28,6 +28,9 @@ DType kernel_type(const ConvGeometry& g);
 /// Empty: nothing, or the build has no oneDNN.
 std::string doubts();
 
+/// "2.6.3", as it is found at run time; "" in a build without oneDNN.
+std::string version_text();
+
 /// The index-th of so many equal blocks of channels: of outputs; of the data's gradient, of inputs.
 struct Block {
   std::int64_t index = 0, of = 1;
