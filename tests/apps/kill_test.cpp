@@ -2,6 +2,7 @@
 /// and all ends in the bits of the run that nobody disturbed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -21,17 +22,31 @@ bool is_writing(const fs::path& checkpoints) {
   return false;
 }
 
-TEST(Kill, twenty_random_kills_end_in_the_same_bits) {
+struct Kind {
+  const char* name;
+  std::vector<std::string> settings;  ///< of the calls that are killed
+  std::vector<std::string> before;    ///< of one that is not, and ends before; none: there is none
+};
+
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+class Kill : public ::testing::TestWithParam<Kind> {};
+
+TEST_P(Kill, twenty_random_kills_end_in_the_same_bits) {
   const TempDir dir;
   write_tiny_data(dir / "data", 160, 32);
   write_tiny_recipe(dir / "recipe.json", dir / "data");
-  const std::vector<std::string> settings{"--epochs", "3", "--set", "checkpoint.every_steps=2"};
-  const auto train_into = [&](const fs::path& out) {
+  const auto call = [&](const fs::path& out, const std::vector<std::string>& settings) {
     std::vector<std::string> arguments{"train", (dir / "recipe.json").string(), "--out",
                                        out.string(), "--resume"};
     arguments.insert(arguments.end(), settings.begin(), settings.end());
     return arguments;
   };
+  const auto begin = [&](const fs::path& out) {
+    if (!GetParam().before.empty()) succeed(call(out, GetParam().before));
+  };
+  const auto train_into = [&](const fs::path& out) { return call(out, GetParam().settings); };
+  begin(dir / "whole");
   const Clock::time_point start = Clock::now();
   succeed(train_into(dir / "whole"));
   const auto whole_ms =
@@ -41,6 +56,7 @@ TEST(Kill, twenty_random_kills_end_in_the_same_bits) {
   int kills = 0, kills_while_writing = 0, runs = 0;
   while (kills < 20) {
     const fs::path out = dir / ("run" + std::to_string(runs++));
+    begin(out);
     // At most seven kills a run, so that several whole runs are compared.
     for (int i = 0; i < 7 && kills < 20; ++i) {
       Process process(train_into(out));
@@ -73,14 +89,44 @@ TEST(Kill, twenty_random_kills_end_in_the_same_bits) {
     const auto a = read_log(dir / "whole"), b = read_log(out);
     ASSERT_EQ(a.size(), b.size());
     for (std::size_t i = 0; i < a.size(); ++i)
-      for (const char* key : {"epoch", "train_loss", "train_top1", "test_loss", "test_top1", "lr"})
-        EXPECT_EQ(a[i][key], b[i][key]) << key << " of epoch " << i + 1;
+      for (const char* key : {"epoch", "train_loss", "train_top1", "test_loss", "test_top1",
+                              "val_loss", "val_macro_recall", "skipped_steps", "lr"})
+        EXPECT_EQ(a[i].value(key, train::Json()), b[i].value(key, train::Json()))
+            << key << " of epoch " << i + 1;
   }
   EXPECT_GE(kills_while_writing, 3) << "of " << kills << " kills";
   RecordProperty("kills", kills);
   RecordProperty("kills_while_writing", kills_while_writing);
   RecordProperty("runs", runs);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Runs, Kill,
+    ::testing::Values(Kind{"plain", {"--epochs", "3", "--set", "checkpoint.every_steps=2"}, {}},
+                      Kind{"habits",
+                           {"--epochs", "3",
+                            "--set",    "checkpoint.every_steps=2",
+                            "--set",    "data.validation=0.2",
+                            "--set",    "early_stopping.patience=2",
+                            "--set",    "early_stopping.metric=loss",
+                            "--set",    "checkpoint.best_by=macro_recall",
+                            "--set",    "accumulate=2",
+                            "--set",    "data.batch=8",
+                            "--set",    "clip_norm=0.5",
+                            "--set",    "clip_value=0.1",
+                            "--set",    "data.sampler=balanced",
+                            "--set",    "class_weights=balanced"},
+                           {}},
+                      // Every call after a kill asks for the change again, which is none any more.
+                      Kind{"changed course",
+                           {"--epochs", "3", "--set", "checkpoint.every_steps=2", "--change",
+                            "--set", "schedule.lr=0.01", "--set", "data.augment.flip=false"},
+                           {"--epochs", "1"}}),
+    [](const auto& kind) {
+      std::string name = kind.param.name;
+      std::replace(name.begin(), name.end(), ' ', '_');
+      return name;
+    });
 
 }  // namespace
 }  // namespace exciton::apps::testing
