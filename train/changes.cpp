@@ -18,28 +18,14 @@ bool can_change(const std::string& key) {
       keys, [&](const std::string& one) { return key == one || key.starts_with(one + '.'); });
 }
 
-namespace {
-
-void collect(const Json& a, const Json& b, const std::string& path, std::vector<Change>& out) {
-  if (a == b) return;
-  if (!a.is_object() || !b.is_object()) {
-    out.push_back(
-        {.position = {}, .step = 0, .time = "", .key = path, .from = a.dump(), .to = b.dump()});
-    return;
-  }
-  const auto below = [&](const std::string& key) {
-    collect(a.value(key, Json()), b.value(key, Json()), path.empty() ? key : path + '.' + key, out);
-  };
-  for (const auto& [key, value] : a.items()) below(key);
-  for (const auto& [key, value] : b.items())
-    if (!a.contains(key)) below(key);
-}
-
-}  // namespace
-
 std::vector<Change> changes_between(const Recipe& before, const Recipe& after) {
   std::vector<Change> out;
-  collect(to_json(before), to_json(after), "", out);
+  for (Difference& one : differences(to_json(before), to_json(after))) {
+    out.emplace_back();
+    out.back().key = std::move(one.path);
+    out.back().from = std::move(one.a);
+    out.back().to = std::move(one.b);
+  }
   return out;
 }
 

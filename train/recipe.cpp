@@ -593,22 +593,15 @@ void check_schedule(const ScheduleRecipe& s, const std::string& who) {
 }
 
 void compare(const Json& a, const Json& b, const std::string& path,
-             std::optional<Difference>& found) {
-  if (found || a == b) return;
+             std::vector<Difference>& found) {
+  if (a == b) return;
   if (!a.is_object() || !b.is_object()) {
-    found = Difference{path, a.dump(), b.dump()};
+    found.push_back({path, a.dump(), b.dump()});
     return;
   }
-  const auto of = [](const Json& object, const std::string& key) {
-    const auto at = object.find(key);
-    return at == object.end() ? Json() : *at;
-  };
   const auto below = [&](const std::string& key) {
-    if (!found && !(a.contains(key) && b.contains(key)))
-      found =
-          Difference{path.empty() ? key : path + '.' + key, of(a, key).dump(), of(b, key).dump()};
-    else
-      compare(a[key], b[key], path.empty() ? key : path + '.' + key, found);
+    compare(a.value(key, Json()), b.value(key, Json()), path.empty() ? key : path + '.' + key,
+            found);
   };
   for (const auto& [key, value] : a.items()) below(key);
   for (const auto& [key, value] : b.items())
@@ -736,10 +729,15 @@ ModelRecipe model_recipe(const std::string& name, std::int64_t classes,
 
 DType activation_dtype(const std::string& text) { return ops::choose_precision(text).dtype; }
 
-std::optional<Difference> first_difference(const Json& a, const Json& b) {
-  std::optional<Difference> found;
+std::vector<Difference> differences(const Json& a, const Json& b) {
+  std::vector<Difference> found;
   compare(a, b, "", found);
   return found;
+}
+
+std::optional<Difference> first_difference(const Json& a, const Json& b) {
+  const std::vector<Difference> found = differences(a, b);
+  return found.empty() ? std::nullopt : std::optional(found.front());
 }
 
 }  // namespace exciton::train

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "exciton/train/json.hpp"
 #include "exciton/train/recipe.hpp"
@@ -30,7 +31,9 @@ struct Difference {
   std::string path;  ///< "schedule.lr"
   std::string a, b;  ///< the values as JSON; "null" where there is none
 };
-/// Nothing: they are equal.
+/// All of them, in the order of the keys of `a`, then of `b`.
+std::vector<Difference> differences(const Json& a, const Json& b);
+/// The first; nothing: they are equal.
 std::optional<Difference> first_difference(const Json& a, const Json& b);
 
 }  // namespace exciton::train

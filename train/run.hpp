@@ -131,13 +131,12 @@ struct Outcome {
   std::optional<Final> final_test;  ///< of images that chose nothing, by the best epoch's weights
 };
 
-/// Trains. With the same recipe, seed and thread count the final weights have the same bits, also
-/// across any number of stops, kills and resumes.
-/// Errors: an occupied folder without resume, one that another process trains in, a resume in a
-/// folder that is no run or under another recipe or with other data than its checkpoint was trained
-/// with, fewer epochs than are trained, data or folders that cannot be used, a loss or weights that
-/// are no numbers. What was saved before stays intact. Those that a person can do something about
-/// are RunErrors.
+/// Trains. With the same recipe and seed the final weights have the same bits, on any number of
+/// threads, also across any number of stops, kills and resumes. Errors: an occupied folder without
+/// resume, one that another process trains in, a resume in a folder that is no run or under another
+/// recipe or with other data than its checkpoint was trained with, fewer epochs than are trained,
+/// data or folders that cannot be used, a loss or weights that are no numbers. What was saved
+/// before stays intact. Those that a person can do something about are RunErrors.
 Outcome run(Recipe recipe, const RunOptions& options, Observer& observer);
 
 /// The checkpoint of a run of `recipe` before its first step that begins with the weights of `net`:

@@ -18,8 +18,7 @@ void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights, 
 void backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                    const void* dy, void* dx);
 
-/// dw of weight_shape. Sums over pixels are split by thread and added in thread order, so bits
-/// depend on the thread count.
+/// dw of weight_shape, a sum over leaves of images (ops/leaves.hpp).
 Tensor backward_weights(const ConvGeometry& g, std::int64_t images, const Shape& weight_shape,
                         const void* x, const void* dy);
 
