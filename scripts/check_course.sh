@@ -4,7 +4,8 @@
 # In the page,
 #   ```sh run        blocks run one after another in a scratch folder with the course's own files,
 #                    `exciton` being PROGRAM; they must succeed;
-#   ```text output   the lines stand, in this order, in what the block above printed (parts of lines do);
+#   ```text output   the lines stand, in this order, in what the block above printed (parts of lines do;
+#                    " ... " within one is what differs from machine to machine);
 #   ```cpp FILE      the lines stand, in this order, in that file of the repository; "..." is a gap;
 #   links            that are relative lead to files.
 # A block `sh run fashion` needs Debian's package dataset-fashion-mnist. Without it, it and its output
@@ -39,8 +40,19 @@ complain() {
 missing_line() {
   awk -v compare="$3" '
     function trim(s) { gsub(/^[ \t]+|[ \t]+$/, "", s); return s }
+    # Whether the parts of `want` between " ... " stand in `line` in their order.
+    function stands(line, want,    parts, n, k, at) {
+      n = split(want, parts, / *\.\.\. */)
+      for (k = 1; k <= n; ++k) {
+        if (parts[k] == "") continue
+        at = index(line, parts[k])
+        if (at == 0) return 0
+        line = substr(line, at + length(parts[k]))
+      }
+      return 1
+    }
     FNR == NR { if (trim($0) != "" && trim($0) != "...") want[++n] = trim($0); next }
-    i < n && (compare == "whole" ? trim($0) == want[i + 1] : index($0, want[i + 1])) { ++i }
+    i < n && (compare == "whole" ? trim($0) == want[i + 1] : stands($0, want[i + 1])) { ++i }
     END { if (i < n) print want[i + 1] }' "$1" "$2"
 }
 
