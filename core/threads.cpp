@@ -80,12 +80,13 @@ using std::chrono::microseconds;
 /// looked, and for a while after that they are not.
 class Patience {
  public:
-  /// Waits until `ready`; false: it did not come in time.
+  /// Waits until `ready`; false: it did not come in time. With more threads than can run at a time
+  /// it is always crowded.
   template <class F>
-  bool wait(const F& ready) {
+  bool wait(const F& ready, int threads) {
     const Clock::time_point start = Clock::now();
-    const bool crowded =
-        start.time_since_epoch().count() < crowded_until_.load(std::memory_order_relaxed);
+    const bool crowded = threads > can_run_ || start.time_since_epoch().count() <
+                                                   crowded_until_.load(std::memory_order_relaxed);
     const Clock::time_point end = start + (crowded ? little : much);
     Clock::time_point before = start;
     while (true) {
@@ -110,6 +111,7 @@ class Patience {
   void found_crowded(Clock::time_point now) {
     crowded_until_.store((now + remembered).time_since_epoch().count(), std::memory_order_relaxed);
   }
+  const int can_run_ = read_limits().threads();
   std::atomic<Clock::rep> crowded_until_{0};
 };
 
@@ -147,7 +149,7 @@ class Crew {
     wake(std::min(pieces, team) - 1);
     while (take_piece()) continue;
     const auto all_done = [&] { return done_.load(std::memory_order_acquire) == pieces; };
-    if (!patience_.wait(all_done)) {
+    if (!patience_.wait(all_done, team)) {
       const Clock::time_point asleep = Clock::now();
       for (int done = done_.load(std::memory_order_acquire); done != pieces;
            done = done_.load(std::memory_order_acquire))
@@ -211,7 +213,7 @@ class Crew {
       if (number < helpers_.load(std::memory_order_relaxed))
         while (take_piece()) continue;
       const auto called = [&] { return calls_.load(std::memory_order_acquire) != call; };
-      if (patience_.wait(called)) continue;
+      if (patience_.wait(called, helpers_.load(std::memory_order_relaxed) + 1)) continue;
       sleepers_.fetch_add(1, std::memory_order_seq_cst);
       calls_.wait(call, std::memory_order_seq_cst);
       sleepers_.fetch_sub(1, std::memory_order_seq_cst);
