@@ -70,6 +70,11 @@ cat <<END
 The model is in $run/checkpoints, the log in $run/log.jsonl. Next:
   what is on an image of yours:
     $exciton predict $run IMAGE.png
+  a network for images of yours, a folder for each class, and where it is wrong:
+    $exciton train photos/
+    $exciton eval runs/photos --page mistakes.html
+  what this machine has, and what to do about it:
+    $exciton doctor
   what the network is made of, layer by layer, and SE's share of it:
     $exciton summary se_resnet20
   the same training without SE, or with wider SE blocks:
