@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include <mutex>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "exciton/core/error.hpp"
 
@@ -296,6 +298,68 @@ Pool& pool() {
   return *instance;
 }
 
+/// What a MemoryRecorder writes down.
+struct Recording {
+  std::mutex mutex;
+  std::vector<MemoryEvent> events;
+  std::unordered_map<const void*, std::uint64_t> blocks;  ///< that are held now
+  std::uint64_t next = 0;
+
+  void take(const void* block, std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    blocks[block] = next;
+    events.push_back({next++, bytes, true});
+  }
+  void give_back(const void* block, std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    const auto held = blocks.find(block);
+    if (held == blocks.end()) return;
+    events.push_back({held->second, bytes, false});
+    blocks.erase(held);
+  }
+};
+std::atomic<Recording*> recording{nullptr};
+
+/// The pool's bookkeeping alone: addresses that nobody owns.
+class PoolModel {
+ public:
+  std::byte* take(std::size_t size) {
+    std::vector<std::byte*>& free = cached_[size];
+    if (!free.empty()) {
+      std::byte* const block = free.back();
+      free.pop_back();
+      return block;
+    }
+    if (size < large) {
+      taken_ += size;
+      return address(size);
+    }
+    for (auto& [bytes, blocks] : cached_)
+      for (; bytes >= large && !blocks.empty(); blocks.pop_back())
+        large_.give_back(blocks.back(), bytes);
+    auto found = large_.take(size);
+    if (!found.block) {
+      const std::size_t segment = std::max(size, std::size_t{4} << 30);
+      large_.add_segment(address(segment), segment);
+      found = large_.take(size);
+    }
+    taken_ += found.touched;
+    return found.block;
+  }
+  void give_back(std::byte* block, std::size_t size) { cached_[size].push_back(block); }
+  std::size_t taken() const { return taken_; }
+
+ private:
+  std::byte* address(std::size_t size) {
+    next_ += size + huge_page;
+    return reinterpret_cast<std::byte*>(next_ - size);  // NOLINT: is never looked at
+  }
+  std::unordered_map<std::size_t, std::vector<std::byte*>> cached_;
+  LargeBlocks large_;
+  std::uintptr_t next_ = huge_page;
+  std::size_t taken_ = 0;
+};
+
 thread_local MemoryLimit* active_limit = nullptr;
 thread_local MemorySource* current_source = nullptr;
 
@@ -319,6 +383,7 @@ Buffer::Buffer(std::size_t bytes)
     : bytes_(bytes), class_bytes_(class_of(bytes)), source_(current_source) {
   if (active_limit) active_limit->take(bytes);
   data_ = source_ ? source_->take(bytes) : pool().take(class_bytes_);
+  if (Recording* to = recording; to && !source_) to->take(data_, bytes);
 }
 
 Buffer::Buffer(void* data, std::size_t bytes, std::function<void()> release)
@@ -329,8 +394,10 @@ Buffer::~Buffer() {
   if (!data_ || foreign_) return;
   if (source_)
     source_->give_back(data_, bytes_);
-  else
+  else {
+    if (Recording* to = recording) to->give_back(data_, bytes_);
     pool().give_back(data_, class_bytes_);
+  }
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
@@ -349,6 +416,44 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(release_, other.release_);
   std::swap(foreign_, other.foreign_);
   return *this;
+}
+
+namespace {
+Recording& the_recording() {
+  static Recording one;
+  return one;
+}
+}  // namespace
+
+MemoryRecorder::MemoryRecorder() {
+  check(recording == nullptr, "memory: a recorder is at work already");
+  Recording& to = the_recording();
+  const std::lock_guard lock(to.mutex);
+  to.events.clear();
+  to.blocks.clear();
+  to.next = 0;
+  recording = &to;
+}
+MemoryRecorder::~MemoryRecorder() { recording = nullptr; }
+
+std::vector<MemoryEvent> MemoryRecorder::events() const {
+  const std::lock_guard lock(the_recording().mutex);
+  return the_recording().events;
+}
+
+std::size_t replayed_memory(std::span<const MemoryEvent> events) {
+  PoolModel model;
+  std::unordered_map<std::uint64_t, std::pair<std::byte*, std::size_t>> held;
+  for (const MemoryEvent& event : events) {
+    if (event.taken) {
+      const std::size_t size = class_of(event.bytes);
+      held[event.block] = {model.take(size), size};
+    } else if (const auto block = held.find(event.block); block != held.end()) {
+      model.give_back(block->second.first, block->second.second);
+      held.erase(block);
+    }
+  }
+  return model.taken();
 }
 
 MemoryStats memory_stats() { return pool().stats(); }

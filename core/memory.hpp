@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace exciton {
 
@@ -87,6 +89,29 @@ class MemoryLimit {
   std::string message_;
   MemoryLimit* outer_;
 };
+
+/// A buffer of the pool that was asked for, or given back.
+struct MemoryEvent {
+  std::uint64_t block = 0;  ///< which, counted from 0 in the order of requests
+  std::size_t bytes = 0;    ///< asked for
+  bool taken = false;
+};
+
+/// While it lives, what all threads ask of the pool and give back is written down, but for what was
+/// taken before. One at a time.
+class MemoryRecorder {
+ public:
+  /// Errors: there is one already.
+  MemoryRecorder();
+  ~MemoryRecorder();
+  MemoryRecorder(const MemoryRecorder&) = delete;
+  MemoryRecorder& operator=(const MemoryRecorder&) = delete;
+  /// Until now.
+  std::vector<MemoryEvent> events() const;
+};
+
+/// Bytes that an empty pool would have taken from the system after these requests.
+std::size_t replayed_memory(std::span<const MemoryEvent> events);
 
 MemoryStats memory_stats();
 void reset_peak_memory();

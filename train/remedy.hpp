@@ -23,6 +23,7 @@ enum class Remedy {
   change_course,           ///< say that it is meant, or the same as with same_recipe
   own_data,                ///< what the run was trained on, or the same
   larger_images,           ///< larger images, or smaller crops
+  less_memory,             ///< a smaller batch, or recompute, or let it be chosen
   load_plugin,             ///< what registers a name that is not known here
 };
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <set>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "exciton/train/fine_tuning.hpp"
 #include "exciton/train/inspect/gate_json.hpp"
 #include "exciton/train/loop.hpp"
+#include "exciton/train/memory_need.hpp"
 #include "exciton/train/preprocessing_json.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
@@ -152,6 +154,8 @@ Json to_json(const EpochLine& line) {
 /// number of threads.
 constexpr std::int64_t numerics = 4;
 
+constexpr std::uint64_t least_memory = std::uint64_t{48} << 20;
+
 class Run {
  public:
   /// `lock` and `start` are those of an occupied folder. Stops at `until`, if there is one.
@@ -172,6 +176,7 @@ class Run {
           load_initial(recipe_.init.weights, recipe_.init.from, recipe_.model.name, warn()));
     }
     open_data();
+    plan_memory();
     build();
     start_folder();
     observer_.started(info());
@@ -315,6 +320,62 @@ class Run {
     notes_.push_back(note + "; data.normalize \"dataset\" takes the data's own");
   }
 
+  /// Refuses what will not fit, before anything is written.
+  void plan_memory() {
+    const Limits limits = read_limits();
+    memory_limit_ = limits.usable_memory();
+    if (limits.memory_limited_by == "ulimit -v")
+      memory_limit_ -= std::min<std::uint64_t>(memory_limit_, address_space_overhead());
+    // Less than any training takes, and than looking at one does.
+    check(memory_limit_ >= least_memory,
+          "train: no training fits into the memory that can be had, ", memory_limit_ >> 20, " MiB",
+          limits.memory_limited_by.empty() ? "" : " by ", limits.memory_limited_by,
+          ", after what the program itself takes; try a higher limit");
+    const TrainingSize size{.image_size = pre_.image_size,
+                            .channels = pre_.channels,
+                            .classes = recipe_.model.options.classes,
+                            .batch = std::min(recipe_.data.batch, train_set_->size())};
+    const MemoryNeed need(recipe_, size);
+    memory_bytes_ = need.bytes(size.batch);
+    if (memory_bytes_ <= memory_limit_) return;
+    std::string fits;
+    const auto in_gib = [](std::uint64_t bytes) {
+      return short_number(std::round(static_cast<double>(bytes) / (1 << 30) * 100) / 100) + " GiB";
+    };
+    if (const std::int64_t batch = need.largest_batch(size.batch - 1, memory_limit_); batch > 0)
+      fits = "data.batch " + std::to_string(batch) + " (" + in_gib(need.bytes(batch)) + ')';
+    if (recipe_.recompute == "none") {
+      Recipe again = recipe_;
+      again.recompute = "block";
+      const std::uint64_t less = bytes_with(again, size);
+      if (less <= memory_limit_ && options_.fit && !start_) {
+        recipe_.recompute = again.recompute;
+        notes_.push_back("Blocks are computed again in backward (recompute \"block\"): without, " +
+                         in_gib(memory_bytes_) + " would be needed, and " + in_gib(memory_limit_) +
+                         " can be had");
+        memory_bytes_ = less;
+        return;
+      }
+      if (less <= memory_limit_)
+        fits += (fits.empty() ? "" : ", or ") + std::string("recompute \"block\" (") +
+                in_gib(less) + ')';
+    }
+    fail_with(Remedy::less_memory, "train: ", recipe_.model.name, " at batch ", size.batch,
+              " needs about ", in_gib(memory_bytes_), " of memory, and ", in_gib(memory_limit_),
+              " can be had",
+              limits.memory_limited_by.empty() ? "" : " (" + limits.memory_limited_by + ')',
+              fits.empty() ? "; no batch would fit" : "; what would fit: " + fits);
+  }
+
+  /// What another recipe needs; more than there is where the network cannot follow it.
+  static std::uint64_t bytes_with(const Recipe& recipe, const TrainingSize& size) {
+    try {
+      return MemoryNeed(recipe, size).bytes(size.batch);
+    } catch (const Error&) {
+      return std::numeric_limits<std::uint64_t>::max();  // it has no blocks to compute again
+    }
+  }
+
   void build() {
     model_ = make_model(recipe_, pre_);
     if (initial_) {
@@ -445,6 +506,8 @@ class Run {
     out.dtype = activation_dtype(recipe_.dtype);
     out.parameters = nn::parameter_count(*model_.net);
     out.threads = num_threads();
+    out.memory_bytes = memory_bytes_;
+    out.memory_limit = memory_limit_;
     if (recipe_.threads == 0 && !std::getenv("OMP_NUM_THREADS"))
       out.threads_from = read_limits().text();
     out.batch = recipe_.data.batch;
@@ -791,6 +854,7 @@ class Run {
   Preprocessing pre_;
   std::optional<data::Loader> train_, test_;
   std::int64_t batches_ = 0;
+  std::uint64_t memory_bytes_ = 0, memory_limit_ = 0;
   nn::Model model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Ema> ema_;

@@ -22,6 +22,7 @@ namespace exciton::train {
 struct RunOptions {
   std::filesystem::path out;  ///< the run folder
   bool resume = false;        ///< resume with what is in it
+  bool fit = false;           ///< set recompute where memory would not do without; at a start only
   bool change = false;        ///< under another recipe, as far as can_change() allows
   /// Changes to make on the way, in their order: those of another run's journal. The run ends in
   /// the bits of that one.
@@ -36,6 +37,7 @@ struct RunInfo {
   DType dtype = DType::f32;  ///< of the activations
   std::int64_t parameters = 0, threads = 0, batch = 0;
   std::string threads_from;  ///< what the machine grants, where nobody chose (core/limits.hpp)
+  std::uint64_t memory_bytes = 0, memory_limit = 0;  ///< that the process will take, and can
   std::int64_t epochs = 0, steps_per_epoch = 0;
   std::int64_t first_step = 0;  ///< above 0: resumed
   std::uint64_t seed = 0;

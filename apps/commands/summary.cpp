@@ -4,9 +4,11 @@
 #include <memory>
 
 #include "apps/commands/commands.hpp"
+#include "exciton/core/limits.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/nn/summary.hpp"
 #include "exciton/train/json.hpp"
+#include "exciton/train/memory_need.hpp"
 #include "exciton/train/recipe.hpp"
 
 namespace exciton::apps {
@@ -16,7 +18,9 @@ struct SummaryArguments {
   std::string model;
   std::int64_t classes = 0, image = 0, channels = 3;
   std::vector<std::string> set;
-  bool json = false;
+  std::int64_t batch = 0;
+  std::string dtype = "f32", recompute = "none";
+  bool json = false, train = false;
 };
 
 double percent(std::int64_t part, std::int64_t whole) {
@@ -75,18 +79,48 @@ train::Json to_json(const nn::Summary& s) {
           {"layers", layers}};
 }
 
+/// Bytes that training takes, and can have.
+train::Json training_of(const SummaryArguments& args, const train::ModelRecipe& model) {
+  train::Recipe recipe;
+  recipe.model = model;
+  recipe.dtype = args.dtype;
+  recipe.recompute = args.recompute;
+  const auto entry = nn::model_registry().find(model.name);
+  const std::int64_t batch = args.batch > 0 ? args.batch : recipe.data.batch;
+  const train::MemoryNeed need(
+      recipe,
+      {.image_size = args.image > 0 || !entry ? args.image : entry->image_size,
+       .channels = args.channels,
+       .classes = model.options.classes > 0 || !entry ? model.options.classes : entry->classes,
+       .batch = batch});
+  return {{"batch", batch},
+          {"dtype", args.dtype},
+          {"bytes", need.bytes(batch)},
+          {"limit", read_limits().usable_memory()}};
+}
+
 int run(const SummaryArguments& args) {
   const train::ModelRecipe recipe = train::model_recipe(args.model, args.classes, args.set);
+  // First, for what this process holds counts.
+  const train::Json training = args.train ? training_of(args, recipe) : train::Json();
   nn::ModelOptions options = recipe.options;
   options.image_channels = args.channels;
   options.image_size = args.image;
   const nn::SkipInitialization shapes_alone;
   nn::Model model = nn::make_model(recipe.name, options);
   const nn::Summary summary = nn::summarize(model, args.image);
-  if (args.json)
-    std::cout << train::to_text(to_json(summary)) << std::endl;
-  else
-    print_table(summary);
+  if (args.json) {
+    train::Json json = to_json(summary);
+    if (args.train) json["training"] = training;
+    std::cout << train::to_text(json) << std::endl;
+    return 0;
+  }
+  print_table(summary);
+  if (args.train)
+    std::printf("training       %14lld bytes at batch %lld in %s, of %lld here%s\n",
+                training["bytes"].get<long long>(), training["batch"].get<long long>(),
+                args.dtype.c_str(), training["limit"].get<long long>(),
+                training["bytes"] > training["limit"] ? ": it does not fit" : "");
   return 0;
 }
 
@@ -104,9 +138,19 @@ void add_summary(Command& program) {
   command.add_option("--channels", args->channels, "3 for colour, 1 for grey")
       .check(one_of({"1", "3"}));
   add_set_option(command, args->set, "se.reduction=8");
+  command.add_flag("--train", args->train, "also the memory that training takes");
+  command.add_option("--batch", args->batch, "of so many images (default: 128)")
+      .check(number_in(2, 65536));
+  command.add_option("--dtype", args->dtype, "of its maps")
+      .check(one_of({"f32", "bf16", "auto"}))
+      .show_default();
+  command.add_option("--recompute", args->recompute, "what it computes again")
+      .check(one_of({"none", "block"}))
+      .show_default();
   command.add_flag("--json", args->json, "print one JSON object");
   command.footer(
       "Example:\n  exciton summary se_resnet50\n"
+      "  exciton summary se_resnet50 --train --batch 32 --dtype bf16\n"
       "  exciton summary se_resnet20 --classes 100 --set se.reduction=4 --json");
   command.action([args] { return run(*args); });
 }

@@ -22,7 +22,7 @@ struct TrainArguments {
   std::vector<std::string> set;
   std::optional<std::string> epochs, seed, threads, dtype;  ///< as they were written
   std::string init, changes;
-  bool change = false, resume = false, verbose = false, tensorboard = false;
+  bool change = false, fit = false, resume = false, verbose = false, tensorboard = false;
 };
 
 train::Json recipe_of_run(const fs::path& run) {
@@ -87,6 +87,7 @@ int run(const TrainArguments& args) {
   if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
   options.change = args.change;
+  options.fit = args.fit;
   check(!args.change || args.resume, "train: --change is for --resume: it changes a run's course");
   if (!args.changes.empty()) options.replay = train::read_changes(args.changes);
   options.tensorboard = args.tensorboard;
@@ -117,6 +118,8 @@ void add_train(Command& program) {
       .type_name("RUN|FILE");
   command.add_option("--dtype", args->dtype, "of the maps: f32, bf16 or auto").type_name("T");
   command.add_flag("--resume", args->resume, "go on where the run folder's last checkpoint is");
+  command.add_flag("--fit", args->fit,
+                   "where memory would not do, compute blocks again in backward (recompute)");
   command.add_flag("--change", args->change,
                    "with --resume and --set: change the rate, the schedule, epochs, decay, "
                    "augmentation, batch, clipping or early stopping from here on");

@@ -39,6 +39,9 @@ std::string hint(const train::RunError& error) {
       return "resume with the same recipe, or " + another_run;
     case Remedy::change_course:
       return "add --change if you mean it, resume with the same recipe, or " + another_run;
+    case Remedy::less_memory:
+      return "set one of these, give --fit to compute blocks again where that is enough, or raise "
+             "the limit";
     case Remedy::larger_images:
       return "try a larger --resize or a smaller --crop";
     case Remedy::load_plugin:

@@ -45,7 +45,9 @@ class TrainReport final : public train::Observer {
               << (info.threads_from.empty() ? "" : " (" + info.threads_from + ')') << ", seed "
               << info.seed << "; " << info.epochs << " epochs of " << info.steps_per_epoch
               << " steps, batch " << info.batch << '\n'
-              << describe_left_out(info) << describe_workers(info.workers) << "\nRun folder "
+              << describe_left_out(info) << describe_workers(info.workers) << "\nMemory: about "
+              << format_bytes(static_cast<double>(info.memory_bytes)) << " of "
+              << format_bytes(static_cast<double>(info.memory_limit)) << "\nRun folder "
               << info.folder.string() << std::endl;
     interrupt_.emplace();
     bar_.emplace(info.epochs * info.steps_per_epoch, info.first_step);
