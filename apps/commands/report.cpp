@@ -106,7 +106,8 @@ std::string log_csv(const std::vector<Run>& runs) {
     for (const train::Json& line : one.log)
       for (const auto& [key, value] : line.items())
         if (!value.is_structured() && std::ranges::count(keys, key) == 0) keys.push_back(key);
-  std::ranges::stable_partition(keys, [](const std::string& key) { return key == "epoch"; });
+  std::stable_partition(keys.begin(), keys.end(),
+                        [](const std::string& key) { return key == "epoch"; });
   std::string out = "run";
   for (const std::string& key : keys) out += ',' + csv_field(key);
   out += '\n';
