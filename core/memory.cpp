@@ -34,13 +34,64 @@ std::size_t class_of(std::size_t bytes) {
   return rounded;
 }
 
-/// Memory of the system, or nullptr.
-std::byte* from_system(std::size_t size) {
-  const std::size_t alignment = size >= huge_page ? huge_page : 64;
-  void* block = std::aligned_alloc(alignment, size);
-  if (block && size >= huge_page) madvise(block, size, MADV_HUGEPAGE);
-  return static_cast<std::byte*>(block);
-}
+/// Where a pool's blocks come from. Free ones are kept in stacks.
+class FromSystem {
+ public:
+  /// Or nullptr.
+  std::byte* get(std::size_t size) {
+    const std::size_t alignment = size >= huge_page ? huge_page : 64;
+    void* block = std::aligned_alloc(alignment, size);
+    if (block && size >= huge_page) madvise(block, size, MADV_HUGEPAGE);
+    return static_cast<std::byte*>(block);
+  }
+  void free(std::byte* block) { std::free(block); }
+
+  /// The place of the next is written into the block itself, so that giving one back needs no
+  /// memory and cannot fail.
+  class Stack {
+   public:
+    bool empty() const { return top_ == nullptr; }
+    void push(std::byte* block) {
+      std::memcpy(block, &top_, sizeof top_);
+      top_ = block;
+    }
+    std::byte* pop() {
+      std::byte* const block = top_;
+      std::memcpy(&top_, block, sizeof top_);
+      return block;
+    }
+
+   private:
+    std::byte* top_ = nullptr;
+  };
+};
+
+/// Addresses that are nobody's, for a pool that only counts.
+class FromNowhere {
+ public:
+  std::byte* get(std::size_t size) {
+    next_ += size + huge_page;
+    return reinterpret_cast<std::byte*>(next_ - size);  // NOLINT: is never looked at
+  }
+  void free(std::byte*) {}
+
+  class Stack {
+   public:
+    bool empty() const { return blocks_.empty(); }
+    void push(std::byte* block) { blocks_.push_back(block); }
+    std::byte* pop() {
+      std::byte* const block = blocks_.back();
+      blocks_.pop_back();
+      return block;
+    }
+
+   private:
+    std::vector<std::byte*> blocks_;
+  };
+
+ private:
+  std::uintptr_t next_ = huge_page;
+};
 
 /// Large blocks, cut from segments that the system gave and backs by huge pages. The smallest free
 /// block that is large enough is split, and neighbours are merged when they come back, so that maps
@@ -108,8 +159,9 @@ class LargeBlocks {
     }
   }
 
-  /// Frees the segments that nobody uses; returns the bytes touched of them.
-  std::size_t release() {
+  /// Frees the segments that nobody uses by free(segment); returns the bytes touched of them.
+  template <class F>
+  std::size_t release(const F& give) {
     std::size_t released = 0;
     for (auto at = segments_.begin(); at != segments_.end();) {
       const auto [block, segment] = *at;
@@ -119,7 +171,7 @@ class LargeBlocks {
         continue;
       }
       free_.erase(free);
-      std::free(block);
+      give(block);
       released += segment.touched;
       at = segments_.erase(at);
     }
@@ -135,10 +187,11 @@ class LargeBlocks {
   std::map<std::byte*, Segment> segments_;
 };
 
-class Pool {
+/// The bookkeeping of a pool. Not thread-safe.
+template <class System>
+class Blocks {
  public:
-  void* take(std::size_t size) {
-    const std::lock_guard lock(mutex_);
+  std::byte* take(std::size_t size) {
     std::byte* block = nullptr;
     // The block of this size that came back last is likely to be in cache.
     if (Stack& free = cached_[size]; !free.empty())
@@ -152,56 +205,33 @@ class Pool {
     return block;
   }
 
-  void give_back(void* block, std::size_t size) noexcept {
-    const std::lock_guard lock(mutex_);
-    cached_.find(size)->second.push(static_cast<std::byte*>(block));  // take() made its place
+  void give_back(std::byte* block, std::size_t size) {
+    cached_.find(size)->second.push(block);  // take() made its place
     stats_.bytes_cached += size;
     stats_.bytes_in_use -= size;
   }
 
+  /// Gives the system what nobody uses.
   void release() {
-    const std::lock_guard lock(mutex_);
-    release_locked();
+    merge_large();
+    for (auto& [size, blocks] : cached_)
+      while (!blocks.empty()) {
+        system_.free(blocks.pop());
+        stats_.bytes_cached -= size;
+      }
+    stats_.bytes_cached -= large_.release([&](std::byte* segment) { system_.free(segment); });
   }
 
-  MemoryStats stats() {
-    const std::lock_guard lock(mutex_);
-    return stats_;
-  }
-  void reset_peak() {
-    const std::lock_guard lock(mutex_);
-    stats_.peak_bytes_in_use = stats_.bytes_in_use;
-  }
-
-  /// Around a fork: the child must not find the mutex locked by a thread that it has not.
-  void lock() { mutex_.lock(); }
-  void unlock() { mutex_.unlock(); }
+  MemoryStats& stats() { return stats_; }
 
  private:
-  /// Free blocks of one size. The place of the next is written into the block itself, so that
-  /// giving one back needs no memory and cannot fail.
-  class Stack {
-   public:
-    bool empty() const { return top_ == nullptr; }
-    void push(std::byte* block) {
-      std::memcpy(block, &top_, sizeof top_);
-      top_ = block;
-    }
-    std::byte* pop() {
-      std::byte* const block = top_;
-      std::memcpy(&top_, block, sizeof top_);
-      return block;
-    }
-
-   private:
-    std::byte* top_ = nullptr;
-  };
+  using Stack = typename System::Stack;
 
   std::byte* take_small(std::size_t size) {
-    std::byte* block = from_system(size);
+    std::byte* block = system_.get(size);
     if (!block) {
-      release_locked();
-      block = from_system(size);
+      release();
+      block = system_.get(size);
     }
     check_given(block, size);
     count_taken(size);
@@ -227,18 +257,18 @@ class Pool {
     for (const std::size_t most :
          {std::size_t{4} << 30, std::size_t{256} << 20, std::size_t{32} << 20, std::size_t{0}}) {
       segment = std::max(size, most);
-      block = from_system(segment);
+      block = system_.get(segment);
       if (block) break;
     }
     if (!block) {
-      release_locked();
-      block = from_system(segment = size);
+      release();
+      block = system_.get(segment = size);
     }
     check_given(block, size);
     try {
       large_.add_segment(block, segment);
     } catch (...) {
-      std::free(block);
+      system_.free(block);
       throw;
     }
   }
@@ -269,20 +299,43 @@ class Pool {
           " MiB more; try a smaller batch, fewer threads, or a higher limit (ulimit -v)");
   }
 
-  void release_locked() {
-    merge_large();
-    for (auto& [size, blocks] : cached_)
-      while (!blocks.empty()) {
-        std::free(blocks.pop());
-        stats_.bytes_cached -= size;
-      }
-    stats_.bytes_cached -= large_.release();
-  }
-
-  std::mutex mutex_;
+  System system_;
   std::unordered_map<std::size_t, Stack> cached_;  ///< by size
   LargeBlocks large_;
   MemoryStats stats_;
+};
+
+/// The pool of the process.
+class Pool {
+ public:
+  void* take(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    return blocks_.take(size);
+  }
+  void give_back(void* block, std::size_t size) noexcept {
+    const std::lock_guard lock(mutex_);
+    blocks_.give_back(static_cast<std::byte*>(block), size);
+  }
+  void release() {
+    const std::lock_guard lock(mutex_);
+    blocks_.release();
+  }
+  MemoryStats stats() {
+    const std::lock_guard lock(mutex_);
+    return blocks_.stats();
+  }
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    blocks_.stats().peak_bytes_in_use = blocks_.stats().bytes_in_use;
+  }
+
+  /// Around a fork: the child must not find the mutex locked by a thread that it has not.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+  Blocks<FromSystem> blocks_;
 };
 
 /// Lives until the process ends, so that tensors in static storage may outlive everything else.
@@ -320,46 +373,6 @@ struct Recording {
 };
 std::atomic<Recording*> recording{nullptr};
 
-/// The pool's bookkeeping alone: addresses that nobody owns.
-class PoolModel {
- public:
-  std::byte* take(std::size_t size) {
-    std::vector<std::byte*>& free = cached_[size];
-    if (!free.empty()) {
-      std::byte* const block = free.back();
-      free.pop_back();
-      return block;
-    }
-    if (size < large) {
-      taken_ += size;
-      return address(size);
-    }
-    for (auto& [bytes, blocks] : cached_)
-      for (; bytes >= large && !blocks.empty(); blocks.pop_back())
-        large_.give_back(blocks.back(), bytes);
-    auto found = large_.take(size);
-    if (!found.block) {
-      const std::size_t segment = std::max(size, std::size_t{4} << 30);
-      large_.add_segment(address(segment), segment);
-      found = large_.take(size);
-    }
-    taken_ += found.touched;
-    return found.block;
-  }
-  void give_back(std::byte* block, std::size_t size) { cached_[size].push_back(block); }
-  std::size_t taken() const { return taken_; }
-
- private:
-  std::byte* address(std::size_t size) {
-    next_ += size + huge_page;
-    return reinterpret_cast<std::byte*>(next_ - size);  // NOLINT: is never looked at
-  }
-  std::unordered_map<std::size_t, std::vector<std::byte*>> cached_;
-  LargeBlocks large_;
-  std::uintptr_t next_ = huge_page;
-  std::size_t taken_ = 0;
-};
-
 thread_local MemoryLimit* active_limit = nullptr;
 thread_local MemorySource* current_source = nullptr;
 
@@ -392,9 +405,9 @@ Buffer::Buffer(void* data, std::size_t bytes, std::function<void()> release)
 Buffer::~Buffer() {
   if (release_) release_();
   if (!data_ || foreign_) return;
-  if (source_)
+  if (source_) {
     source_->give_back(data_, bytes_);
-  else {
+  } else {
     if (Recording* to = recording) to->give_back(data_, bytes_);
     pool().give_back(data_, class_bytes_);
   }
@@ -442,7 +455,7 @@ std::vector<MemoryEvent> MemoryRecorder::events() const {
 }
 
 std::size_t replayed_memory(std::span<const MemoryEvent> events) {
-  PoolModel model;
+  Blocks<FromNowhere> model;
   std::unordered_map<std::uint64_t, std::pair<std::byte*, std::size_t>> held;
   for (const MemoryEvent& event : events) {
     if (event.taken) {
@@ -453,7 +466,7 @@ std::size_t replayed_memory(std::span<const MemoryEvent> events) {
       held.erase(block);
     }
   }
-  return model.taken();
+  return model.stats().bytes_in_use + model.stats().bytes_cached;
 }
 
 MemoryStats memory_stats() { return pool().stats(); }

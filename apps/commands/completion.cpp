@@ -1,5 +1,6 @@
 /// exciton completion, exciton man: what shells and manual readers want, of the same table as
 /// --help
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -29,7 +30,7 @@ std::string joined(const std::vector<std::string>& words, const char* between = 
   return out;
 }
 
-/// "train", "data fetch": every command that has none below it, with its table.
+/// f("data fetch", its table) for every command below `table`, whose own name is `path`.
 template <class F>
 void each_command(const CommandTable& table, const std::string& path, const F& f) {
   for (const CommandTable& command : table.commands) {
@@ -37,6 +38,12 @@ void each_command(const CommandTable& table, const std::string& path, const F& f
     f(name, command);
     each_command(command, name, f);
   }
+}
+
+/// "exciton data fetch" is the page exciton-data-fetch.
+std::string dashed(std::string name) {
+  std::ranges::replace(name, ' ', '-');
+  return name;
 }
 
 std::string without_quotes(std::string text) {
@@ -55,7 +62,6 @@ std::string bash(const CommandTable& program) {
          "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
          "    word=${COMP_WORDS[i]}\n"
          "    case \"$path $word\" in\n";
-  std::vector<std::string> known;
   each_command(program, "", [&](const std::string& name, const CommandTable&) {
     const std::size_t last = name.rfind(' ');
     out << "      '" << (last == name.npos ? "" : name.substr(0, last)) << ' '
@@ -163,39 +169,30 @@ std::string roff(const std::string& text) {
 
 std::string page(const std::string& name, const CommandTable& table, const std::string& version) {
   std::ostringstream out;
-  std::string dashed = name;
-  for (char& c : dashed)
-    if (c == ' ') c = '-';
-  out << ".TH \"" << roff(dashed) << "\" 1 \"\" \"exciton " << version << "\"\n.SH NAME\n"
-      << roff(dashed) << " \\- " << roff(table.text) << "\n.SH SYNOPSIS\n.B " << roff(name) << '\n';
+  out << ".TH \"" << roff(dashed(name)) << "\" 1 \"\" \"exciton " << version << "\"\n.SH NAME\n"
+      << roff(dashed(name)) << " \\- " << roff(table.text) << "\n.SH SYNOPSIS\n.B " << roff(name)
+      << '\n';
   for (const Row& row : table.rows)
     if (row.positional)
-      out << (row.required ? "" : "[") << ".I " << roff(row.names.front()) << '\n';
-  std::string synopsis = out.str();
-  // An optional word stands in brackets.
-  for (std::size_t at; (at = synopsis.find("[.I ")) != synopsis.npos;) {
-    const std::size_t end = synopsis.find('\n', at);
-    synopsis.replace(at, end - at, ".RI [ " + synopsis.substr(at + 4, end - at - 4) + " ]");
-  }
-  std::ostringstream rest;
-  rest << "[options]" << (table.commands.empty() ? "" : " command") << '\n';
-  if (!table.rows.empty()) rest << ".SH OPTIONS\n";
+      out << (row.required ? ".I " : ".RI [ ") << roff(row.names.front())
+          << (row.required ? "\n" : " ]\n");
+  out << "[options]" << (table.commands.empty() ? "" : " command") << '\n';
+  if (!table.rows.empty()) out << ".SH OPTIONS\n";
   for (const Row& row : table.rows) {
-    rest << ".TP\n\\fB" << roff(joined(row.names, ", ")) << "\\fR";
-    if (!row.type.empty()) rest << " \\fI" << roff(row.type) << "\\fR";
-    rest << '\n'
-         << roff(row.text) << (row.required && !row.positional ? " (required)" : "") << '\n';
+    out << ".TP\n\\fB" << roff(joined(row.names, ", ")) << "\\fR";
+    if (!row.type.empty()) out << " \\fI" << roff(row.type) << "\\fR";
+    out << '\n' << roff(row.text) << (row.required && !row.positional ? " (required)" : "") << '\n';
   }
-  if (!table.commands.empty()) rest << ".SH COMMANDS\n";
+  if (!table.commands.empty()) out << ".SH COMMANDS\n";
   for (const CommandTable& below : table.commands)
-    rest << ".TP\n\\fB" << roff(below.name) << "\\fR\n"
-         << roff(below.text) << "; see \\fB" << roff(dashed + '-' + below.name) << "\\fR(1)\n";
+    out << ".TP\n\\fB" << roff(below.name) << "\\fR\n"
+        << roff(below.text) << "; see \\fB" << roff(dashed(name + ' ' + below.name)) << "\\fR(1)\n";
   if (!table.footer.empty()) {
     std::string text = table.footer;
     if (text.starts_with("Example:\n")) text.erase(0, 9);
-    rest << ".SH EXAMPLES\n.nf\n" << roff(text) << "\n.fi\n";
+    out << ".SH EXAMPLES\n.nf\n" << roff(text) << "\n.fi\n";
   }
-  return synopsis + rest.str();
+  return out.str();
 }
 
 /// Keys of a recipe with their defaults, "schedule.lr": 0.1.
@@ -275,11 +272,8 @@ int run_man(const ManArguments& args, const CommandTable& program) {
   std::error_code failed;
   std::filesystem::create_directories(args.dir, failed);
   const auto write = [&](const std::string& of, const CommandTable& table) {
-    std::string file = of;
-    for (char& c : file)
-      if (c == ' ') c = '-';
-    write_text(std::filesystem::path(args.dir) / (file + ".1"), page(of, table, EXCITON_VERSION),
-               "man");
+    write_text(std::filesystem::path(args.dir) / (dashed(of) + ".1"),
+               page(of, table, EXCITON_VERSION), "man");
   };
   write(name, *at);
   each_command(*at, name, write);

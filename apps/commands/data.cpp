@@ -14,6 +14,7 @@
 #include "exciton/data/fetch.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/data/survey.hpp"
+#include "exciton/train/balance.hpp"
 #include "exciton/train/json.hpp"
 
 namespace exciton::apps {
@@ -64,9 +65,7 @@ struct SplitReport {
 SplitReport report_on(const std::string& split, std::shared_ptr<const data::Dataset> set,
                       double seconds_to_open, bool decode) {
   SplitReport out{split, std::move(set), seconds_to_open, {}, {}, {}};
-  out.counts.resize(static_cast<std::size_t>(out.set->classes()));
-  for (std::int64_t i = 0; i < out.set->size(); ++i)
-    ++out.counts[static_cast<std::size_t>(out.set->label(i))];
+  out.counts = train::class_counts(*out.set);
   Progress progress(out.set->size());
   out.survey = data::survey(*out.set, decode, [&](std::int64_t images) {
     if (progress.due()) progress.update(images, split, std::to_string(images) + " images");

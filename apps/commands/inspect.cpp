@@ -12,6 +12,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/commands/run_data.hpp"
 #include "apps/page/page.hpp"
+#include "apps/terminal/csv_file.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/suggest.hpp"
@@ -34,51 +35,6 @@ struct InspectArguments {
   bool json = false;
 };
 
-/// A text file that is made in one go. Errors: the system's.
-class CsvFile {
- public:
-  explicit CsvFile(const fs::path& path) : path_(path), out_(path) {
-    check(out_.good(), "inspect: cannot write ", path.string(),
-          "; is the disk full, or the folder "
-          "read-only?");
-  }
-  CsvFile& cell(std::string_view text) {
-    separate();
-    if (text.find_first_of(",\"\n") == std::string_view::npos) {
-      out_ << text;
-      return *this;
-    }
-    out_ << '"';
-    for (const char c : text) out_ << (c == '"' ? "\"\"" : std::string(1, c));
-    out_ << '"';
-    return *this;
-  }
-  CsvFile& cell(const char* text) { return cell(std::string_view(text)); }
-  CsvFile& cell(std::integral auto value) { return cell(std::string_view(std::to_string(value))); }
-  CsvFile& cell(std::floating_point auto value) {
-    char text[40];
-    const auto end = std::to_chars(text, text + sizeof text, value).ptr;  // shortest exact form
-    return cell(std::string_view(text, static_cast<std::size_t>(end - text)));
-  }
-  void end() {
-    out_ << '\n';
-    first_ = true;
-  }
-  void close() {
-    out_.close();
-    check(out_.good(), "inspect: cannot write ", path_.string(), "; is the disk full?");
-  }
-
- private:
-  void separate() {
-    if (!first_) out_ << ',';
-    first_ = false;
-  }
-  fs::path path_;
-  std::ofstream out_;
-  bool first_ = true;
-};
-
 /// gates/<unit>.csv: a line per image with its number, label, and the gate of every channel.
 class GateFiles {
  public:
@@ -94,7 +50,7 @@ class GateFiles {
       const std::int64_t c = gates.dim(1);
       if (u == files_.size()) {
         CsvFile& file = *files_.emplace_back(
-            std::make_unique<CsvFile>(folder_ / (recorder.units()[u].name + ".csv")));
+            std::make_unique<CsvFile>(folder_ / (recorder.units()[u].name + ".csv"), "inspect"));
         file.cell("image").cell("label");
         for (std::int64_t k = 0; k < c; ++k) file.cell("c" + std::to_string(k));
         file.end();
@@ -274,18 +230,18 @@ train::Json to_json(const InspectArguments& args, const train::TrainedModel& tra
 
 void write_csv(const fs::path& folder, const train::Inspection& found,
                const std::vector<std::string>& names) {
-  CsvFile figures(folder / "figure6.csv");
+  CsvFile figures(folder / "figure6.csv", "inspect");
   figures.cell("block").cell("class").cell("channel").cell("images").cell("mean").cell("deviation");
   figures.end();
-  CsvFile histogram(folder / "histogram.csv");
+  CsvFile histogram(folder / "histogram.csv", "inspect");
   histogram.cell("block").cell("low").cell("high").cell("gates");
   histogram.end();
-  CsvFile blocks(folder / "blocks.csv");
+  CsvFile blocks(folder / "blocks.csv", "inspect");
   for (const char* title : {"block", "channels", "mean", "deviation", "dead", "saturated", "stuck",
                             "class_share", "nearest_mean", "parameters", "multiply_adds"})
     blocks.cell(title);
   blocks.end();
-  CsvFile importance(folder / "replaced.csv");
+  CsvFile importance(folder / "replaced.csv", "inspect");
   for (const char* title : {"blocks", "by", "images", "top1", "difference", "error"})
     importance.cell(title);
   importance.end();
@@ -325,7 +281,7 @@ void write_csv(const fs::path& folder, const train::Inspection& found,
     write_importance(found.units[i]);
   }
   for (const train::Importance& group : found.groups) write_importance(group);
-  CsvFile explanations(folder / "images.csv");
+  CsvFile explanations(folder / "images.csv", "inspect");
   explanations.cell("image").cell("class").cell("rank").cell("guess").cell("probability");
   explanations.end();
   for (const train::Explanation& explanation : found.explanations)

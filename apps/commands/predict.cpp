@@ -88,8 +88,7 @@ int run(const PredictArguments& args) {
     }
     done = i + 1;
     if (table && progress.due())
-      progress.update(std::ssize(images) > 0 ? static_cast<std::int64_t>(done) : 0, "predict",
-                      std::to_string(done) + " images");
+      progress.update(static_cast<std::int64_t>(done), "predict", std::to_string(done) + " images");
     return !interrupt.requested();
   });
   if (args.json) std::cout << "]\n";

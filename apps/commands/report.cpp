@@ -8,10 +8,9 @@
 #include "apps/commands/commands.hpp"
 #include "apps/page/page.hpp"
 #include "apps/study/run_log.hpp"
-#include "apps/terminal/class_report.hpp"
+#include "apps/terminal/csv_file.hpp"
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/error.hpp"
-#include "exciton/core/file.hpp"
 #include "exciton/train/changes.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/run_folder.hpp"
@@ -100,31 +99,28 @@ train::Json to_json(const Run& run, bool curves) {
 
 /// Every number and word of the logs, a line an epoch; what a line has within it, such as counts of
 /// gates, is left to log.jsonl.
-std::string log_csv(const std::vector<Run>& runs) {
-  std::vector<std::string> keys;
+void write_log(const std::string& file, const std::vector<Run>& runs) {
+  std::vector<std::string> keys{"epoch"};
   for (const Run& one : runs)
     for (const train::Json& line : one.log)
       for (const auto& [key, value] : line.items())
         if (!value.is_structured() && std::ranges::count(keys, key) == 0) keys.push_back(key);
-  std::stable_partition(keys.begin(), keys.end(),
-                        [](const std::string& key) { return key == "epoch"; });
-  std::string out = "run";
-  for (const std::string& key : keys) out += ',' + csv_field(key);
-  out += '\n';
+  CsvFile out(file, "report");
+  out.cell("run");
+  for (const std::string& key : keys) out.cell(key);
+  out.end();
   for (const Run& one : runs)
     for (const train::Json& line : one.log) {
-      out += csv_field(one.name);
+      out.cell(one.name);
       for (const std::string& key : keys) {
         const train::Json value = line.value(key, train::Json());
-        out += ',';
-        if (value.is_string())
-          out += csv_field(value.get<std::string>());
-        else if (!value.is_null())
-          out += value.dump();
+        out.cell(value.is_null()     ? ""
+                 : value.is_string() ? value.get<std::string>()
+                                     : value.dump());
       }
-      out += '\n';
+      out.end();
     }
-  return out;
+  out.close();
 }
 
 int run(const ReportArguments& args) {
@@ -135,7 +131,7 @@ int run(const ReportArguments& args) {
     all.push_back(to_json(one, true));
     short_form.push_back(to_json(one, false));
   }
-  if (!args.csv.empty()) write_text(args.csv, log_csv(runs), "report");
+  if (!args.csv.empty()) write_log(args.csv, runs);
   if (!args.out.empty()) write_page(args.out, "Training runs", "report.js", {{"runs", all}});
   if (args.json) {
     std::cout << train::to_text(train::Json{{"runs", all}}) << std::endl;

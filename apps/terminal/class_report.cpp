@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 
-#include "exciton/core/error.hpp"
 #include "exciton/train/predict.hpp"
 
 namespace exciton::apps {
@@ -117,57 +115,27 @@ train::Json confusion_json(const train::Evaluation& result) {
   return rows;
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == text.npos) return text;
-  std::string out = "\"";
-  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
-  return out + '"';
-}
-
-PredictionTable::PredictionTable(std::string file, std::vector<std::string> class_names)
-    : file_(std::move(file)), temporary_(file_ + ".tmp"), names_(std::move(class_names)) {
-  out_.open(temporary_, std::ios::binary);
-  check(out_.good(), "predictions: cannot write ", temporary_, "; is its folder there?");
-  out_ << "image,label,prediction,probability";
-  for (const std::string& name : names_) out_ << ',' << csv_field("p(" + name + ")");
-  out_ << ",error\n";
-}
-
-PredictionTable::~PredictionTable() {
-  if (!out_.is_open()) return;
-  out_.close();
-  std::error_code none;
-  std::filesystem::remove(temporary_, none);
+PredictionTable::PredictionTable(const std::string& file, std::vector<std::string> class_names)
+    : names_(std::move(class_names)), out_(file, "predictions") {
+  for (const char* head : {"image", "label", "prediction", "probability"}) out_.cell(head);
+  for (const std::string& name : names_) out_.cell("p(" + name + ")");
+  out_.cell("error").end();
 }
 
 void PredictionTable::add(const std::string& image, std::int64_t label,
                           std::span<const float> logits) {
   const std::vector<double> p = train::softmax(logits);
   const auto as = static_cast<std::size_t>(train::top_class(logits));
-  char number[32];
-  const auto put = [&](double value) {
-    std::snprintf(number, sizeof number, ",%.6g", value);
-    out_ << number;
-  };
-  out_ << csv_field(image) << ','
-       << (label < 0 ? "" : csv_field(names_[static_cast<std::size_t>(label)])) << ','
-       << csv_field(names_[as]);
-  put(p[as]);
-  for (const double value : p) put(value);
-  out_ << ",\n";
+  out_.cell(image).cell(label < 0 ? "" : names_[static_cast<std::size_t>(label)]);
+  out_.cell(names_[as]).cell(static_cast<float>(p[as]));
+  for (const double value : p) out_.cell(static_cast<float>(value));
+  out_.cell("").end();
 }
 
 void PredictionTable::add_error(const std::string& image, const std::string& error) {
-  out_ << csv_field(image) << ",,," << std::string(names_.size(), ',') << ',' << csv_field(error)
-       << '\n';
-}
-
-void PredictionTable::finish() {
-  out_.close();
-  check(!out_.fail(), "predictions: ", temporary_, " cannot be written; is the disk full?");
-  std::error_code failed;
-  std::filesystem::rename(temporary_, file_, failed);
-  check(!failed, "predictions: cannot write ", file_, ": ", failed.message());
+  out_.cell(image);
+  for (std::size_t i = 0; i < names_.size() + 3; ++i) out_.cell("");
+  out_.cell(error).end();
 }
 
 }  // namespace exciton::apps

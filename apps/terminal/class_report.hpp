@@ -1,11 +1,11 @@
 /// What an evaluation says of classes and of single images: tables and CSV.
 #pragma once
 #include <cstdint>
-#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "apps/terminal/csv_file.hpp"
 #include "exciton/train/evaluate.hpp"
 #include "exciton/train/json.hpp"
 
@@ -20,30 +20,21 @@ void print_confusion(const std::vector<std::string>& names, const train::Evaluat
 /// Counts, a row a label; null where there are too many classes.
 train::Json confusion_json(const train::Evaluation& result);
 
-/// A field of a CSV file (RFC 4180): in quotes where it must be.
-std::string csv_field(const std::string& text);
-
-/// A CSV file of predictions, written line by line, so that it takes no memory, under another name
-/// until it is whole.
+/// A CSV file of predictions.
 class PredictionTable {
  public:
   /// Errors: the file cannot be made.
-  PredictionTable(std::string file, std::vector<std::string> class_names);
-  /// Leaves nothing behind where finish() was not called.
-  ~PredictionTable();
-  PredictionTable(const PredictionTable&) = delete;
-  PredictionTable& operator=(const PredictionTable&) = delete;
+  PredictionTable(const std::string& file, std::vector<std::string> class_names);
   /// `label` below 0: it is not known.
   void add(const std::string& image, std::int64_t label, std::span<const float> logits);
   /// An image that could not be looked at.
   void add_error(const std::string& image, const std::string& error);
   /// Errors: a full disk and the like.
-  void finish();
+  void finish() { out_.close(); }
 
  private:
-  std::string file_, temporary_;
   std::vector<std::string> names_;
-  std::ofstream out_;
+  CsvFile out_;
 };
 
 }  // namespace exciton::apps

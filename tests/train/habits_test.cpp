@@ -129,7 +129,7 @@ TEST_F(Habits, UnevenClassesAreSaid) {
 }
 
 TEST_F(Habits, EarlyStoppingStopsAndGoesOnExactly) {
-  // With a rate of 0 nothing ever rises.
+  // Nothing is ever better by so much.
   const Recipe r = recipe({"early_stopping.patience=2", "early_stopping.metric=loss",
                            "early_stopping.min_delta=10", "data.validation=0.2", "epochs=9"});
   Listener whole;
