@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Holds a page of the course (docs/course) against the program and the code:
-#   scripts/check_course.sh PROGRAM PAGE.md
-# In the page,
-#   ```sh run        blocks run one after another in a scratch folder with the course's own files,
-#                    `exciton` being PROGRAM; they must succeed;
+# Holds a page of the documentation against the program and the code:
+#   scripts/check_page.sh PROGRAM PAGE.md [SETUP]
+# SETUP is a script that fills the scratch folder in which commands run, given the repository's root and PAGE;
+# without it there are the files beside the page. In the page,
+#   ```sh run        blocks run one after another in the scratch folder, `exciton` being PROGRAM; they
+#                    must succeed;
 #   ```text output   the lines stand, in this order, in what the block above printed (parts of lines do;
 #                    " ... " within one is what differs from machine to machine);
 #   ```cpp FILE      the lines stand, in this order, in that file of the repository; "..." is a gap;
@@ -12,8 +13,8 @@
 # are passed over, and the exit status is 77 unless something else is wrong.
 set -euo pipefail
 
-if (($# != 2)); then
-  echo "usage: check_course.sh PROGRAM PAGE.md" >&2
+if (($# < 2 || $# > 3)); then
+  echo "usage: check_page.sh PROGRAM PAGE.md [SETUP]" >&2
   exit 2
 fi
 program=$(realpath -- "$1")
@@ -24,8 +25,17 @@ fashion=/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/work"
-find "$root/docs/course" -maxdepth 1 -type f -exec cp -t "$scratch/work" {} +
 export PATH=${program%/*}:$PATH
+if (($# == 3)) && grep -q '^```sh run' "$page"; then
+  setup=$(realpath -- "$3")
+  (cd "$scratch/work" && "$setup" "$root" "$page") >"$scratch/setup" 2>&1 || {
+    cat "$scratch/setup" >&2
+    echo "check_page.sh: $3 failed" >&2
+    exit 1
+  }
+elif (($# == 2)); then
+  find "${page%/*}" -maxdepth 1 -type f -exec cp -t "$scratch/work" {} +
+fi
 printed=$scratch/printed
 : >"$printed"
 failures=0
