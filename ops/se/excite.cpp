@@ -26,24 +26,24 @@ auto with_gate(GateKind kind, F&& use) {
   fail("excite: no such gate");
 }
 
-/// f(i, u[i]) for all elements of u, cut over threads.
+/// f(i, e[i]) for all elements of e, cut over threads.
 template <class A, class F>
-void each(Tensor& u, const F& f) {
-  A* p = u.data<A>();
-  parallel_for(u.numel(), 1 << 10, [&](std::int64_t begin, std::int64_t end) {
+void each(Tensor& e, const F& f) {
+  A* p = e.data<A>();
+  parallel_for(e.numel(), 1 << 10, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) f(i, p[i]);
   });
 }
 
-/// f(x w' + b) for x [N, K], w [R, K].
+/// f(x w^T + b) for x [N, K], w [R, K].
 template <class A, class F>
 Tensor layer(const Tensor& x, const Tensor& w, const Tensor& b, const F& f) {
   const std::int64_t n = x.dim(0), in = x.dim(1), rows = w.dim(0);
-  Tensor u({n, rows}, dtype_of<A>);
-  multiply<A>({x.data<A>(), in}, {w.data<A>(), in, true}, u.data<A>(), n, rows, in);
+  Tensor e({n, rows}, dtype_of<A>);
+  multiply<A>({x.data<A>(), in}, {w.data<A>(), in, true}, e.data<A>(), n, rows, in);
   const A* bias = b.empty() ? nullptr : b.data<A>();
-  each<A>(u, [&](std::int64_t i, A& v) { v = f(bias ? v + bias[i % rows] : v); });
-  return u;
+  each<A>(e, [&](std::int64_t i, A& v) { v = f(bias ? v + bias[i % rows] : v); });
+  return e;
 }
 
 /// Sums of x [N, K] over its rows.
@@ -78,9 +78,9 @@ Tensor Excite::forward(Saved& saved, const Tensor& z, const Tensor& w1, const Te
   check_optional(name, "second bias", b2, {{c}, z.dtype()});
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
-    const Tensor h = layer<A>(z, w1, b1, [](A u) { return functions::Relu::value(u); });
+    const Tensor h = layer<A>(z, w1, b1, [](A v) { return functions::Relu::value(v); });
     const Tensor s = with_gate(
-        gate, [&](auto f) { return layer<A>(h, w2, b2, [f](A u) { return f.value(u); }); });
+        gate, [&](auto f) { return layer<A>(h, w2, b2, [f](A v) { return f.value(v); }); });
     saved = {z, w1, w2, h, s};
     return s;
   });
@@ -92,25 +92,25 @@ Grads<5> Excite::backward(Saved& saved, Tensor ds, Needs<5> needs) const {
   const std::int64_t n = z.dim(0), in = z.dim(1), r = w1.dim(0), c = w2.dim(0);
   return dispatch_float(z.dtype(), name, [&](auto tag) {
     using A = Acc<decltype(tag)>;
-    Tensor du({n, c}, dtype_of<A>), dh({n, r}, dtype_of<A>), dz(z.shape(), dtype_of<A>),
+    Tensor de({n, c}, dtype_of<A>), dh({n, r}, dtype_of<A>), dz(z.shape(), dtype_of<A>),
         dw1(w1.shape(), dtype_of<A>), dw2(w2.shape(), dtype_of<A>);
     const A *dsp = ds.data<A>(), *sp = s.data<A>(), *hp = h.data<A>();
     const Matrix<A> zm{z.data<A>(), in}, hm{hp, r}, w1m{w1.data<A>(), in}, w2m{w2.data<A>(), r},
-        dum{du.data<A>(), c}, dhm{dh.data<A>(), r};
+        dem{de.data<A>(), c}, dhm{dh.data<A>(), r};
     with_gate(gate, [&](auto f) {
-      each<A>(du, [&](std::int64_t i, A& v) { v = f.gradient(dsp[i], sp[i]); });
+      each<A>(de, [&](std::int64_t i, A& v) { v = f.gradient(dsp[i], sp[i]); });
     });
-    multiply<A>(dum, w2m, dh.data<A>(), n, r, c);
+    multiply<A>(dem, w2m, dh.data<A>(), n, r, c);
     each<A>(dh, [&](std::int64_t i, A& v) { v = functions::Relu::gradient(v, hp[i]); });
     Grads<5> grads;
     multiply<A>(dhm, w1m, dz.data<A>(), n, in, r);
     multiply_over_images<A>(dhm, zm, dw1.data<A>(), r, in, n);
-    multiply_over_images<A>(dum, hm, dw2.data<A>(), c, r, n);
+    multiply_over_images<A>(dem, hm, dw2.data<A>(), c, r, n);
     grads[0] = dz;
     grads[1] = dw1;
     grads[3] = dw2;
     if (needs[2]) grads[2] = sum_of_rows<A>(dh);
-    if (needs[4]) grads[4] = sum_of_rows<A>(du);
+    if (needs[4]) grads[4] = sum_of_rows<A>(de);
     return grads;
   });
 }

@@ -10,7 +10,7 @@ using exciton::DType, exciton::fail, exciton::Tensor;
 /// [C] for each channel.
 struct Tail {
   std::int64_t images, pixels, channels;  ///< N, H W, C
-  Tensor rstd;                            ///< [C] r = 1 / sqrt(var + eps)
+  Tensor rstd;                            ///< [C] 1 / sqrt(var + eps)
   Tensor a, b;                            ///< [C] the norm is a (y - mu) + b
   Tensor sum_y;                           ///< [N, C] A = sum of y - mu over the pixels
   Tensor gates;                           ///< [N, C] s
@@ -26,9 +26,9 @@ inline Tensor gate_gradient(const Tail& t) {
   fail("exercise 7: gate_gradient() is not written yet");
 }
 
-/// dgamma and dbeta [C], and dy = p g + q (y - mu) + r with p and r [N, C] and q [C].
+/// dgamma and dbeta [C], and dy = p g + q (y - mu) + shift with p and shift [N, C] and q [C].
 struct TailGradients {
-  Tensor dgamma, dbeta, p, q, r;
+  Tensor dgamma, dbeta, p, q, shift;
 };
 
 /// The rest of backward, once the excitation has turned ds into dz [N, C].

@@ -10,7 +10,7 @@ using exciton::DType, exciton::Tensor;
 /// [C] for each channel.
 struct Tail {
   std::int64_t images, pixels, channels;  ///< N, H W, C
-  Tensor rstd;                            ///< [C] r = 1 / sqrt(var + eps)
+  Tensor rstd;                            ///< [C] 1 / sqrt(var + eps)
   Tensor a, b;                            ///< [C] the norm is a (y - mu) + b
   Tensor sum_y;                           ///< [N, C] A = sum of y - mu over the pixels
   Tensor gates;                           ///< [N, C] s
@@ -38,9 +38,9 @@ inline Tensor gate_gradient(const Tail& t) {
   return ds;
 }
 
-/// dgamma and dbeta [C], and dy = p g + q (y - mu) + r with p and r [N, C] and q [C].
+/// dgamma and dbeta [C], and dy = p g + q (y - mu) + shift with p and shift [N, C] and q [C].
 struct TailGradients {
-  Tensor dgamma, dbeta, p, q, r;
+  Tensor dgamma, dbeta, p, q, shift;
 };
 
 /// The rest of backward, once the excitation has turned ds into dz [N, C].
@@ -49,7 +49,7 @@ inline TailGradients tail_gradients(const Tail& t, const Tensor& dz) {
   const double m = static_cast<double>(t.images) * pixels;
   Tensor dgamma = Tensor::zeros({t.channels}, DType::f64), dbeta = dgamma.clone(),
          q = dgamma.clone();
-  Tensor p({t.images, t.channels}, DType::f64), r = p.clone();
+  Tensor p({t.images, t.channels}, DType::f64), shift = p.clone();
   for (std::int64_t i = 0; i < p.numel(); ++i) {
     const std::int64_t c = i % t.channels;
     const double s = t.gates.at(i), rstd = t.rstd.at(c);
@@ -61,9 +61,9 @@ inline TailGradients tail_gradients(const Tail& t, const Tensor& dz) {
   for (std::int64_t i = 0; i < p.numel(); ++i) {
     const std::int64_t c = i % t.channels;
     p.set(i, t.a.at(c) * t.gates.at(i));
-    r.set(i, t.a.at(c) * (dz.at(i) / pixels - dbeta.at(c) / m));
+    shift.set(i, t.a.at(c) * (dz.at(i) / pixels - dbeta.at(c) / m));
   }
-  return {dgamma, dbeta, p, q, r};
+  return {dgamma, dbeta, p, q, shift};
 }
 
 }  // namespace course

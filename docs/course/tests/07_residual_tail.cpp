@@ -102,12 +102,12 @@ TEST(ResidualTail, gradients_of_the_norm) {
   auto saved = forward(o);
   const course::Tail tail = tail_of(o, saved);
   const Tensor dz = ops::Excite{}.backward(saved.excite, course::gate_gradient(tail), {true})[0];
-  const auto [dgamma, dbeta, p, q, r] = course::tail_gradients(tail, dz);
+  const auto [dgamma, dbeta, p, q, shift] = course::tail_gradients(tail, dz);
   expect_near(dgamma, o.gamma.grad);
   expect_near(dbeta, o.beta.grad);
   const Tensor g = masked(o), y = centred(o, saved);
   for (std::int64_t i = 0; i < g.numel(); ++i) {
     const std::int64_t c = i % channels, nc = i / (pixels * channels) * channels + c;
-    ASSERT_NEAR(p.at(nc) * g.at(i) + q.at(c) * y.at(i) + r.at(nc), o.dy.at(i), 1e-9);
+    ASSERT_NEAR(p.at(nc) * g.at(i) + q.at(c) * y.at(i) + shift.at(nc), o.dy.at(i), 1e-9);
   }
 }
