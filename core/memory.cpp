@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -34,7 +35,7 @@ std::size_t class_of(std::size_t bytes) {
   return rounded;
 }
 
-/// Where a pool's blocks come from. Free ones are kept in stacks.
+/// Where a pool's blocks come from.
 class FromSystem {
  public:
   /// Or nullptr.
@@ -45,25 +46,14 @@ class FromSystem {
     return static_cast<std::byte*>(block);
   }
   void free(std::byte* block) { std::free(block); }
-
-  /// The place of the next is written into the block itself, so that giving one back needs no
-  /// memory and cannot fail.
-  class Stack {
-   public:
-    bool empty() const { return top_ == nullptr; }
-    void push(std::byte* block) {
-      std::memcpy(block, &top_, sizeof top_);
-      top_ = block;
-    }
-    std::byte* pop() {
-      std::byte* const block = top_;
-      std::memcpy(&top_, block, sizeof top_);
-      return block;
-    }
-
-   private:
-    std::byte* top_ = nullptr;
-  };
+  /// Takes the memory behind whole pages of it; they read as zeros when touched again.
+  void forget(std::byte* block, std::size_t size) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<std::uintptr_t>(block);
+    const std::uintptr_t begin = (address + page - 1) / page * page,
+                         end = (address + size) / page * page;
+    if (begin < end) madvise(block + (begin - address), end - begin, MADV_DONTNEED);
+  }
 };
 
 /// Addresses that are nobody's, for a pool that only counts.
@@ -74,20 +64,7 @@ class FromNowhere {
     return reinterpret_cast<std::byte*>(next_ - size);  // NOLINT: is never looked at
   }
   void free(std::byte*) {}
-
-  class Stack {
-   public:
-    bool empty() const { return blocks_.empty(); }
-    void push(std::byte* block) { blocks_.push_back(block); }
-    std::byte* pop() {
-      std::byte* const block = blocks_.back();
-      blocks_.pop_back();
-      return block;
-    }
-
-   private:
-    std::vector<std::byte*> blocks_;
-  };
+  void forget(std::byte*, std::size_t) {}
 
  private:
   std::uintptr_t next_ = huge_page;
@@ -96,42 +73,40 @@ class FromNowhere {
 /// Large blocks, cut from segments that the system gave and backs by huge pages. The smallest free
 /// block that is large enough is split, and neighbours are merged when they come back, so that maps
 /// of one size can lie where those of another have been: a step needs little more than the most it
-/// holds at once. A segment is address space; memory is what was touched of it, its beginning. Not
-/// thread-safe.
+/// holds at once. A segment is address space; memory is what was touched of it. Not thread-safe.
 class LargeBlocks {
  public:
   struct Taken {
     std::byte* block = nullptr;  ///< nullptr when no free block is large enough
-    std::size_t touched = 0;     ///< bytes of it for the first time
+    std::size_t fresh = 0;       ///< bytes of it without memory as yet
   };
   Taken take(std::size_t size) {
     auto best = free_.end();
     for (auto at = free_.begin(); at != free_.end(); ++at)
-      if (at->second >= size && (best == free_.end() || at->second < best->second)) best = at;
+      if (at->second.size >= size && (best == free_.end() || at->second.size < best->second.size))
+        best = at;
     if (best == free_.end()) return {};
     std::byte* const block = best->first;
     auto rest = free_.extract(best);
-    if (rest.mapped() > size) {
+    const std::size_t resident = std::min(size, rest.mapped().resident);
+    if (rest.mapped().size > size) {
       rest.key() = block + size;
-      rest.mapped() -= size;
+      rest.mapped() -= {size, resident};
       free_.insert(std::move(rest));
     }
-    auto& [begin, segment] = *std::prev(segments_.upper_bound(block));
-    const auto end = static_cast<std::size_t>(block + size - begin);
-    const std::size_t touched = end > segment.touched ? end - segment.touched : 0;
-    segment.touched += touched;
-    return {block, touched};
+    return {block, size - resident};
   }
 
   /// Either done or, when there is no memory for the record, not begun.
   void give_back(std::byte* block, std::size_t size) {
+    const Free given{size, size};
     auto next = free_.find(block + size);
     if (next != free_.end() && segments_.count(block + size)) next = free_.end();
     const auto after = free_.lower_bound(block);
     if (after != free_.begin() && !segments_.count(block)) {
       const auto before = std::prev(after);
-      if (before->first + before->second == block) {
-        before->second += size;
+      if (before->first + before->second.size == block) {
+        before->second += given;
         if (next == free_.end()) return;
         before->second += next->second;
         free_.erase(next);
@@ -139,52 +114,65 @@ class LargeBlocks {
       }
     }
     if (next == free_.end()) {
-      free_[block] = size;
+      free_[block] = given;
       return;
     }
     auto joined = free_.extract(next);
     joined.key() = block;
-    joined.mapped() += size;
+    joined.mapped() += given;
     free_.insert(std::move(joined));
   }
 
   /// Either done or, when there is no memory for the record, not begun.
   void add_segment(std::byte* block, std::size_t size) {
-    free_[block] = size;
+    free_[block] = {size, 0};
     try {
-      segments_[block] = {.size = size};
+      segments_[block] = size;
     } catch (...) {
       free_.erase(block);
       throw;
     }
   }
 
-  /// Frees the segments that nobody uses by free(segment); returns the bytes touched of them.
-  template <class F>
-  std::size_t release(const F& give) {
+  /// Gives the system the memory of all free blocks, and the segments that nobody uses. Returns the
+  /// bytes.
+  template <class System>
+  std::size_t release(System& system) {
     std::size_t released = 0;
-    for (auto at = segments_.begin(); at != segments_.end();) {
-      const auto [block, segment] = *at;
-      const auto free = free_.find(block);
-      if (free == free_.end() || free->second != segment.size) {
-        ++at;
+    for (auto at = free_.begin(); at != free_.end();) {
+      const auto [block, free] = *at;
+      released += free.resident;
+      const auto segment = segments_.find(block);
+      if (segment != segments_.end() && segment->second == free.size) {
+        at = free_.erase(at);
+        segments_.erase(segment);
+        system.free(block);
         continue;
       }
-      free_.erase(free);
-      give(block);
-      released += segment.touched;
-      at = segments_.erase(at);
+      if (free.resident > 0) system.forget(block, free.size);
+      at->second.resident = 0;
+      ++at;
     }
     return released;
   }
 
  private:
-  struct Segment {
-    std::size_t size = 0, touched = 0;
+  struct Free {
+    std::size_t size = 0, resident = 0;  ///< bytes; those with memory, counted from the front
+    Free& operator+=(const Free& other) {
+      size += other.size;
+      resident += other.resident;
+      return *this;
+    }
+    Free& operator-=(const Free& other) {
+      size -= other.size;
+      resident -= other.resident;
+      return *this;
+    }
   };
 
-  std::map<std::byte*, std::size_t> free_;  ///< blocks by address
-  std::map<std::byte*, Segment> segments_;
+  std::map<std::byte*, Free> free_;             ///< by address
+  std::map<std::byte*, std::size_t> segments_;  ///< their sizes
 };
 
 /// The bookkeeping of a pool. Not thread-safe.
@@ -194,10 +182,13 @@ class Blocks {
   std::byte* take(std::size_t size) {
     std::byte* block = nullptr;
     // The block of this size that came back last is likely to be in cache.
-    if (Stack& free = cached_[size]; !free.empty())
+    if (Stack& free = cached_[size]; !free.empty()) {
       block = free.pop();
-    else
+    } else {
+      free.make_place();
       block = size >= large ? take_large(size) : take_small(size);
+      free.given_out();
+    }
     ++stats_.requests;
     stats_.bytes_cached -= size;
     stats_.bytes_in_use += size;
@@ -206,7 +197,7 @@ class Blocks {
   }
 
   void give_back(std::byte* block, std::size_t size) {
-    cached_.find(size)->second.push(block);  // take() made its place
+    cached_.find(size)->second.push(block);
     stats_.bytes_cached += size;
     stats_.bytes_in_use -= size;
   }
@@ -216,16 +207,44 @@ class Blocks {
     merge_large();
     for (auto& [size, blocks] : cached_)
       while (!blocks.empty()) {
-        system_.free(blocks.pop());
+        system_.free(blocks.pop_for_good());
         stats_.bytes_cached -= size;
       }
-    stats_.bytes_cached -= large_.release([&](std::byte* segment) { system_.free(segment); });
+    stats_.bytes_cached -= large_.release(system_);
   }
 
   MemoryStats& stats() { return stats_; }
 
  private:
-  using Stack = typename System::Stack;
+  /// The free blocks of a size. There is a place for each that was given out, so that giving one
+  /// back needs no memory and cannot fail. Nothing is written into a block: a huge page of it might
+  /// never have been touched.
+  class Stack {
+   public:
+    bool empty() const { return blocks_.empty(); }
+    void make_place() {
+      if (blocks_.capacity() <= owned_) blocks_.reserve(std::max<std::size_t>(8, 2 * owned_));
+    }
+    void given_out() { ++owned_; }
+    void push(std::byte* block) { blocks_.push_back(block); }
+    std::byte* pop() {
+      std::byte* const block = blocks_.back();
+      blocks_.pop_back();
+      return block;
+    }
+    std::byte* pop_for_good() {
+      --owned_;
+      return pop();
+    }
+    void push_again(std::byte* block) {
+      ++owned_;
+      push(block);
+    }
+
+   private:
+    std::vector<std::byte*> blocks_;
+    std::size_t owned_ = 0;  ///< free ones and those that are in use
+  };
 
   std::byte* take_small(std::size_t size) {
     std::byte* block = system_.get(size);
@@ -245,7 +264,7 @@ class Blocks {
       add_segment(size);
       taken = large_.take(size);
     }
-    if (taken.touched > 0) count_taken(taken.touched);
+    if (taken.fresh > 0) count_taken(taken.fresh);
     return taken.block;
   }
 
@@ -277,13 +296,12 @@ class Blocks {
   void merge_large() {
     for (auto& [size, blocks] : cached_)
       while (size >= large && !blocks.empty()) {
-        // Taken from the stack first, for what it holds may be written over; it goes back if there
-        // is no memory for the record.
-        std::byte* const block = blocks.pop();
+        // It goes back if there is no memory for the record.
+        std::byte* const block = blocks.pop_for_good();
         try {
           large_.give_back(block, size);
         } catch (...) {
-          blocks.push(block);
+          blocks.push_again(block);
           throw;
         }
       }

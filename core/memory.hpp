@@ -115,7 +115,7 @@ std::size_t replayed_memory(std::span<const MemoryEvent> events);
 
 MemoryStats memory_stats();
 void reset_peak_memory();
-/// Gives what is cached back to the system, but for the free parts of segments that are in use.
+/// Gives what is cached back to the system.
 void release_cached_memory();
 /// Peak resident set of this process in bytes, from the system's accounting.
 std::size_t peak_resident_bytes();

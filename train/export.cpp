@@ -7,6 +7,7 @@
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/file.hpp"
+#include "exciton/core/memory.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/interop/npy.hpp"
 #include "exciton/interop/onnx/interpreter.hpp"
@@ -300,6 +301,7 @@ Exported export_run(const fs::path& run, const fs::path& out, const ExportOption
     else
       write_tensors(unproven, *trained, target, bf16, shown.noise, report);
     trained.reset();  // one copy of the weights at a time
+    release_cached_memory();
     if (onnx) report.input = onnx_input(shown.images, pre, options);
     report.logits = expected;
     report.proof =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "exciton/core/error.hpp"
+#include "exciton/core/memory.hpp"
 #include "exciton/core/suggest.hpp"
 #include "exciton/data/dataset.hpp"
 #include "exciton/data/formats.hpp"
@@ -54,6 +55,9 @@ Candidate candidate(const Source& source, const WeightFile& file, const CleanNam
   out.source.options.image_size = image_size;
   const nn::SkipInitialization values_are_stored;
   const auto make = [&] {
+    // Among the holes that another network left, weights would take half as many pages again.
+    out.model = {};
+    release_cached_memory();
     out.model = nn::make_model(source.model, out.source.options);
     out.layout = interop::layout_of(*out.model.net, source.naming);
   };

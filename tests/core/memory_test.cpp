@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <fstream>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -66,6 +68,43 @@ TEST(Memory, ReleaseEmptiesTheCache) {
   const auto before = memory_stats().system_allocations;
   Buffer(12345);
   EXPECT_EQ(memory_stats().system_allocations, before + 1);
+}
+
+/// What the process holds now, in bytes.
+std::size_t resident() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0, pages = 0;
+  statm >> size >> pages;
+  return pages * 4096;
+}
+
+TEST(Memory, WhatWasNeverTouchedTakesNone) {
+  const std::size_t mib = std::size_t{1} << 20;
+  release_cached_memory();
+  const std::size_t start = resident();
+  {
+    std::vector<Buffer> held;
+    for (std::size_t i = 0; i < 64; ++i) held.emplace_back((2 + i % 7) * mib);
+  }
+  EXPECT_LT(resident(), start + 16 * mib);  // giving back wrote into none of them
+}
+
+TEST(Memory, ReleaseGivesBackWhatLiesBetweenBlocksInUse) {
+  const std::size_t mib = std::size_t{1} << 20;
+  release_cached_memory();
+  std::optional<Buffer> first(std::in_place, 64 * mib);
+  Buffer kept(2 * mib);
+  std::memset(first->data(), 1, first->bytes());
+  std::memset(kept.data(), 2, kept.bytes());
+  const std::size_t start = resident();
+  first.reset();
+  const MemoryStats before = memory_stats();
+  release_cached_memory();
+  EXPECT_LT(resident(), start - 60 * mib);
+  EXPECT_EQ(memory_stats().bytes_cached, 0u);
+  EXPECT_EQ(static_cast<char*>(kept.data())[2 * mib - 1], 2);
+  const Buffer again(64 * mib);  // takes memory anew, and is counted
+  EXPECT_EQ(memory_stats().system_allocations, before.system_allocations + 1);
 }
 
 TEST(Memory, LargeBlocksLieWhereOthersWere) {
