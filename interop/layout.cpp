@@ -138,7 +138,8 @@ CleanNames clean_names(const WeightFile& file) {
     const bool counter =
         t.name == "num_batches_tracked" || t.name.ends_with(".num_batches_tracked");
     out.counters += counter;
-    out.names.push_back(counter ? "" : t.name);
+    // An empty name stands for a counter from here on; a file may have one, too.
+    out.names.push_back(counter ? "" : t.name.empty() ? "(no name)" : t.name);
   }
   // Wrappers put one word before all names, and several of them may have been at work.
   const auto strip = [&](std::string_view prefix) {

@@ -135,6 +135,9 @@ TEST(Names, LoseWhatWrappersPutBeforeThem) {
   EXPECT_EQ(names.prefix, "_orig_mod.module.");
   EXPECT_EQ(names.names, (std::vector<std::string>{"conv.weight", ""}));
   EXPECT_EQ(clean_names(Named({"module.a", "b"})).prefix, "");
+  // A name may be empty: it is no counter, and has no end of prefixes.
+  EXPECT_EQ(clean_names(Named({""})).names, std::vector<std::string>{"(no name)"});
+  EXPECT_EQ(clean_names(Named({"", "module.a"})).counters, 0);
 }
 
 }  // namespace
