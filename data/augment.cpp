@@ -327,7 +327,7 @@ void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table
 }
 
 Mixing Augmenter::mix(Tensor& batch, Generator& rng) const {
-  if ((augment_.mixup == 0 && augment_.cutmix == 0) || batch.dim(0) < 2) return {};
+  if (!mixes() || batch.dim(0) < 2) return {};
   return batch.dtype() == DType::bf16 ? mix_batch<bf16>(batch, augment_, rng)
                                       : mix_batch<float>(batch, augment_, rng);
 }

@@ -100,6 +100,8 @@ class Augmenter {
 
   /// Mixes a batch [N, H, W, C] (f32 or bf16) in place, each image with the next one.
   Mixing mix(Tensor& batch, Generator& rng) const;
+  /// Whether it ever does.
+  bool mixes() const { return augment_.mixup > 0 || augment_.cutmix > 0; }
 
  private:
   template <class T>

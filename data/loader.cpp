@@ -117,17 +117,23 @@ struct Loader::State {
     const std::int64_t first = batch * options.batch;
     const std::int64_t count =
         std::min(options.batch, static_cast<std::int64_t>(from.size()) - first);
+    const std::int64_t begin = options.rank * count / options.ranks,
+                       end = (options.rank + 1) * count / options.ranks;
     Batch out;
+    if (begin == end) return out;
+    // The last image is mixed with the one behind it, which may be another rank's.
+    const bool borrows = augmenter.mixes() && end - begin < count;
+    const std::int64_t places = end - begin + (borrows ? 1 : 0);
     Image image;
     std::int64_t kept = 0, values = 0;
     std::vector<std::int64_t> labels;
-    for (std::int64_t i = first; i < first + count && !stop.stop_requested(); ++i) {
-      const std::int64_t index = from[static_cast<std::size_t>(i)];
+    const auto take = [&](std::int64_t place) {
+      const std::int64_t i = first + place, index = from[static_cast<std::size_t>(i)];
       // By the image; by the place where an image may come several times.
       Generator rng(options.seed, stream_of(false, at_epoch, options.balanced ? i : index));
-      if (!read(index, rng, image, out)) continue;
+      if (!read(index, rng, image, out)) return false;
       if (kept == 0) {
-        out.images = Tensor({count, image.height, image.width, image.channels}, dtype_of<T>);
+        out.images = Tensor({places, image.height, image.width, image.channels}, dtype_of<T>);
         values = image.height * image.width * image.channels;
       }
       const Shape& shape = out.images.shape();
@@ -138,15 +144,31 @@ struct Loader::State {
       augmenter(image, rng, out.images.data<T>() + kept++ * values);
       labels.push_back(dataset->label(index));
       out.indices.push_back(index);
-    }
+      return true;
+    };
+    for (std::int64_t place = begin; place < end && !stop.stop_requested(); ++place) take(place);
     if (stop.stop_requested()) return out;  // nobody will see it
+    if (kept == 0 && options.ranks > 1) {
+      out.images = {};
+      return out;
+    }
     check(kept > 0, "loader: not one image of a batch can be read; the first: ",
           out.skipped.empty() ? "" : out.skipped.front());
-    if (kept < count) out.images = first_images<T>(out.images, kept);
-    out.labels = Tensor({kept}, DType::i64);
-    std::copy(labels.begin(), labels.end(), out.labels.data<std::int64_t>());
+    const std::int64_t own = kept;
+    if (borrows) {
+      // The rank that has it says so if it cannot be read.
+      const std::size_t said = out.skipped.size();
+      for (std::int64_t at = end; at < begin + count && kept == own; ++at) take(at % count);
+      out.skipped.resize(said);
+    }
+    if (kept < places) out.images = first_images<T>(out.images, kept);
     Generator rng(options.seed, stream_of(true, at_epoch, batch + 1));
     out.mixing = augmenter.mix(out.images, rng);
+    out.label_after = kept > own ? labels.back() : labels.front();
+    if (kept > own) out.images = first_images<T>(out.images, own);
+    out.indices.resize(static_cast<std::size_t>(own));
+    out.labels = Tensor({own}, DType::i64);
+    std::copy_n(labels.begin(), own, out.labels.data<std::int64_t>());
     return out;
   }
 
@@ -211,6 +233,8 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
   check(!options.balanced || (options.shuffle && options.shuffle_block == 0),
         "loader: balanced classes come in a random order, not in blocks; set data.shuffle_block to "
         "0");
+  check(options.ranks >= 1 && options.rank >= 0 && options.rank < options.ranks, "loader: rank ",
+        options.rank, " of ", options.ranks);
   check(options.prefetch >= 1, "loader: prefetch: expected at least 1, got ", options.prefetch);
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);

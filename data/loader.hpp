@@ -18,6 +18,7 @@ struct Batch {
   Tensor labels;                      ///< [N], i64
   std::vector<std::int64_t> indices;  ///< which images of the data set
   Mixing mixing;                      ///< how labels go together, when images were mixed
+  std::int64_t label_after = -1;      ///< of the image with which the last was mixed; -1: the first
   std::vector<std::string> skipped;   ///< why images are missing, with their paths (skip_errors)
 };
 
@@ -41,6 +42,10 @@ struct LoaderOptions {
   int prefetch = 4;          ///< batches kept ready (bounded queue)
   std::uint64_t seed = 1;
   DType dtype = DType::f32;  ///< of the images: f32 or bf16
+  /// Of each batch the images [rank count / ranks, (rank + 1) count / ranks): for one of several
+  /// processes that share batches. Their order, augmentation and mixing are those of the batch. A
+  /// rank may have no image of a small one: `images` is empty then.
+  int rank = 0, ranks = 1;
   bool skip_errors = false;  ///< leave images out that cannot be read, and say so in the batch; a
                              ///< batch of such images alone is an error all the same
 };

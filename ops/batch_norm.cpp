@@ -1,5 +1,6 @@
 #include "exciton/ops/batch_norm.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -8,6 +9,20 @@
 #include "exciton/ops/simd/passes.hpp"
 
 namespace exciton::ops {
+
+double values_of_norm(std::int64_t count, std::int64_t images) {
+  return static_cast<double>(norms_are_shared() ? count / images * images_of_batch(images) : count);
+}
+
+void sum_of_norms(std::vector<double>& first, std::vector<double>& second) {
+  if (!norms_are_shared()) return;
+  std::vector<double> both(first);
+  both.insert(both.end(), second.begin(), second.end());
+  Share::active()->group.sum(both);
+  const auto middle = both.begin() + std::ssize(first);
+  std::copy(both.begin(), middle, first.begin());
+  std::copy(middle, both.end(), second.begin());
+}
 
 NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMoments* moments,
                                std::int64_t count, std::int64_t channels, DType type) {
@@ -31,10 +46,11 @@ NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMomen
     return out;
   }
   check(count > 1, name, ": training needs more than one value per channel, got ", count);
-  const auto m = static_cast<double>(count);
   const std::int64_t images = moments->sums.first.dim(0);
-  const auto total = simd::over_images(moments->sums.a(), images, channels);
-  const auto square = simd::over_images(moments->sums.b(), images, channels);
+  const double m = values_of_norm(count, images);
+  auto total = simd::over_images(moments->sums.a(), images, channels);
+  auto square = simd::over_images(moments->sums.b(), images, channels);
+  sum_of_norms(total, square);
   for (std::int64_t k = 0; k < channels; ++k) {
     const auto i = static_cast<std::size_t>(k);
     const double offset = total[i] / m, difference = square[i] / m - offset * offset;
@@ -105,20 +121,27 @@ Grads<3> BatchNorm::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
           kernels.backward_sums(dp + at, nullptr, {}, xp + at, center, nullptr, pixels, c, sum,
                                 product);
         });
-    const auto g = simd::over_images(sums.a(), cut.images, c);
-    const auto gx = simd::over_images(sums.b(), cut.images, c);
+    auto g = simd::over_images(sums.a(), cut.images, c);
+    auto gx = simd::over_images(sums.b(), cut.images, c);
+    if (spec.training) sum_of_norms(g, gx);
     Grads<3> grads;
-    grads[1] = Tensor({c}, dtype_of<A>);
-    grads[2] = Tensor({c}, dtype_of<A>);
+    const auto rests = saved.stats.rest.span<double>();
+    const A* rstds = saved.stats.rstd.data<A>();
+    grads[1] = gradient_over_images<A>(cut.images, c, [&](std::int64_t i, double* sum) {
+      for (std::int64_t k = 0; k < c; ++k)
+        sum[k] += static_cast<double>(rstds[k]) *
+                  (sums.b()[i * c + k] - rests[static_cast<std::size_t>(k)] * sums.a()[i * c + k]);
+    });
+    grads[2] = gradient_over_images<A>(cut.images, c, [&](std::int64_t i, double* sum) {
+      for (std::int64_t k = 0; k < c; ++k) sum[k] += sums.a()[i * c + k];
+    });
     Tensor p({c}, dtype_of<A>), q({c}, dtype_of<A>), r({c}, dtype_of<A>);
-    const auto m = static_cast<double>(cut.values());
+    const double m = values_of_norm(cut.values(), cut.images);
     for (std::int64_t k = 0; k < c; ++k) {
       const auto i = static_cast<std::size_t>(k);
       const double rest = saved.stats.rest.at(k), rstd = saved.stats.rstd.at(k);
       const double a = saved.gamma.at(k) * rstd;
       const double dbeta = g[i], dgamma = rstd * (gx[i] - rest * g[i]);
-      grads[1].data<A>()[k] = static_cast<A>(dgamma);
-      grads[2].data<A>()[k] = static_cast<A>(dbeta);
       p.data<A>()[k] = static_cast<A>(a);
       q.data<A>()[k] = spec.training ? static_cast<A>(-a * rstd * dgamma / m) : A{0};
       r.data<A>()[k] =

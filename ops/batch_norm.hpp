@@ -39,6 +39,12 @@ namespace simd {
 struct ImageMoments;
 }
 
+/// How many values a channel's statistics are of, where `count` of them, in `images` images, are
+/// here; and two sums over the images that are here, made those over the ranks, where norms are
+/// shared by several (core/group.hpp).
+double values_of_norm(std::int64_t count, std::int64_t images);
+void sum_of_norms(std::vector<double>& first, std::vector<double>& second);
+
 /// Batch statistics of maps with these moments over `count` values per channel, and the running
 /// ones updated as `spec` says. In evaluation the moments are not read and may be null. `type` f32
 /// or f64. Errors as BatchNorm.

@@ -21,11 +21,13 @@ Tensor softmax(const Tensor& logits) {
 
 double CrossEntropy::total_weight() const {
   const std::int64_t n = labels.numel();
-  if (weights.empty()) return static_cast<double>(n);
-  double total = 0;
-  for (std::int64_t i = 0; i < n; ++i)
-    total += weights.data<double>()[labels.data<std::int64_t>()[i]];
-  return total;
+  if (weights.empty()) return static_cast<double>(images_of_batch(n));
+  double total[Leaves::most];
+  sum_over_images(Leaves(n), 1, total, [&](std::int64_t i, double* sum) {
+    *sum += weights.data<double>()[labels.data<std::int64_t>()[i]];
+  });
+  sum_over_ranks({total, 1});
+  return total[0];
 }
 
 Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
@@ -81,6 +83,7 @@ Tensor CrossEntropy::forward(Saved& saved, const Tensor& logits) const {
                  });
     double total[Leaves::most];
     sum_over_images(Leaves(n), 1, total, [&](std::int64_t i, double* sum) { *sum += loss[i]; });
+    sum_over_ranks({total, 1});
     return Tensor::full({1}, total[0] / whole, dtype_of<A>);
   });
 }

@@ -31,8 +31,8 @@ struct CrossEntropy {
   Grads<1> backward(Saved& saved, Tensor dloss, Needs<1> needs) const;
   static std::vector<Example<CrossEntropy>> examples();
 
- private:
-  /// Sum over the rows of the weights of their labels; N without weights.
+  /// Sum over the rows of the weights of their labels; N without weights. Of the whole batch, see
+  /// core/group.hpp.
   double total_weight() const;
 };
 

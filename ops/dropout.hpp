@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exciton/core/group.hpp"
 #include "exciton/core/operator.hpp"
 #include "exciton/core/random.hpp"
 #include "exciton/core/tape.hpp"
@@ -27,11 +28,15 @@ struct Dropout {
   static std::vector<Example<Dropout>> examples();
 };
 
-/// Takes one number an element from `generator`.
+/// Takes one number an element of the batch from `generator`.
 inline Var dropout(const Var& x, double p, Generator& generator) {
   Generator::State state = generator.state();
-  Var y = apply(Dropout{p, state}, x);
-  state.counter += static_cast<std::uint64_t>(x.value().numel());
+  const std::int64_t images = x.value().rank() > 0 ? x.dim(0) : 1,
+                     each = images > 0 ? x.value().numel() / images : 0;
+  Generator::State here = state;
+  here.counter += static_cast<std::uint64_t>(images_before(images) * each);
+  Var y = apply(Dropout{p, here}, x);
+  state.counter += static_cast<std::uint64_t>(images_of_batch(images) * each);
   generator.set_state(state);
   return y;
 }

@@ -50,13 +50,9 @@ Grads<3> Linear::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
       multiply_over_images<A>({dp, out}, {xp, in}, grads[1].data<A>(), out, in, n, plain);
     }
     if (needs[2]) {
-      grads[2] = Tensor({out}, dtype_of<A>);
-      std::vector<double> sum(static_cast<std::size_t>(Leaves::most * out));
-      sum_over_images(Leaves(n), out, sum.data(), [&](std::int64_t i, double* to) {
+      grads[2] = gradient_over_images<A>(n, out, [&](std::int64_t i, double* to) {
         for (std::int64_t o = 0; o < out; ++o) to[o] += dp[i * out + o];
       });
-      for (std::int64_t o = 0; o < out; ++o)
-        grads[2].data<A>()[o] = static_cast<A>(sum[static_cast<std::size_t>(o)]);
     }
     return grads;
   });

@@ -47,13 +47,13 @@ Tensor scaled(const Tensor& dy, const std::vector<double>& factors) {
 std::vector<double> ShakeShake::alphas(std::int64_t images) const {
   if (forward_kind == ShakeKind::even)
     return std::vector<double>(static_cast<std::size_t>(images), 0.5);
-  return drawn(start, 0, images);
+  return drawn(start, images_before(images), images);
 }
 
 std::vector<double> ShakeShake::betas(std::int64_t images) const {
   switch (backward_kind) {
     case ShakeKind::shake:
-      return drawn(start, images, images);
+      return drawn(start, images_of_batch(images) + images_before(images), images);
     case ShakeKind::even:
       return std::vector<double>(static_cast<std::size_t>(images), 0.5);
     case ShakeKind::keep:

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exciton/core/group.hpp"
 #include "exciton/core/operator.hpp"
 #include "exciton/core/random.hpp"
 #include "exciton/core/tape.hpp"
@@ -20,8 +21,8 @@ enum class ShakeKind { shake, even, keep };
 /// gradient of forward only where beta is alpha (`keep`, or `even` twice); `shake` and `even`
 /// backward are the regularisation itself. Coefficients are uniform in [0, 1), one an image in each
 /// pass ("Shake-Shake-Image"): alpha_n is number n of the stream from `start`, beta_n number N + n,
-/// so backward draws it anew and keeps nothing. Errors: shapes or types differ, rank 0, forward =
-/// keep.
+/// so backward draws it anew and keeps nothing (n and N count the whole batch, core/group.hpp).
+/// Errors: shapes or types differ, rank 0, forward = keep.
 struct ShakeShake {
   static constexpr std::string_view name = "shake_shake";
   ShakeKind forward_kind = ShakeKind::shake, backward_kind = ShakeKind::shake;
@@ -45,7 +46,7 @@ inline Var shake_shake(const Var& a, const Var& b, ShakeKind forward, ShakeKind 
                        Generator& generator) {
   Generator::State state = generator.state();
   Var y = apply(ShakeShake{forward, backward, state}, a, b);
-  state.counter += 2 * static_cast<std::uint64_t>(a.dim(0));
+  state.counter += 2 * static_cast<std::uint64_t>(images_of_batch(a.dim(0)));
   generator.set_state(state);
   return y;
 }

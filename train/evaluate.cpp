@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <optional>
 #include <span>
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/suggest.hpp"
+#include "exciton/ops/leaves.hpp"
 
 namespace exciton::train {
 namespace {
@@ -98,6 +101,7 @@ void Evaluation::add(const Tensor& logits, const Tensor& labels) {
   const auto c = static_cast<std::int64_t>(classes_.size());
   check(logits.dim(1) == c, "evaluate: the model has ", logits.dim(1), " classes, the data ", c);
   const Tensor values = logits.to(DType::f32);
+  std::vector<double> losses(static_cast<std::size_t>(labels.dim(0)));
   for (std::int64_t n = 0; n < labels.dim(0); ++n) {
     const std::span<const float> row(values.data<float>() + n * c, static_cast<std::size_t>(c));
     const std::int64_t label = labels.data<std::int64_t>()[n];
@@ -105,7 +109,8 @@ void Evaluation::add(const Tensor& logits, const Tensor& labels) {
     const double highest = *std::max_element(row.begin(), row.end());
     double sum = 0;
     for (const float v : row) sum += std::exp(v - highest);
-    loss_sum_ += highest + std::log(sum) - row[static_cast<std::size_t>(label)];
+    losses[static_cast<std::size_t>(n)] =
+        highest + std::log(sum) - row[static_cast<std::size_t>(label)];
     const std::int64_t rank = rank_of(row, label);
     Class& own = classes_[static_cast<std::size_t>(label)];
     ++images_;
@@ -117,6 +122,29 @@ void Evaluation::add(const Tensor& logits, const Tensor& labels) {
     top1_ += rank == 0;
     top5_ += rank < 5;
   }
+  double total[ops::Leaves::most];
+  ops::sum_over_images(ops::Leaves(labels.dim(0)), 1, total, [&](std::int64_t n, double* sum) {
+    *sum += losses[static_cast<std::size_t>(n)];
+  });
+  losses_.push_back(total[0]);
+}
+
+double Evaluation::loss() const {
+  return mean(std::accumulate(losses_.begin(), losses_.end(), 0.0));
+}
+
+void Evaluation::merge(Group& group) {
+  std::vector<double> sums(losses_);
+  // All counts are exact in double.
+  std::vector<std::int64_t*> counts{&images_, &skipped_, &top1_, &top5_};
+  for (Class& c : classes_) counts.insert(counts.end(), {&c.images, &c.correct, &c.predicted});
+  for (std::int64_t& c : confused_) counts.push_back(&c);
+  for (const std::int64_t* c : counts) sums.push_back(static_cast<double>(*c));
+  group.sum(sums);
+  const auto middle = sums.begin() + std::ssize(losses_);
+  std::copy(sums.begin(), middle, losses_.begin());
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    *counts[i] = static_cast<std::int64_t>(middle[static_cast<std::ptrdiff_t>(i)]);
 }
 
 std::int64_t count_top1(const Tensor& logits, const Tensor& labels) {
@@ -144,17 +172,27 @@ void for_each_seen(const Tensor& logits, const Tensor& labels,
 }
 
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
-                    const std::function<bool(std::int64_t)>& each, const EachImage& image) {
+                    const std::function<bool(std::int64_t)>& each, const EachImage& image,
+                    Group* group) {
   const nn::EvaluationMode mode(net);
   Evaluation out(classes);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
-    const Tensor logits = net(batch->images).value();
-    out.add(logits, batch->labels);
-    if (image) for_each_seen(logits, batch->labels, batch->indices, image);
     out.skip(batch->skipped.size());
-    if (each && !each(out.images())) break;
+    const std::int64_t images = batch->images.empty() ? 0 : batch->images.dim(0);
+    std::optional<Share> share;
+    if (group) share.emplace(*group, part_of_batch(*group, images), false);
+    if (images == 0) {
+      out.add_nothing();  // the other ranks have them
+    } else {
+      const Tensor logits = net(batch->images).value();
+      out.add(logits, batch->labels);
+      if (image) for_each_seen(logits, batch->labels, batch->indices, image);
+    }
+    const bool stop = each && !each(out.images());
+    if (group ? group->any(stop) : stop) break;
   }
+  if (group) out.merge(*group);
   return out;
 }
 

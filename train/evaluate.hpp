@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "exciton/core/group.hpp"
 #include "exciton/core/tensor.hpp"
 #include "exciton/data/loader.hpp"
 #include "exciton/nn/module.hpp"
@@ -20,12 +21,15 @@ class Evaluation {
   /// a broken model scores 0. Errors: shapes, a label that is no class.
   void add(const Tensor& logits, const Tensor& labels);
 
+  /// A batch of which this rank of a group has no image.
+  void add_nothing() { losses_.push_back(0); }
+
   /// Counts images that could not be read.
   void skip(std::size_t images) { skipped_ += static_cast<std::int64_t>(images); }
 
   std::int64_t images() const { return images_; }
   std::int64_t skipped() const { return skipped_; }
-  double loss() const { return mean(loss_sum_); }  ///< mean cross entropy, no label smoothing
+  double loss() const;  ///< mean cross entropy, no label smoothing
   double top1() const { return mean(static_cast<double>(top1_)); }  ///< a fraction
   double top5() const { return mean(static_cast<double>(top5_)); }
   struct Class {
@@ -55,6 +59,10 @@ class Evaluation {
   std::int64_t confused(std::int64_t label, std::int64_t as) const;
   static constexpr std::int64_t most_confused = 2000;
 
+  /// Makes it that of all images whose batches the ranks of a group have shared; all of them get
+  /// the same.
+  void merge(Group& group);
+
   /// One of metric_names(). Errors: another name.
   double metric(const std::string& name) const;
 
@@ -62,7 +70,7 @@ class Evaluation {
   double macro(double (Class::*of)() const) const;
   double mean(double sum) const { return images_ ? sum / static_cast<double>(images_) : 0; }
   std::int64_t images_ = 0, skipped_ = 0, top1_ = 0, top5_ = 0;
-  double loss_sum_ = 0;
+  std::vector<double> losses_;  ///< of each batch, summed by leaves (ops/leaves.hpp)
   std::vector<Class> classes_;
   std::vector<std::int64_t> confused_;  ///< [label, as]
 };
@@ -90,9 +98,11 @@ void for_each_seen(const Tensor& logits, const Tensor& labels,
 
 /// Runs the loader's epoch 0 through the net in evaluation mode, without a tape; puts the net back
 /// into the mode it was in, also when something throws. `each` is called after every batch with the
-/// images seen so far; it returns false to stop early. `image` is called for every image.
+/// images seen so far; it returns false to stop early. `image` is called for every image. With a
+/// group the loader gives each rank its part of every batch (LoaderOptions::ranks), and the result
+/// is of all of them.
 Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
-                    const std::function<bool(std::int64_t)>& each = {},
-                    const EachImage& image = {});
+                    const std::function<bool(std::int64_t)>& each = {}, const EachImage& image = {},
+                    Group* group = nullptr);
 
 }  // namespace exciton::train

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "exciton/core/error.hpp"
+#include "exciton/core/group.hpp"
 #include "exciton/data/loader.hpp"
 #include "exciton/nn/module.hpp"
 #include "exciton/optim/ema.hpp"
@@ -18,6 +19,11 @@ struct LoopOptions {
   double clip_norm = 0;           ///< of all gradients together, see optim::clip_gradients; 0: none
   double clip_value = 0;          ///< of each element, before; see optim::clip_values; 0: none
   optim::Ema* average = nullptr;  ///< updated after each step, where there is one
+  /// Processes that share every batch, see core/group.hpp; batches are this one's parts then, and
+  /// what a step returns is of all of them.
+  Group* group = nullptr;
+  bool sync_norms = false;      ///< batch norm over the whole batch, see Share
+  bool bf16_gradients = false;  ///< on their way between the ranks
 };
 
 struct StepResult {
@@ -25,6 +31,8 @@ struct StepResult {
   double gradient_norm = 0;              ///< before it is clipped by norm; 0 without
   bool skipped = false;                  ///< the norm is no number, and no parameter was changed
   std::int64_t correct = 0, images = 0;  ///< of a mixed image the label of the larger share counts
+  double exchange_seconds = 0;           ///< in which the step waited for gradients of other ranks
+  std::int64_t exchange_bytes = 0;       ///< of gradients and statistics, one way
 };
 
 /// The loss of a step is NaN or infinite; no parameter was changed.
@@ -40,8 +48,8 @@ class NotFinite : public Error {
   std::vector<std::int64_t> images_;
 };
 
-/// Forward, loss, backward, update; steps are counted from 0, and the schedule says the rate of
-/// each.
+/// Forward, loss, backward, update; with a group, of every rank's part of the batch, with the sums
+/// of the gradients over them. Steps are counted from 0, and the schedule says the rate of each.
 class Loop {
  public:
   /// `net` and `optimizer`, whose parameters are the net's, must outlive the loop. Puts the net
@@ -76,6 +84,7 @@ class Loop {
   StepResult gathered_;  ///< since the last update; `loss` is a sum over images
   double gathered_weight_ = 0, first_weight_ = 1;  ///< of labels, by which batches count
   std::int64_t batches_ = 0;
+  std::vector<Tensor*> running_;  ///< statistics that ranks take the mean of
   std::int64_t steps_ = 0;
   double lr_;
 };

@@ -14,6 +14,6 @@ Var loss(const Var& logits, const data::Batch& batch, double label_smoothing = 0
          const Tensor& class_weights = {});
 
 /// labels[n + 1], and labels[0] at last: what images are mixed with.
-Tensor labels_of_next(const Tensor& labels);
+Tensor labels_of_next(const data::Batch& batch);
 
 }  // namespace exciton::train

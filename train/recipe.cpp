@@ -551,6 +551,10 @@ void visit(Visitor& v, Recipe& r) {
   v.field("threads", r.threads, Range<std::int64_t>{0, 4096});
   v.field("dtype", r.dtype, std::vector<std::string>{"f32", "bf16", "auto"});
   v.field("recompute", r.recompute, nn::recompute_names.names());
+  v.object("parallel", [&] {
+    v.field("norm", r.parallel.sync_norms, "local", "sync");
+    v.field("gradients", r.parallel.bf16_gradients, "f32", "bf16");
+  });
   v.object("log", [&] { v.field("gates", r.log.gates); });
   v.object("checkpoint", [&] {
     CheckpointRecipe& c = r.checkpoint;

@@ -83,6 +83,12 @@ struct CheckpointRecipe {
   std::string best_by = "top1";  ///< of metric_names()
 };
 
+/// How several processes train together (RunOptions::group); one alone reads nothing of it.
+struct ParallelRecipe {
+  bool sync_norms = false;      ///< "norm": "local" (each rank's own images, as in DDP) or "sync"
+  bool bf16_gradients = false;  ///< "gradients": "f32" or "bf16" between the ranks
+};
+
 /// What a paper prints for the run a recipe describes; changes nothing in it. 0: not printed.
 struct PaperRecipe {
   std::string table, row;                 ///< "10", "SE-ResNet-50, r = 4"
@@ -149,6 +155,7 @@ struct Recipe {
   std::int64_t threads = 0;        ///< 0: as many as the machine grants; changes no result
   std::string dtype = "f32";       ///< "f32", "bf16" or "auto"
   std::string recompute = "none";  ///< "none" or "block": see nn/recompute.hpp
+  ParallelRecipe parallel;
   CheckpointRecipe checkpoint;
   LogRecipe log;
 

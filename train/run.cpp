@@ -28,6 +28,7 @@
 #include "exciton/train/fine_tuning.hpp"
 #include "exciton/train/inspect/gate_json.hpp"
 #include "exciton/train/loop.hpp"
+#include "exciton/train/loss.hpp"
 #include "exciton/train/memory_need.hpp"
 #include "exciton/train/preprocessing_json.hpp"
 #include "exciton/train/recipe_json.hpp"
@@ -151,8 +152,9 @@ Json to_json(const EpochLine& line) {
 /// Counts the changes that moved the last bits of what a training step computes. 2: batch variance
 /// from shifted sums, and NaN passed on by every ReLU. 3: one form of the sigmoid's gradient and of
 /// the hard sigmoid, for gates of SE and of its variants. 4: sums over images by leaves, for any
-/// number of threads.
-constexpr std::int64_t numerics = 4;
+/// number of threads. 5: each leaf's gradient is rounded for itself, so that ranks can go on
+/// adding.
+constexpr std::int64_t numerics = 5;
 
 constexpr std::uint64_t least_memory = std::uint64_t{48} << 20;
 
@@ -194,7 +196,7 @@ class Run {
     out.finished = true;
     if (position_.epoch < recipe_.epochs)
       out.stopped_early = {recipe_.early_stopping.metric, risen_.epoch, risen_.value};
-    out.final_test = test_at_the_end();
+    if (leads()) out.final_test = test_at_the_end();
     return out;
   }
 
@@ -286,9 +288,42 @@ class Run {
     load.drop_last = recipe_.data.drop_last;
     load.drop_single = true;
     load.balanced = recipe_.data.balanced_sampler;
+    EvaluationLoading test;
+    if (Group* group = options_.group) {
+      load.rank = group->rank();
+      load.ranks = group->size();
+      check_slices();
+      if (shares_tests()) {
+        test.rank = load.rank;
+        test.ranks = load.ranks;
+      }
+    }
     train_.emplace(train_set_, augment, load);
-    test_.emplace(evaluation_loader(recipe_, pre_, test_set_));
+    test_.emplace(evaluation_loader(recipe_, pre_, test_set_, test));
     batches_ = train_->batches();
+  }
+
+  bool leads() const { return !options_.group || options_.group->leads(); }
+  /// Whether evaluations are cut over the ranks; gates are counted where all images are.
+  bool shares_tests() const { return options_.group && !recipe_.log.gates; }
+
+  /// Refuses what would stop in the middle of an epoch: a rank without enough images.
+  void check_slices() const {
+    const std::int64_t size = train_set_->size(), ranks = options_.group->size(),
+                       batch = std::min(recipe_.data.batch, size),
+                       last = recipe_.data.drop_last ? 0 : size % recipe_.data.batch,
+                       least = recipe_.parallel.sync_norms ? 1 : 2;
+    const auto too_small = [&](std::int64_t images) {
+      return images > 1 && images / ranks < least;  // a single one is left out
+    };
+    check(!too_small(batch) && !too_small(last), "train: ", ranks, " ranks, and a batch of ",
+          too_small(batch) ? batch : last, " images",
+          too_small(batch) ? "" : ", the last of an epoch", ": some rank would have fewer than ",
+          least,
+          least == 2 ? ", and batch norm takes its statistics over each rank's own; parallel.norm "
+                       "\"sync\" takes them over all, or try"
+                     : "; try",
+          " fewer ranks, another data.batch, or data.last_batch \"drop\"");
   }
 
   /// A resume normalises as before, and goes on with nothing but the same images.
@@ -320,6 +355,13 @@ class Run {
     notes_.push_back(note + "; data.normalize \"dataset\" takes the data's own");
   }
 
+  /// Of a full batch, in this process.
+  std::int64_t images_of_a_step() const {
+    const std::int64_t batch = std::min(recipe_.data.batch, train_set_->size()),
+                       ranks = options_.group ? options_.group->size() : 1;
+    return (batch + ranks - 1) / ranks;
+  }
+
   /// Refuses what will not fit, before anything is written.
   void plan_memory() {
     const Limits limits = read_limits();
@@ -334,7 +376,7 @@ class Run {
     const TrainingSize size{.image_size = pre_.image_size,
                             .channels = pre_.channels,
                             .classes = recipe_.model.options.classes,
-                            .batch = std::min(recipe_.data.batch, train_set_->size())};
+                            .batch = images_of_a_step()};
     const MemoryNeed need(recipe_, size);
     memory_bytes_ = need.bytes(size.batch);
     if (memory_bytes_ <= memory_limit_) return;
@@ -399,8 +441,17 @@ class Run {
                               .class_weights = weights_of(recipe_.class_weights, *train_set_),
                               .clip_norm = recipe_.clip_norm,
                               .clip_value = recipe_.clip_value,
-                              .average = ema_.get()});
+                              .average = ema_.get(),
+                              .group = options_.group,
+                              .sync_norms = recipe_.parallel.sync_norms,
+                              .bf16_gradients = recipe_.parallel.bf16_gradients});
     check_readable(recipe_);
+    if (options_.group) {
+      Checkpoint all;
+      save_model(*model_.net, all);
+      for (SavedTensor& t : all.tensors)  // they share the network's storage
+        options_.group->broadcast(t.tensor.raw(), t.tensor.bytes());
+    }
   }
 
   void start_folder() {
@@ -410,6 +461,10 @@ class Run {
                "train: resume: ", start_->path.string(), " has trained ", position_.epoch,
                " epochs and ", position_.batch, " steps, more than epochs, which is ",
                recipe_.epochs);
+    }
+    if (!leads()) {
+      start_.reset();
+      return;
     }
     if (!lock_) {
       lock_.emplace(folder_.path(), "train", warn());
@@ -522,6 +577,7 @@ class Run {
     const ops::Precision precision = ops::choose_precision(recipe_.dtype);
     if (!precision.reason.empty())
       out.notes.push_back((precision.warning ? "warning: " : "") + precision.reason);
+    if (options_.group && leads()) out.notes.push_back(describe_bits());
     out.notes.push_back(train_set_->description());
     out.notes.push_back(test_set_->description());
     out.notes.insert(out.notes.end(), plan_.notes.begin(), plan_.notes.end());
@@ -533,6 +589,61 @@ class Run {
       for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
         out.notes.push_back("Of " + set->description() + ": " + line);
     return out;
+  }
+
+  /// The least number of leaves that sums over a batch of so many images are cut into, from a step
+  /// of a network like ours on images of zeros.
+  std::int64_t least_leaves(std::int64_t batch) const {
+    struct Silent final : Group {
+      explicit Silent(int ranks) : size_(ranks) {}
+      int rank() const override { return 0; }
+      int size() const override { return size_; }
+      void sum(std::span<double>) override {}
+      void broadcast(void*, std::size_t) override {}
+      std::unique_ptr<Pending> begin_sum(std::span<float>, bool) override { return nullptr; }
+      void progress() override {}
+
+     private:
+      int size_;
+    } silent(options_.group->size());
+    const nn::Model copy = make_model(recipe_, pre_);
+    nn::set_training(*copy.net, true);
+    const std::int64_t here = batch / silent.size();
+    const Share share(silent, {.first = 0, .images = here, .total = batch},
+                      recipe_.parallel.sync_norms);
+    const std::int64_t side = pre_.image_size;
+    data::Batch zeros;
+    zeros.images =
+        Tensor::zeros({here, side, side, pre_.channels}, activation_dtype(recipe_.dtype));
+    zeros.labels = Tensor::zeros({here}, DType::i64);
+    Tape tape;
+    tape.backward(train::loss((*copy.net)(zeros.images), zeros));
+    return share.least_leaves;
+  }
+
+  /// Whose bits a run of several processes has.
+  std::string describe_bits() const {
+    const std::int64_t ranks = options_.group->size(), size = train_set_->size(),
+                       batch = std::min(recipe_.data.batch, size),
+                       last = recipe_.data.drop_last ? 0 : size % recipe_.data.batch;
+    const std::string who = std::to_string(ranks) + " ranks";
+    if (recipe_.parallel.bf16_gradients)
+      return who +
+             ": gradients are rounded to bf16 between them, so results are as of one process "
+             "only to that rounding";
+    if (!recipe_.parallel.sync_norms)
+      return who +
+             ": batch norm takes its statistics over each rank's own images, so results "
+             "depend on the number of ranks (parallel.norm \"sync\": they do not)";
+    std::int64_t leaves = least_leaves(batch);
+    if (last > 1) leaves = std::min(leaves, least_leaves(last));
+    const bool exact = leaves % ranks == 0;
+    return who +
+           (exact ? ": the bits of one process, as long as no image is left out"
+                  : ": as one process to rounding, with the same bits in every run of so many "
+                    "ranks") +
+           " (some sum over images has " + std::to_string(leaves) +
+           (leaves == 1 ? " leaf)" : " leaves)");
   }
 
   Progress progress() const {
@@ -560,11 +671,12 @@ class Run {
       const bool updates = seen % recipe_.accumulate == 0 || seen == batches_;
       train_step(*batch, updates);
       report_skipped(*batch);
+      if (!options_.group) totals_.skipped = std::exchange(skipped_here_, 0) + totals_.skipped;
       position_.batch = seen;
       totals_.seconds = seconds_since(start);
       totals_.waited = train_->seconds_waited() - waited_before;
       if (!updates) continue;  // a checkpoint has no gradients
-      const bool goes_on = observer_.step(progress());
+      const bool goes_on = agreed(observer_.step(progress()));
       const std::int64_t every = recipe_.checkpoint.every_steps;
       if (every > 0 && step() % every == 0 && position_.batch < batches_) save();
       if (!goes_on || (until_ && until_->batch > 0 && position_ >= *until_)) return false;
@@ -572,6 +684,15 @@ class Run {
     check(position_.batch == batches_, "train: the epoch ended after ", position_.batch, " of ",
           batches_, " batches");
     return true;
+  }
+
+  /// Whether all ranks go on; and counts what they have skipped since.
+  bool agreed(bool goes_on) {
+    if (!options_.group) return goes_on;
+    double said[] = {goes_on ? 0.0 : 1.0, static_cast<double>(std::exchange(skipped_here_, 0))};
+    options_.group->sum(said);
+    totals_.skipped += static_cast<std::int64_t>(said[1]);
+    return said[0] == 0;
   }
 
   void train_step(const data::Batch& batch, bool updates) {
@@ -611,8 +732,9 @@ class Run {
   void report_skipped(const data::Batch& batch) {
     constexpr std::int64_t named = 10;
     for (const std::string& reason : batch.skipped) {
-      if (totals_.skipped++ < named) observer_.warning("left out: " + reason);
-      if (totals_.skipped == named) observer_.warning("further ones are only counted");
+      const std::int64_t before = totals_.skipped + skipped_here_++;
+      if (before < named) observer_.warning("left out: " + reason);
+      if (before + 1 == named) observer_.warning("further ones are only counted");
     }
   }
 
@@ -624,13 +746,15 @@ class Run {
     GateStats gates(1);
     Progress now = progress();
     now.phase = Progress::Phase::testing;
-    Evaluation test =
-        evaluate(*model_.net, *test_, recipe_.model.options.classes, [&](std::int64_t images) {
+    Evaluation test = evaluate(
+        *model_.net, *test_, recipe_.model.options.classes,
+        [&](std::int64_t images) {
           if (recorder && !recorder->units().empty())
             gates.add(*recorder, Tensor::zeros({recorder->gates(0).dim(0)}, DType::i64));
-          now.tested = images;
+          now.tested = images * (shares_tests() ? options_.group->size() : 1);
           return observer_.step(now);
-        });
+        },
+        {}, shares_tests() ? options_.group : nullptr);
     if (test.images() + test.skipped() < test_set_->size()) return std::nullopt;
     if (!std::isfinite(test.loss())) give_up(watched(), test.loss());
     if (recorder) gates_ = gate_counts(gates);
@@ -681,14 +805,14 @@ class Run {
     // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
     Json json = to_json(line);
     if (recipe_.log.gates) json["gates"] = gates_;
-    folder_.append_log(json.dump());
+    if (leads()) folder_.append_log(json.dump());
     if (events_) events_->add(json.dump());
     observer_.epoch(line);
     last_ = test;
     totals_ = {};
     const bool due = position_.epoch % recipe_.checkpoint.every_epochs == 0 || is_over();
     if (due) save();
-    if (line.best && keeps_best()) {
+    if (line.best && keeps_best() && leads()) {
       if (due)
         link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
       else
@@ -736,6 +860,7 @@ class Run {
   void save() {
     const Checkpoint checkpoint = capture();
     refuse_ruined(checkpoint);
+    if (!leads()) return;
     const fs::path path = folder_.checkpoint(position_);
     write_checkpoint(path, checkpoint);
     good_.insert(path);
@@ -868,6 +993,7 @@ class Run {
     double value = 0;
   } risen_;  ///< when early stopping's metric was last better, and what it was
   std::int64_t skipped_in_a_row_ = 0;  ///< steps
+  std::int64_t skipped_here_ = 0;      ///< images, that totals_ does not count yet
   std::optional<Evaluation> last_;
   double lr_ = 0;
   Json gates_;  ///< counts of the last evaluation, when the recipe wants them
@@ -908,13 +1034,60 @@ Position position_of(const FoundCheckpoint& found) {
           value_at<std::int64_t>(meta, "position.batch", "checkpoint")};
 }
 
+Shape shape_from(const Json& extents) {
+  const auto e = extents.get<std::vector<std::int64_t>>();
+  switch (e.size()) {
+    case 0:
+      return Shape{};
+    case 1:
+      return {e[0]};
+    case 2:
+      return {e[0], e[1]};
+    case 3:
+      return {e[0], e[1], e[2]};
+    default:
+      return {e.at(0), e.at(1), e.at(2), e.at(3)};
+  }
+}
+
+/// What rank 0 begins with, for all.
+void share_start(Group& group, Recipe& recipe, std::optional<FoundCheckpoint>& start) {
+  const std::string text = group.broadcast(recipe.text());
+  recipe = Recipe::parse(text, Recipe::Source::stored);
+  if (!group.any(start.has_value())) return;
+  Json table = Json::array();
+  if (group.leads())
+    for (const SavedTensor& t : start->checkpoint.tensors) {
+      Json shape = Json::array();
+      for (int i = 0; i < t.tensor.rank(); ++i) shape.push_back(t.tensor.dim(i));
+      table.push_back({{"name", t.name}, {"dtype", name_of(t.tensor.dtype())}, {"shape", shape}});
+    }
+  const Json said = parse_json(group.broadcast(Json{
+                                   {"path", start ? start->path.string() : ""},
+                                   {"meta", start ? start->checkpoint.meta : ""},
+                                   {"tensors",
+                                    table}}.dump()),
+                               "parallel: what rank 0 begins with");
+  if (!group.leads()) {
+    start.emplace();
+    start->path = said["path"].get<std::string>();
+    start->checkpoint.meta = said["meta"].get<std::string>();
+    for (const Json& t : said["tensors"])
+      start->checkpoint.tensors.push_back(
+          {t["name"].get<std::string>(),
+           Tensor(shape_from(t["shape"]), parse_dtype(t["dtype"].get<std::string>()))});
+  }
+  for (SavedTensor& t : start->checkpoint.tensors)
+    group.broadcast(t.tensor.raw(), t.tensor.bytes());
+}
+
 Outcome run_until(Recipe recipe, const RunOptions& options, Observer& observer,
                   std::optional<Position> until) {
   const Warn warn = [&](const std::string& text) { observer.warning(text); };
   const RunFolder folder(options.out, warn);
   std::optional<FolderLock> lock;
   std::optional<FoundCheckpoint> start;
-  if (folder.occupied()) {
+  if ((!options.group || options.group->leads()) && folder.occupied()) {
     check_or(Remedy::resume, options.resume, "train: ", options.out.string(), " is not empty");
     check_or(Remedy::another_folder, folder.is_run(), "train: ", options.out.string(),
              " is no run folder: there is neither recipe.json nor a checkpoint");
@@ -927,12 +1100,16 @@ Outcome run_until(Recipe recipe, const RunOptions& options, Observer& observer,
         "init.weights");
     recipe = recipe_to_resume(std::move(recipe), folder, start, options.change);
   }
+  if (options.group) share_start(*options.group, recipe, start);
   return Run(std::move(recipe), options, observer, std::move(lock), std::move(start), until)();
 }
 
 }  // namespace
 
 Outcome run(Recipe recipe, const RunOptions& options, Observer& observer) {
+  check(!options.group || options.replay.empty(),
+        "train: a journal is replayed by one process; its bits do not depend on their number where "
+        "parallel.norm is \"sync\"");
   RunOptions part = options;
   std::vector<Change> to_make = std::exchange(part.replay, {});
   while (!to_make.empty()) {

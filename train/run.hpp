@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "exciton/core/dtype.hpp"
+#include "exciton/core/group.hpp"
 #include "exciton/nn/module.hpp"
 #include "exciton/train/changes.hpp"
 #include "exciton/train/checkpoint.hpp"
@@ -28,6 +29,9 @@ struct RunOptions {
   /// the bits of that one.
   std::vector<Change> replay = {};
   bool tensorboard = false;  ///< write event files, too
+  /// The processes that train together; all of them call run(), with the same recipe. Rank 0 reads
+  /// and writes the run folder, the others need the data alone. nullptr: one process.
+  Group* group = nullptr;
 };
 
 /// What a run is about to do.
@@ -134,7 +138,8 @@ struct Outcome {
 };
 
 /// Trains. With the same recipe and seed the final weights have the same bits, on any number of
-/// threads, also across any number of stops, kills and resumes. Errors: an occupied folder without
+/// threads, also across any number of stops, kills and resumes; several processes
+/// (RunOptions::group) share every batch, see docs/machines.md. Errors: an occupied folder without
 /// resume, one that another process trains in, a resume in a folder that is no run or under another
 /// recipe or with other data than its checkpoint was trained with, fewer epochs than are trained,
 /// data or folders that cannot be used, a loss or weights that are no numbers. What was saved

@@ -70,6 +70,8 @@ data::Loader evaluation_loader(const Recipe& recipe, const Preprocessing& prepro
   data::LoaderOptions options;
   options.batch = std::min(loading.batch > 0 ? loading.batch : recipe.data.batch, set->size());
   options.shuffle = loading.shuffle;
+  options.rank = loading.rank;
+  options.ranks = loading.ranks;
   options.drop_last = false;
   options.workers = static_cast<int>(recipe.data.workers);
   options.dtype = activation_dtype(recipe.dtype);

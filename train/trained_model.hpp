@@ -37,8 +37,9 @@ nn::Model make_model(const Recipe& recipe, const Preprocessing& preprocessing);
 optim::EmaOptions ema_options(const Recipe& recipe);
 
 struct EvaluationLoading {
-  std::int64_t batch = 0;  ///< 0: the recipe's
-  bool shuffle = false;    ///< in an order drawn from the seed 1 instead of their own
+  std::int64_t batch = 0;   ///< 0: the recipe's
+  bool shuffle = false;     ///< in an order drawn from the seed 1 instead of their own
+  int rank = 0, ranks = 1;  ///< see data::LoaderOptions
 };
 
 /// The images of `set` as evaluation looks at them, everywhere alike: all of them, with the

@@ -1,4 +1,5 @@
 /// exciton bench
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -12,7 +13,10 @@
 #include "exciton/core/threads.hpp"
 #include "exciton/nn/recompute.hpp"
 #include "exciton/ops/cross_entropy.hpp"
+#include "exciton/optim/schedule.hpp"
+#include "exciton/parallel/launch.hpp"
 #include "exciton/train/json.hpp"
+#include "exciton/train/loop.hpp"
 
 namespace exciton::apps {
 namespace {
@@ -22,7 +26,7 @@ struct BenchArguments {
   WorkloadOptions workload;
   int steps = 20, warmup = 3;
   double lr = 1e-3;
-  std::string recompute = "none";
+  std::string recompute = "none", norm = "local", gradients = "f32";
   bool json = false;
 };
 
@@ -106,7 +110,78 @@ int run_floor(const BenchArguments& args, Workload& w) {
   return 0;
 }
 
+/// What of a batch that processes share is this one's.
+data::Batch slice(const Workload& w, Group& group) {
+  const std::int64_t n = w.images.dim(0), first = group.rank() * n / group.size(),
+                     count = (group.rank() + 1) * n / group.size() - first,
+                     bytes = static_cast<std::int64_t>(w.images.bytes()) / n;
+  data::Batch out;
+  out.images = Tensor({count, w.images.dim(1), w.images.dim(2), w.images.dim(3)}, w.images.dtype());
+  std::copy_n(static_cast<const std::byte*>(w.images.raw()) + first * bytes, count * bytes,
+              static_cast<std::byte*>(out.images.raw()));
+  out.labels = Tensor({count}, DType::i64);
+  std::copy_n(w.labels.data<std::int64_t>() + first, count, out.labels.data<std::int64_t>());
+  return out;
+}
+
+/// A training step of several processes, by the loop of `exciton train`.
+int run_ranks(const BenchArguments& args, Workload& w, ranks::Launch& launch) {
+  Group& group = launch.group();
+  const ranks::Place place = launch.place();
+  if (args.workload.threads == 0) set_num_threads(place.threads());
+  const data::Batch batch = slice(w, group);
+  nn::Module& net = *w.model.net;
+  nn::set_recompute(net, nn::recompute_names.parse(args.recompute));
+  optim::Sgd sgd = make_optimizer(net);
+  optim::ScheduleSpec constant;
+  constant.kind = "constant";
+  constant.lr = args.lr;
+  constant.total_steps = args.warmup + args.steps;
+  train::Loop loop(net, sgd, optim::Schedule(constant),
+                   {.group = &group,
+                    .sync_norms = args.norm == "sync",
+                    .bf16_gradients = args.gradients == "bf16"});
+  std::vector<double> waits;
+  std::int64_t bytes = 0;
+  const Timing timing = measure(args.warmup, args.steps, [&] {
+    const train::StepResult one = loop.accumulate(batch);
+    loop.update();
+    waits.push_back(1e3 * one.exchange_seconds);
+    bytes = one.exchange_bytes;
+  });
+  if (!group.leads()) return 0;
+  const double exposed = median(std::move(waits)),
+               rate = static_cast<double>(w.images.dim(0)) / timing.ms_per_step * 1e3;
+  if (args.json) {
+    train::Json json = description(args, w);
+    json["ranks"] = group.size();
+    json["machines"] = place.hosts;
+    json["norm"] = args.norm;
+    json["gradients"] = args.gradients;
+    json["images_per_second"] = rate;
+    json["ms_per_step"] = timing.ms_per_step;
+    json["ms_exposed"] = exposed;
+    json["bytes_per_step"] = bytes;
+    std::cout << train::to_text(json) << std::endl;
+    return 0;
+  }
+  print_description(args, w);
+  std::printf(
+      "%d ranks on %d machines: %.1f images/s, %.2f ms per step (median of %d), of which %.2f ms "
+      "wait for gradients (%.2f MB of them)\n",
+      group.size(), place.hosts, rate, timing.ms_per_step, args.steps, exposed,
+      static_cast<double>(bytes) / 1e6);
+  return 0;
+}
+
 int run(const BenchArguments& args) {
+  const auto launch = ranks::join(600);
+  if (launch) {
+    check(args.mode == "train", "bench: several processes share the steps of train, not of ",
+          args.mode);
+    Workload w = make_workload(args.workload);
+    return run_ranks(args, w, *launch);
+  }
   Workload w = make_workload(args.workload);
   print_precision(w.precision, args.json);
   if (args.mode == "floor") return run_floor(args, w);
@@ -180,6 +255,12 @@ void add_bench(Command& program) {
       .add_option("--recompute", args->recompute,
                   "what a training step computes again to save memory: none or block")
       .check(one_of({"none", "block"}))
+      .show_default();
+  command.add_option("--norm", args->norm, "of train under mpirun: local or sync")
+      .check(one_of({"local", "sync"}))
+      .show_default();
+  command.add_option("--gradients", args->gradients, "between the ranks: f32 or bf16")
+      .check(one_of({"f32", "bf16"}))
       .show_default();
   command.add_option("--lr", args->lr, "learning rate of train")
       .check(number_in(0.0, 1e300))

@@ -23,6 +23,7 @@
 #include "exciton/ops/convolution/conv2d.hpp"
 #include "exciton/ops/convolution/onednn/convolution.hpp"
 #include "exciton/ops/processor.hpp"
+#include "exciton/parallel/launch.hpp"
 #include "exciton/train/json.hpp"
 
 namespace exciton::apps {
@@ -205,6 +206,9 @@ int run(const DoctorArguments& args) {
   found.push_back({"oneDNN", ops::onednn::version_text().empty() ? "not in this build"
                                                                  : ops::onednn::version_text()});
   found.push_back(self_test());
+  found.push_back({"several processes", ranks::library().empty()
+                                            ? "not in this build (libopenmpi-dev or libmpich-dev)"
+                                            : "by " + ranks::library()});
   for (Finding& one : data_sets(args.data)) found.push_back(std::move(one));
   found.push_back(disk());
   const bool bad =

@@ -1,14 +1,21 @@
 /// exciton train
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
+#include "apps/terminal/interrupt.hpp"
 #include "apps/terminal/train_report.hpp"
+#include "exciton/core/suggest.hpp"
+#include "exciton/core/threads.hpp"
 #include "exciton/data/splits.hpp"
+#include "exciton/parallel/launch.hpp"
 #include "exciton/train/first_recipe.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/run_folder.hpp"
@@ -22,45 +29,73 @@ struct TrainArguments {
   std::vector<std::string> set;
   std::optional<std::string> epochs, seed, threads, dtype;  ///< as they were written
   std::string init, changes;
+  double rank_timeout = 600;
   bool change = false, fit = false, resume = false, verbose = false, tensorboard = false;
 };
 
-train::Json recipe_of_run(const fs::path& run) {
+train::Json recipe_of_run(const fs::path& run, bool leads) {
   const train::RunFolder folder(run, warn);
   const auto [text, from] = folder.stored_recipe();
-  if (from != folder.recipe())
+  if (leads && from != folder.recipe())
     std::cout << "No recipe.json in " << run.string() << ": the recipe is that of "
               << from.filename().string() << std::endl;
   return train::parse_json(text, "recipe: " + from.string());
 }
 
 /// For a folder of images in the place of a recipe.
-train::Json recipe_for_images(const TrainArguments& args) {
+train::Json recipe_for_images(const TrainArguments& args, bool leads) {
   check(args.data.empty(), "train: ", args.recipe,
         " is a folder of images, and --data names another");
   const data::SplitPlan plan = data::plan_splits(data::find_layout("auto", args.recipe), {}, 1);
   train::Recipe recipe = train::first_recipe(*plan.open(data::Part::train));
   recipe.data.dir = args.recipe;
   const train::DataRecipe& d = recipe.data;
-  std::cout << "No recipe was given, so this one, which will be in the run folder: "
-            << recipe.model.name
-            << (d.image_size > 0
-                    ? format(" on images of %lld pixels", static_cast<long long>(d.image_size))
-                    : "")
-            << format(", %lld epochs, batch %lld, rate %.3g, ",
-                      static_cast<long long>(recipe.epochs), static_cast<long long>(d.batch),
-                      recipe.schedule.lr)
-            << recipe.dtype << std::endl;
+  if (leads)
+    std::cout << "No recipe was given, so this one, which will be in the run folder: "
+              << recipe.model.name
+              << (d.image_size > 0
+                      ? format(" on images of %lld pixels", static_cast<long long>(d.image_size))
+                      : "")
+              << format(", %lld epochs, batch %lld, rate %.3g, ",
+                        static_cast<long long>(recipe.epochs), static_cast<long long>(d.batch),
+                        recipe.schedule.lr)
+              << recipe.dtype << std::endl;
   return train::to_json(recipe);
 }
 
-int run(const TrainArguments& args) {
+/// A rank that does not lead: it says what goes wrong, and stops when it is told to.
+class Follower final : public train::Observer {
+ public:
+  explicit Follower(int rank) : who_("rank " + std::to_string(rank) + ": ") {}
+  void started(const train::RunInfo&) override { interrupt_.emplace(); }
+  bool step(const train::Progress&) override { return !interrupt_->requested(); }
+  void warning(std::string_view text) override { warn(who_ + std::string(text)); }
+
+ private:
+  std::string who_;
+  std::optional<Interrupt> interrupt_;
+};
+
+/// Where the ranks are, in a line; a warning where they have more threads than processors.
+void describe(const ranks::Place& place, int ranks) {
+  const int threads = num_threads();
+  std::cout << ranks << " ranks on " << place.hosts << (place.hosts == 1 ? " machine" : " machines")
+            << ", " << threads << (threads == 1 ? " thread" : " threads") << " each"
+            << (place.sharing == 1 && place.ranks_here > 1 ? ", each on processors of its own" : "")
+            << std::endl;
+  if (place.sharing * threads > place.processors)
+    warn(format("%d ranks with %d threads each share %d processors: they will wait for one another",
+                place.sharing, threads, place.processors));
+}
+
+int train_with(const TrainArguments& args, ranks::Launch* launch) {
+  const bool leads = !launch || launch->group().leads();
   const bool is_folder = fs::is_directory(args.recipe);
   check(!is_folder || args.resume || !train::RunFolder(args.recipe).is_run(),
         "train: ", args.recipe, " is a run folder; to resume it add --resume");
   const bool is_run = is_folder && (args.resume || train::RunFolder(args.recipe).is_run());
-  train::Json json = is_run      ? recipe_of_run(args.recipe)
-                     : is_folder ? recipe_for_images(args)
+  train::Json json = is_run      ? recipe_of_run(args.recipe, leads)
+                     : is_folder ? recipe_for_images(args, leads)
                                  : train::read_json(args.recipe);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
@@ -91,7 +126,36 @@ int run(const TrainArguments& args) {
   check(!args.change || args.resume, "train: --change is for --resume: it changes a run's course");
   if (!args.changes.empty()) options.replay = train::read_changes(args.changes);
   options.tensorboard = args.tensorboard;
+  if (launch) {
+    options.group = &launch->group();
+    const ranks::Place place = launch->place();
+    if (recipe.threads > 0)
+      set_num_threads(static_cast<int>(recipe.threads));
+    else if (!std::getenv("OMP_NUM_THREADS"))
+      set_num_threads(place.threads());
+    if (leads) describe(place, options.group->size());
+  }
+  if (!leads) {
+    Follower follower(options.group->rank());
+    return train::run(std::move(recipe), options, follower).finished ? 0 : exit_interrupted;
+  }
   return train_and_report(std::move(recipe), options, args.verbose) ? 0 : exit_interrupted;
+}
+
+int run(const TrainArguments& args) {
+  const auto launch = ranks::join(args.rank_timeout);
+  if (!launch) return train_with(args, nullptr);
+  try {
+    return train_with(args, launch.get());
+  } catch (const std::exception& error) {
+    // The others would wait for this rank. Where they have the same error, let rank 0 tell it.
+    const int rank = launch->group().rank();
+    if (rank > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+    std::cerr << "exciton: " << (rank > 0 ? "rank " + std::to_string(rank) + ": " : "")
+              << shortened(explained(error), 1200) << std::endl;
+    launch->abort(exit_error);
+    return exit_error;
+  }
 }
 
 }  // namespace
@@ -127,6 +191,11 @@ void add_train(Command& program) {
       .add_option("--replay", args->changes,
                   "make the changes of another run's changes.jsonl on the way")
       .type_name("FILE");
+  command
+      .add_option("--rank-timeout", args->rank_timeout,
+                  "under mpirun: seconds after which a rank that does not answer ends the run "
+                  "(default: 600)")
+      .type_name("SECONDS");
   command.add_flag("--verbose", args->verbose, "tell about memory after each epoch");
   command.add_flag("--tensorboard", args->tensorboard,
                    "write event files for TensorBoard into RUN/tensorboard");

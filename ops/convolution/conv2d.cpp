@@ -77,9 +77,9 @@ Grads<3> Conv2d::backward(Saved& saved, Tensor dy, Needs<3> needs) const {
           cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double*) {
             simd::channel_kernels<T>().sums(dy.data<T>() + at, pixels, cut.c, sum);
           });
-      grads[2] = Tensor({cut.c}, dtype_of<Acc<T>>);
-      const auto total = simd::over_images(sums.a(), cut.images, cut.c);
-      std::copy(total.begin(), total.end(), grads[2].data<Acc<T>>());
+      grads[2] = gradient_over_images<Acc<T>>(cut.images, cut.c, [&](std::int64_t i, double* sum) {
+        for (std::int64_t k = 0; k < cut.c; ++k) sum[k] += sums.a()[i * cut.c + k];
+      });
     });
   }
   if (runs_plain(*this, x)) {

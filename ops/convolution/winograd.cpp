@@ -253,8 +253,26 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
           accumulate(v, d, range.count, sum, a, first, outputs);
       }
     });
-    fold_leaves(total.data<float>(), leaves.count, sums);
+    // Each leaf's is transformed back before they are added: ranks go on adding.
+    const std::int64_t elements = o * c * 9;
+    Tensor each({leaves.count, elements});
+    parallel_for(leaves.count * c, std::max<std::int64_t>(1, 4096 / o),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end;) {
+                     const std::int64_t leaf = i / c, first = i % c,
+                                        rows = std::min(c - first, end - i);
+                     k.weights_gradient(total.data<float>() + leaf * sums, o, c, {first, rows},
+                                        each.data<float>() + leaf * elements);
+                     i += rows;
+                   }
+                 });
+    fold_leaves(each.data<float>(), leaves.count, elements);
+    if (leaves.count == 1) return each.reshape({o, c, 3, 3});
+    Tensor dw({o, c, 3, 3});
+    std::copy_n(each.data<float>(), elements, dw.data<float>());
+    return dw;
   } else {
+    [[maybe_unused]] const Leaves whole = Leaves::one(images);
     Scratch scratch(1, {k, most, c}, {k, most, o});
     const Block v = scratch.first(), d = scratch.second();
     total = Tensor::zeros({sums});
@@ -290,7 +308,7 @@ bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction 
   // many, costs more than the products save.
   const std::int64_t tiles =
       Tiling(g.oh, g.ow, winograd_kernels<float>(form_of(g), g.c, g.o).outputs).tiles();
-  return g.oh * g.ow >= 8 * tiles && images * tiles >= 16;
+  return g.oh * g.ow >= 8 * tiles && images_of_batch(images) * tiles >= 16;
 }
 
 void Winograd::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,

@@ -57,7 +57,7 @@ Grads<2> ChannelConv::backward(Saved& saved, Tensor dy, Needs<2>) const {
   const Tensor &z = saved.z, &w = saved.w;
   check_gradient(name, dy, Form::of(z));
   const std::int64_t n = z.dim(0), c = z.dim(1), k = w.dim(0);
-  Tensor dz(z.shape(), z.dtype()), dw(w.shape(), w.dtype());
+  Tensor dz(z.shape(), z.dtype()), dw;
   dispatch_float(z.dtype(), name, [&](auto tag) {
     using T = decltype(tag);
     using A = Acc<T>;
@@ -65,8 +65,7 @@ Grads<2> ChannelConv::backward(Saved& saved, Tensor dy, Needs<2>) const {
     const A* wp = w.data<A>();
     T* dzp = dz.data<T>();
     std::vector<A> row(static_cast<std::size_t>(c));
-    std::vector<double> sums(static_cast<std::size_t>(Leaves::most * k));
-    sum_over_images(Leaves(n), k, sums.data(), [&](std::int64_t i, double* sum) {
+    dw = gradient_over_images<A>(n, k, [&](std::int64_t i, double* sum) {
       const T *const z_row = zp + i * c, *const dy_row = dyp + i * c;
       std::fill(row.begin(), row.end(), A{0});
       for (std::int64_t j = 0; j < k; ++j) {
@@ -81,8 +80,6 @@ Grads<2> ChannelConv::backward(Saved& saved, Tensor dy, Needs<2>) const {
       for (std::int64_t at = 0; at < c; ++at)
         dzp[i * c + at] = static_cast<T>(row[static_cast<std::size_t>(at)]);
     });
-    for (std::int64_t j = 0; j < k; ++j)
-      dw.data<A>()[j] = static_cast<A>(sums[static_cast<std::size_t>(j)]);
   });
   return {dz, dw};
 }

@@ -239,9 +239,10 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
     const A* dzp = se ? dz.data<A>() : nullptr;
     grads[1] = Tensor({c}, dtype_of<A>);
     grads[2] = Tensor({c}, dtype_of<A>);
-    A *to_gamma = grads[1].data<A>(), *to_beta = grads[2].data<A>();
-    const auto m = static_cast<double>(cut.values());
+    const double m = values_of_norm(cut.values(), n);
     const Leaves leaves(n);
+    Tensor gamma_rows({leaves.count, c}, dtype_of<A>), beta_rows({leaves.count, c}, dtype_of<A>);
+    A *gamma_sums = gamma_rows.data<A>(), *beta_sums = beta_rows.data<A>();
     std::vector<double> dgamma(static_cast<std::size_t>(leaves.count * c), 0.0),
         dbeta(static_cast<std::size_t>(leaves.count * c), 0.0);
     parallel_for(
@@ -259,13 +260,21 @@ Grads<8> ResidualTail::backward_sum(Saved& saved, Tensor dout, Tensor dout2, Nee
                 if (dzp) to_dgamma[k] += dzj * rstd * (static_cast<double>(v[j]) - rests[k]);
               }
           }
+          // As gradients they are rounded leaf by leaf (gradient_over_images), as sums at the end.
+          for (std::int64_t leaf = 0; leaf < leaves.count; ++leaf)
+            for (std::int64_t j = leaf * c + k0; j < leaf * c + k1; ++j) {
+              gamma_sums[j] = static_cast<A>(dgamma[static_cast<std::size_t>(j)]);
+              beta_sums[j] = static_cast<A>(dbeta[static_cast<std::size_t>(j)]);
+            }
+          for (A* rows : {gamma_sums, beta_sums}) fold_leaves(rows, leaves.count, c, k0, k1);
           for (std::vector<double>* rows : {&dgamma, &dbeta})
             fold_leaves(rows->data(), leaves.count, c, k0, k1);
-          for (std::int64_t k = k0; k < k1; ++k) {
-            to_gamma[k] = static_cast<A>(dgamma[static_cast<std::size_t>(k)]);
-            to_beta[k] = static_cast<A>(dbeta[static_cast<std::size_t>(k)]);
-          }
         });
+    std::copy_n(gamma_sums, c, grads[1].data<A>());
+    std::copy_n(beta_sums, c, grads[2].data<A>());
+    dgamma.resize(static_cast<std::size_t>(c));
+    dbeta.resize(static_cast<std::size_t>(c));
+    if (norm.training) sum_of_norms(dgamma, dbeta);
     if (!needs[0] && !needs[3]) return grads;
 
     // Pass two.

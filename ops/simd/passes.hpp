@@ -20,9 +20,11 @@ struct Partition {
   Partition(std::int64_t n, std::int64_t p, std::int64_t channels)
       : images(n), pixels(p), c(channels), splits(1) {
     constexpr std::int64_t tasks_wanted = 2 * Leaves::most, task_worth = 1 << 12;
-    if (n < tasks_wanted && n > 0)
-      splits = std::clamp<std::int64_t>(std::min(tasks_wanted / n, n * p * channels / task_worth),
-                                        1, std::max<std::int64_t>(1, p));
+    const std::int64_t all = images_of_batch(n);
+    if (all < tasks_wanted && all > 0)
+      splits =
+          std::clamp<std::int64_t>(std::min(tasks_wanted / all, all * p * channels / task_worth), 1,
+                                   std::max<std::int64_t>(1, p));
   }
   /// [N, H, W, C] is N images of H W pixels, [N, C] N images of one.
   static Partition of(const Shape& s) {
@@ -81,7 +83,7 @@ ImageSums image_sums(const Partition& cut, F&& f) {
 }
 
 /// Sums of (y - reference) and its square over each image and channel, the latter about as large as
-/// the deviations: the reference [c] is the first pixel of the map, 0 where that is not finite.
+/// the deviations: the reference [c] is the first pixel of the batch, 0 where that is not finite.
 struct ImageMoments {
   Tensor reference;  ///< Acc<T> [c]
   ImageSums sums;
@@ -95,6 +97,8 @@ ImageMoments image_moments(const Partition& cut, const T* y) {
   if (cut.values() > 0)
     for (std::int64_t i = 0; i < cut.c; ++i)
       if (const A first = static_cast<A>(y[i]); std::isfinite(first)) k[i] = first;
+  if (norms_are_shared())
+    Share::active()->group.broadcast(k, static_cast<std::size_t>(cut.c) * sizeof(A));
   const auto& kernels = channel_kernels<T>();
   out.sums = image_sums(
       cut, [&](auto, auto, std::int64_t at, std::int64_t pixels, double* sum, double* square) {
@@ -103,7 +107,7 @@ ImageMoments image_moments(const Partition& cut, const T* y) {
   return out;
 }
 
-/// Column sums of [images, c], leaf by leaf.
+/// Column sums of [images, c] that are here, leaf by leaf.
 inline std::vector<double> over_images(const double* rows, std::int64_t images, std::int64_t c) {
   const Leaves leaves(images);
   std::vector<double> sums(static_cast<std::size_t>(leaves.count * c));

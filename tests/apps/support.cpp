@@ -10,8 +10,10 @@
 #include <fstream>
 
 namespace exciton::apps::testing {
-Process::Process(const std::vector<std::string>& arguments, std::uint64_t file_size_limit) {
-  std::vector<std::string> words{EXCITON_PROGRAM};
+Process::Process(const std::vector<std::string>& arguments, std::uint64_t file_size_limit,
+                 std::vector<std::string> launcher) {
+  std::vector<std::string> words = std::move(launcher);
+  words.emplace_back(EXCITON_PROGRAM);
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

@@ -22,13 +22,16 @@ struct Result {
 /// The program `exciton`, running.
 class Process {
  public:
-  /// `file_size_limit` bytes a file may have, like a disk that is full; 0: no limit.
-  explicit Process(const std::vector<std::string>& arguments, std::uint64_t file_size_limit = 0);
+  /// `file_size_limit` bytes a file may have, like a disk that is full; 0: no limit. `launcher`
+  /// goes before the program: mpiexec and its options.
+  explicit Process(const std::vector<std::string>& arguments, std::uint64_t file_size_limit = 0,
+                   std::vector<std::string> launcher = {});
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   void signal(int number) const;
   bool running();
+  ::pid_t id() const { return pid_; }
   /// Waits for the end.
   Result wait();
 

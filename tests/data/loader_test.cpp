@@ -103,6 +103,50 @@ TEST(Loader, batches_of_every_size_of_set) {
       {"1 image", "data.batch 1"});
 }
 
+TEST(Loader, ranks_have_the_batches_of_one_process_in_slices) {
+  const auto set = noise_dataset(53);
+  Augment mixed = crop_and_flip;
+  mixed.mixup = mixed.cutmix = 1;
+  for (const Augment& augment : {crop_and_flip, mixed})
+    for (const int ranks : {2, 3, 5, 8}) {
+      SCOPED_TRACE(::testing::Message() << ranks << " ranks");
+      LoaderOptions options{.batch = 16, .drop_last = false, .workers = 1};  // 16, 16, 16, 5
+      Loader whole(set, augment, options);
+      std::vector<std::vector<Batch>> parts;
+      options.ranks = ranks;
+      for (options.rank = 0; options.rank < ranks; ++options.rank) {
+        Loader part(set, augment, options);
+        parts.push_back(epoch_of(part, 1));
+      }
+      const std::vector<Batch> batches = epoch_of(whole, 1);
+      for (std::size_t b = 0; b < batches.size(); ++b) {
+        const Batch& batch = batches[b];
+        const std::int64_t count = batch.labels.dim(0), pixels = batch.images.numel() / count;
+        std::int64_t at = 0;
+        for (int rank = 0; rank < ranks; ++rank) {
+          const Batch& part = parts[static_cast<std::size_t>(rank)][b];
+          ASSERT_EQ(at, rank * count / ranks);
+          const std::int64_t here = part.images.empty() ? 0 : part.images.dim(0);
+          for (std::int64_t i = 0; i < here; ++i) {
+            ASSERT_EQ(part.labels.at(i), batch.labels.at(at + i));
+            ASSERT_EQ(part.indices[static_cast<std::size_t>(i)],
+                      batch.indices[static_cast<std::size_t>(at + i)]);
+          }
+          if (here > 0) {
+            ASSERT_TRUE(std::equal(part.images.data<float>(),
+                                   part.images.data<float>() + part.images.numel(),
+                                   batch.images.data<float>() + at * pixels));
+            ASSERT_EQ(part.mixing.weight, batch.mixing.weight);
+            if (batch.mixing.on())
+              ASSERT_EQ(part.label_after, batch.labels.at((at + here) % count));
+          }
+          at += here;
+        }
+        ASSERT_EQ(at, count);
+      }
+    }
+}
+
 TEST(Loader, an_incomplete_batch_is_mixed_within_itself) {
   Augment augment;
   augment.mixup = 1;

@@ -12,10 +12,11 @@ std::int64_t multiply_adds(const ConvGeometry& g, std::int64_t images) {
 }
 
 /// Parts of a leaf that are worth a job, a power of two.
-std::int64_t parts_of(const ConvGeometry& g, std::int64_t images, std::int64_t leaves) {
+std::int64_t parts_of(const ConvGeometry& g, const Leaves& leaves) {
+  const std::int64_t work = leaves.in_batch(multiply_adds(g, leaves.images));
   std::int64_t out = 1;
-  while (leaves * out < Leaves::most &&
-         multiply_adds(g, images) / (2 * leaves * out) >= Leaves::least_work)
+  while (leaves.of_batch * out < Leaves::most &&
+         work / (2 * leaves.of_batch * out) >= Leaves::least_work)
     out *= 2;
   return out;
 }
@@ -48,7 +49,7 @@ bool has_rows(const ConvGeometry& g, std::int64_t parts) {
 
 Pieces::Pieces(const ConvGeometry& g, std::int64_t images, Direction direction, std::int64_t most) {
   const Leaves leaves = Leaves(images).worth(multiply_adds(g, images));
-  const std::int64_t parts = parts_of(g, images, leaves.count);
+  const std::int64_t parts = parts_of(g, leaves);
   for (int l = 0; l < leaves.count; ++l)
     for (std::int64_t n = leaves[l].begin; n < leaves[l].end; n += most)
       add(g, direction, n, std::min(leaves[l].end - n, most), parts);
@@ -114,9 +115,10 @@ GradientTasks::GradientTasks(const ConvGeometry& g, std::int64_t images)
                  .worth(multiply_adds(g, images))),
       geometry(g) {
   constexpr std::int64_t narrowest = 64;
-  while (g.spec.groups == 1 && leaves.count * blocks < Leaves::most &&
+  const std::int64_t work = leaves.in_batch(multiply_adds(g, images));
+  while (g.spec.groups == 1 && leaves.of_batch * blocks < Leaves::most &&
          g.o % (2 * blocks * narrowest) == 0 &&
-         multiply_adds(g, images) / (2 * leaves.count * blocks) >= Leaves::least_work)
+         work / (2 * leaves.of_batch * blocks) >= Leaves::least_work)
     blocks *= 2;
   geometry.o /= blocks;
 }

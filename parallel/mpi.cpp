@@ -1,0 +1,374 @@
+#include <mpi.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <list>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "exciton/core/dtype.hpp"
+#include "exciton/core/error.hpp"
+#include "exciton/core/limits.hpp"
+#include "exciton/parallel/launch.hpp"
+#include "exciton/parallel/launched.hpp"
+
+namespace exciton::ranks {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void check_mpi(int code, const char* what) {
+  if (code == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  fail("parallel: ", what, ": ", std::string(text.data(), static_cast<std::size_t>(length)));
+}
+
+/// The sum of `count` rows, in the first of them, by the tree of ops/leaves.hpp.
+template <class T>
+void fold(std::vector<std::vector<T>>& rows) {
+  const std::size_t count = rows.size();
+  for (std::size_t step = 1; step < count; step *= 2)
+    for (std::size_t row = 0; row + step < count; row += 2 * step)
+      for (std::size_t i = 0; i < rows[row].size(); ++i) rows[row][i] += rows[row + step][i];
+}
+
+/// Messages that are under way, with who they are to or from.
+class Messages {
+ public:
+  explicit Messages(MPI_Comm comm) : comm_(comm) {}
+  template <class T>
+  void send(int to, int tag, std::span<const T> values) {
+    add(to);
+    check_mpi(MPI_Isend(values.data(), bytes(values), MPI_BYTE, to, tag, comm_, &requests_.back()),
+              "send");
+  }
+  template <class T>
+  void receive(int from, int tag, std::span<T> values) {
+    add(from);
+    check_mpi(
+        MPI_Irecv(values.data(), bytes(values), MPI_BYTE, from, tag, comm_, &requests_.back()),
+        "receive");
+  }
+  /// Whether all have arrived; never waits.
+  bool done() {
+    if (requests_.empty()) return true;
+    int all = 0;
+    check_mpi(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all,
+                          MPI_STATUSES_IGNORE),
+              "test");
+    if (!all) return false;
+    requests_.clear();
+    peers_.clear();
+    return true;
+  }
+  /// The ranks of those that have not.
+  std::vector<int> missing() {
+    std::vector<int> out;
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      int there = 0;
+      if (requests_[i] != MPI_REQUEST_NULL)
+        check_mpi(MPI_Test(&requests_[i], &there, MPI_STATUS_IGNORE), "test");
+      else
+        there = 1;
+      if (!there && std::ranges::find(out, peers_[i]) == out.end()) out.push_back(peers_[i]);
+    }
+    return out;
+  }
+
+ private:
+  template <class T>
+  static int bytes(std::span<T> values) {
+    check(values.size_bytes() < (std::size_t{1} << 31), "parallel: a message of ",
+          values.size_bytes(), " bytes");
+    return static_cast<int>(values.size_bytes());
+  }
+  void add(int peer) {
+    requests_.emplace_back(MPI_REQUEST_NULL);
+    peers_.push_back(peer);
+  }
+
+  MPI_Comm comm_;
+  std::vector<MPI_Request> requests_;
+  std::vector<int> peers_;
+};
+
+class MpiGroup;
+using UnderWay = std::list<std::function<bool()>>;
+
+/// A sum of floats in pieces, one a rank: everybody sends each rank its piece, which adds them, and
+/// sends everybody the sum. 2 (P - 1) / P of the values go out and as many come in, as in a ring.
+/// T is what is on the wire.
+template <class T>
+class PieceSum final : public Group::Pending {
+ public:
+  PieceSum(MpiGroup& group, std::span<float> values, int tag);
+  ~PieceSum() override;
+  void wait() override;
+  /// Moves on as far as messages have arrived; whether it is done.
+  bool advance();
+  std::vector<int> missing() { return messages_.missing(); }
+
+ private:
+  std::pair<std::size_t, std::size_t> piece(int rank) const;  ///< first, count
+  void add_up();
+
+  MpiGroup& group_;
+  std::span<float> values_;
+  int tag_;
+  enum class Phase { gathering, spreading, done } phase_ = Phase::gathering;
+  std::vector<T> out_;                 ///< what is sent, where that is not `values_`
+  std::vector<std::vector<T>> parts_;  ///< what the ranks have of this one's piece
+  std::vector<T> sums_;                ///< all pieces
+  Messages messages_;
+  UnderWay::iterator place_;  ///< among what its group lets move on
+};
+
+class MpiGroup final : public Group {
+ public:
+  explicit MpiGroup(double timeout) : timeout_(timeout) {
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "duplicate the communicator");
+    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(comm_, &rank_);
+    MPI_Comm_size(comm_, &size_);
+  }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  MPI_Comm comm() const { return comm_; }
+
+  void sum(std::span<double> values) override {
+    std::vector<std::vector<double>> parts(static_cast<std::size_t>(size_));
+    parts[static_cast<std::size_t>(rank_)].assign(values.begin(), values.end());
+    const int tag = next_tag();
+    Messages messages(comm_);
+    for (int peer = 0; peer < size_; ++peer) {
+      if (peer == rank_) continue;
+      auto& part = parts[static_cast<std::size_t>(peer)];
+      part.resize(values.size());
+      messages.receive(peer, tag, std::span(part));
+    }
+    for (int peer = 0; peer < size_; ++peer)
+      if (peer != rank_) messages.send(peer, tag, std::span<const double>(values));
+    await(messages);
+    fold(parts);
+    std::ranges::copy(parts.front(), values.begin());
+  }
+
+  void broadcast(void* data, std::size_t bytes) override {
+    constexpr std::size_t most = std::size_t{64} << 20;
+    auto* at = static_cast<std::byte*>(data);
+    for (; bytes > 0; bytes -= std::min(bytes, most), at += most) {
+      const std::span<std::byte> part(at, std::min(bytes, most));
+      const int tag = next_tag();
+      Messages messages(comm_);
+      if (rank_ > 0)
+        messages.receive(0, tag, part);
+      else
+        for (int peer = 1; peer < size_; ++peer)
+          messages.send(peer, tag, std::span<const std::byte>(part));
+      await(messages);
+    }
+  }
+
+  std::unique_ptr<Pending> begin_sum(std::span<float> values, bool as_bf16) override {
+    if (as_bf16) return std::make_unique<PieceSum<bf16>>(*this, values, next_tag());
+    return std::make_unique<PieceSum<float>>(*this, values, next_tag());
+  }
+
+  void progress() override {
+    for (const auto& advance : under_way_) advance();
+  }
+
+  /// Lets everything move on until done() holds. `missing` says who is not there, when nobody
+  /// answers any more.
+  template <class Done, class Missing>
+  void until(const Done& done, const Missing& missing) {
+    const Clock::time_point start = Clock::now();
+    for (int round = 0; !done(); ++round) {
+      progress();
+      if (round < 2000) {
+        sched_yield();
+        continue;
+      }
+      if (std::chrono::duration<double>(Clock::now() - start).count() > timeout_) {
+        std::string names;
+        for (const int peer : missing())
+          names += (names.empty() ? "" : ", ") + std::to_string(peer);
+        fail("parallel: no answer for ", timeout_, " s from rank ", names.empty() ? "?" : names,
+             "; it hangs, is stopped or has lost its network; the last checkpoint is whole");
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  }
+  void await(Messages& messages) {
+    until([&] { return messages.done(); }, [&] { return messages.missing(); });
+  }
+
+  UnderWay::iterator add(std::function<bool()> advance) {
+    return under_way_.insert(under_way_.end(), std::move(advance));
+  }
+  void remove(UnderWay::iterator at) { under_way_.erase(at); }
+
+ private:
+  /// Each exchange has a number of its own, the same on all ranks.
+  int next_tag() { return tag_ = (tag_ + 1) % 30000; }
+
+  double timeout_;
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0, size_ = 1, tag_ = 0;
+  UnderWay under_way_;
+};
+
+template <class T>
+PieceSum<T>::PieceSum(MpiGroup& group, std::span<float> values, int tag)
+    : group_(group),
+      values_(values),
+      tag_(tag),
+      out_(values.size()),
+      parts_(static_cast<std::size_t>(group.size())),
+      sums_(values.size()),
+      messages_(group.comm()) {
+  for (std::size_t i = 0; i < values.size(); ++i) out_[i] = static_cast<T>(values[i]);
+  const auto [first, count] = piece(group.rank());
+  for (int peer = 0; peer < group.size(); ++peer) {
+    auto& part = parts_[static_cast<std::size_t>(peer)];
+    part.resize(count);
+    if (peer == group.rank())
+      std::copy_n(out_.begin() + static_cast<std::ptrdiff_t>(first), count, part.begin());
+    else
+      messages_.receive(peer, tag_, std::span(part));
+  }
+  for (int peer = 0; peer < group.size(); ++peer) {
+    if (peer == group.rank()) continue;
+    const auto [at, many] = piece(peer);
+    messages_.send(peer, tag_, std::span<const T>(out_).subspan(at, many));
+  }
+  place_ = group.add([this] { return advance(); });
+}
+
+template <class T>
+PieceSum<T>::~PieceSum() {
+  group_.remove(place_);
+}
+
+template <class T>
+std::pair<std::size_t, std::size_t> PieceSum<T>::piece(int rank) const {
+  const auto r = static_cast<std::size_t>(rank), of = static_cast<std::size_t>(group_.size());
+  const std::size_t first = r * values_.size() / of;
+  return {first, (r + 1) * values_.size() / of - first};
+}
+
+template <class T>
+void PieceSum<T>::add_up() {
+  std::vector<std::vector<float>> rows;
+  for (const auto& part : parts_) {
+    auto& row = rows.emplace_back(part.size());
+    for (std::size_t i = 0; i < part.size(); ++i) row[i] = static_cast<float>(part[i]);
+  }
+  fold(rows);
+  const auto [first, count] = piece(group_.rank());
+  for (std::size_t i = 0; i < count; ++i) sums_[first + i] = static_cast<T>(rows.front()[i]);
+}
+
+template <class T>
+bool PieceSum<T>::advance() {
+  if (phase_ == Phase::done || !messages_.done()) return phase_ == Phase::done;
+  if (phase_ == Phase::spreading) {
+    phase_ = Phase::done;
+    return true;
+  }
+  phase_ = Phase::spreading;
+  add_up();
+  const auto [first, count] = piece(group_.rank());
+  for (int peer = 0; peer < group_.size(); ++peer) {
+    if (peer == group_.rank()) continue;
+    const auto [at, many] = piece(peer);
+    messages_.receive(peer, tag_, std::span(sums_).subspan(at, many));
+  }
+  for (int peer = 0; peer < group_.size(); ++peer)
+    if (peer != group_.rank())
+      messages_.send(peer, tag_, std::span<const T>(sums_).subspan(first, count));
+  return false;
+}
+
+template <class T>
+void PieceSum<T>::wait() {
+  group_.until([&] { return advance(); }, [&] { return messages_.missing(); });
+  for (std::size_t i = 0; i < values_.size(); ++i) values_[i] = static_cast<float>(sums_[i]);
+}
+
+/// Ends what MPI began when it goes, after the group that uses it.
+struct Session {
+  Session() {
+    int given = 0;
+    check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &given), "start");
+    check(given >= MPI_THREAD_FUNNELED, "parallel: this MPI library allows no threads at all");
+  }
+  ~Session() { MPI_Finalize(); }
+  Session(const Session&) = delete;
+};
+
+class MpiLaunch final : public Launch {
+ public:
+  explicit MpiLaunch(double timeout) : group_(timeout) {}
+  Group& group() override { return group_; }
+
+  Place place() override {
+    struct Seat {
+      char host[256];
+      cpu_set_t processors;
+    };
+    Seat own{};
+    gethostname(own.host, sizeof own.host - 1);
+    sched_getaffinity(0, sizeof own.processors, &own.processors);
+    std::vector<Seat> all(static_cast<std::size_t>(group_.size()));
+    check_mpi(
+        MPI_Allgather(&own, sizeof own, MPI_BYTE, all.data(), sizeof own, MPI_BYTE, group_.comm()),
+        "gather");
+    Place out{.host = own.host, .hosts = 0, .ranks_here = 0, .sharing = 0};
+    out.processors = read_limits().threads();
+    std::vector<std::string> hosts;
+    for (const Seat& seat : all) {
+      if (std::ranges::find(hosts, seat.host) == hosts.end()) hosts.emplace_back(seat.host);
+      if (own.host != std::string(seat.host)) continue;
+      ++out.ranks_here;
+      out.sharing += CPU_EQUAL(&own.processors, &seat.processors) ? 1 : 0;
+    }
+    out.hosts = static_cast<int>(hosts.size());
+    return out;
+  }
+
+  void abort(int status) override {
+    MPI_Abort(MPI_COMM_WORLD, status);
+  }
+
+ private:
+  Session session_;
+  MpiGroup group_;
+};
+
+}  // namespace
+
+std::unique_ptr<Launch> join(double timeout) {
+  if (!launched()) return nullptr;
+  auto out = std::make_unique<MpiLaunch>(timeout);
+  if (out->group().size() == 1) return nullptr;
+  return out;
+}
+
+std::string library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  MPI_Get_library_version(text.data(), &length);
+  const std::string all(text.data(), static_cast<std::size_t>(std::max(length, 0)));
+  return all.substr(0, all.find_first_of(",\n"));
+}
+
+}  // namespace exciton::ranks
