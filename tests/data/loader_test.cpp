@@ -137,8 +137,9 @@ TEST(Loader, ranks_have_the_batches_of_one_process_in_slices) {
                                    part.images.data<float>() + part.images.numel(),
                                    batch.images.data<float>() + at * pixels));
             ASSERT_EQ(part.mixing.weight, batch.mixing.weight);
-            if (batch.mixing.on())
+            if (batch.mixing.on()) {
               ASSERT_EQ(part.label_after, batch.labels.at((at + here) % count));
+            }
           }
           at += here;
         }

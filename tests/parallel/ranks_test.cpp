@@ -91,6 +91,8 @@ class Ranks : public ::testing::Test {
   TempDir dir;
 };
 
+/// Less of a network; its sums have four leaves at a batch of 256.
+const std::string few = "model.blocks=[1,1,1]";
 const std::vector<std::string> synced{"parallel.norm=sync", "data.batch=256",
                                       "data.validation=test", "data.last_batch=drop"};
 
@@ -102,6 +104,7 @@ std::vector<std::string> with(std::vector<std::string> a, const std::vector<std:
 struct Kind {
   const char* name;
   const char* model;
+  std::int64_t images;
   std::vector<std::string> set;
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
@@ -109,7 +112,7 @@ void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 class SameBits : public Ranks, public ::testing::WithParamInterface<Kind> {};
 
 TEST_P(SameBits, OnAnyNumberOfRanksThatDividesTheLeaves) {
-  write(512, GetParam().model);
+  write(GetParam().images, GetParam().model);
   for (const char* dtype : {"f32", "bf16"}) {
     const auto set = with(with(synced, GetParam().set), {std::string("dtype=") + dtype});
     const std::string one = std::string(dtype) + "-1";
@@ -128,18 +131,20 @@ TEST_P(SameBits, OnAnyNumberOfRanksThatDividesTheLeaves) {
 INSTANTIATE_TEST_SUITE_P(Networks, SameBits,
                          ::testing::Values(Kind{"basic",
                                                 "se_resnet20",
-                                                {"data.image_size=16", "ema_decay=0.9",
+                                                256,
+                                                {"data.image_size=32", few, "ema_decay=0.9",
                                                  "data.augment.mixup=0.2",
                                                  "class_weights=balanced"}},
-                                           Kind{"wide_classifier",
+                                           Kind{"accumulated",
                                                 "resnet20",
-                                                {"data.image_size=16", "clip_norm=0.5",
+                                                512,
+                                                {"data.image_size=32", few, "clip_norm=0.5",
                                                  "accumulate=2", "data.augment.cutmix=1"}}),
                          [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST_F(Ranks, ThreeOfThemAreAsOneProcessToRoundingAndAlwaysAlike) {
   write(256);
-  const auto set = with(synced, {"--epochs", "1", "data.image_size=16", "dtype=f32"});
+  const auto set = with(synced, {"epochs=1", "data.image_size=32", few, "dtype=f32"});
   trained(1, "one", set);
   EXPECT_NE(trained(3, "a", set).out.find("to rounding"), std::string::npos);
   trained(3, "b", set);
@@ -149,15 +154,15 @@ TEST_F(Ranks, ThreeOfThemAreAsOneProcessToRoundingAndAlwaysAlike) {
 
 TEST_F(Ranks, WithTheirOwnNormsTheyAreShardsInTurn) {
   write(64);
-  trained(2, "ranks", {"--epochs", "1", "data.batch=64", "data.validation=test", "dtype=f32"});
+  trained(2, "ranks", {"epochs=1", "data.batch=64", "data.validation=test", "dtype=f32"});
   trained(1, "turns",
-          {"--epochs", "1", "data.batch=32", "accumulate=2", "data.validation=test", "dtype=f32"});
+          {"epochs=1", "data.batch=32", "accumulate=2", "data.validation=test", "dtype=f32"});
   EXPECT_LT(difference("ranks", "turns"), 1e-6);
 }
 
 TEST_F(Ranks, GradientsInBf16AreRoundedOnTheirWay) {
   write(256);
-  const auto set = with(synced, {"--epochs", "1", "data.image_size=16", "dtype=f32"});
+  const auto set = with(synced, {"epochs=1", "data.image_size=32", few, "dtype=f32"});
   trained(1, "one", set);
   trained(2, "rounded", with(set, {"parallel.gradients=bf16"}));
   const double apart = difference("one", "rounded");
@@ -166,10 +171,11 @@ TEST_F(Ranks, GradientsInBf16AreRoundedOnTheirWay) {
 }
 
 TEST_F(Ranks, AResumeTakesAnotherNumberOfThem) {
-  write(512);
-  const auto set = with(synced, {"data.image_size=16"});
+  write(256);
+  const auto set =
+      with(synced, {"data.image_size=32", few, "schedule={\"name\":\"constant\",\"lr\":0.05}"});
   trained(1, "whole", set);
-  trained(4, "parts", with(set, {"--epochs", "1"}));
+  trained(4, "parts", with(set, {"epochs=1"}));
   trained(2, "parts", with(set, {"--resume"}));
   expect_same("whole", "parts");
 }
@@ -180,10 +186,10 @@ TEST_F(Ranks, ImagesThatCannotBeReadAreCountedAndTheRestIsTrained) {
     write_file(
         dir / "photos" / (i % 2 ? "a" : "b") / (std::to_string(i) + ".ppm"),
         i % 7 == 3 ? "no image" : "P6 8 8 255\n" + std::string(192, static_cast<char>(5 * i)));
-  const Result result =
-      trained(2, "skips",
-              {"--data", (dir / "photos").string(), "data.kind=auto", "data.on_error=skip",
-               "data.validation=0", "--epochs", "1", "data.batch=20", "data.augment.pad_crop=0"});
+  const Result result = trained(2, "skips",
+                                {"--data=" + (dir / "photos").string(), "data.kind=auto",
+                                 "data.on_error=skip", "data.validation=0.2", "data.image_size=8",
+                                 "epochs=1", "data.batch=20", "data.augment.pad_crop=0"});
   EXPECT_NE(result.err.find("left out"), std::string::npos) << result.err;
   const auto log = read_log(dir / "skips");
   ASSERT_EQ(log.size(), 1u);
@@ -226,7 +232,7 @@ std::vector<::pid_t> ranks_of(::pid_t launcher) {
 
 TEST_F(Ranks, AKilledOneEndsTheJobAndTheResumeEndsInTheSameBits) {
   write(256);
-  const auto set = with(synced, {"data.batch=128", "data.image_size=16", "--epochs", "3",
+  const auto set = with(synced, {"data.batch=128", "data.image_size=32", few, "epochs=3",
                                  "checkpoint.every_steps=1", "--resume"});
   const Clock::time_point start = Clock::now();
   trained(2, "whole", set);
@@ -256,8 +262,8 @@ TEST_F(Ranks, AKilledOneEndsTheJobAndTheResumeEndsInTheSameBits) {
 TEST_F(Ranks, AHungOneIsNamed) {
   write(256);
   Process job(
-      call("hung", with(synced, {"data.image_size=16", "--epochs", "2000", "--rank-timeout", "2"})),
-      0, mpiexec(2));
+      call("hung", with(synced, {"data.image_size=32", few, "epochs=2000", "--rank-timeout=2"})), 0,
+      mpiexec(2));
   std::vector<::pid_t> ranks;
   for (int i = 0; i < 200 && !fs::exists(dir / "hung" / "log.jsonl"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
