@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Exciton is built from. Does nothing, and needs no root, when all
 # of them are there.
-#   scripts/install_packages.sh [--dev] [PACKAGE...]
+#   scripts/install_packages.sh [--dev] [--python] [PACKAGE...]
+# --python adds what the Python module is built from.
 # --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache), and
 # OpenBLAS for -DEXCITON_OPENBLAS=ON.
 set -euo pipefail
@@ -20,7 +21,8 @@ for argument in "$@"; do
   case $argument in
     --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev
                        libopenblas-dev) ;;
-    -*) echo "install_packages.sh: unknown option $argument (there is --dev)" >&2; exit 2 ;;
+    --python) packages+=(python3-dev python3-numpy pybind11-dev) ;;
+    -*) echo "install_packages.sh: unknown option $argument (there are --dev and --python)" >&2; exit 2 ;;
     *) packages+=("$argument") ;;
   esac
 done

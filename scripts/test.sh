@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/install_packages.sh dataset-fashion-mnist python3
+scripts/install_packages.sh --python dataset-fashion-mnist
 cmake --preset release -DEXCITON_TESTS=ON
 cmake --build --preset release
 ctest --preset release --parallel "$(nproc)" "$@"
