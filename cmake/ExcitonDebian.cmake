@@ -21,9 +21,10 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY "=")
 
-set(ABOUT "Exciton trains Squeeze-and-Excitation networks on the CPU one already owns:
- recipes, checkpoints that a stopped run resumes from to the same bits, SE blocks that
- cost no extra pass over memory, and pages that show what their gates do.")
+set(ABOUT "Exciton trains Squeeze-and-Excitation networks on the CPU one already
+owns: recipes, checkpoints that a stopped run resumes from to the same
+bits, SE blocks that cost no extra pass over memory, and pages that show
+what their gates do.")
 
 # exciton_debian(COMPONENT PACKAGE SECTION DEPENDS SUMMARY REST)
 function(exciton_debian COMPONENT PACKAGE SECTION DEPENDS SUMMARY REST)
@@ -31,8 +32,7 @@ function(exciton_debian COMPONENT PACKAGE SECTION DEPENDS SUMMARY REST)
   set(CPACK_DEBIAN_${UPPER}_PACKAGE_NAME ${PACKAGE} PARENT_SCOPE)
   set(CPACK_DEBIAN_${UPPER}_PACKAGE_SECTION ${SECTION} PARENT_SCOPE)
   set(CPACK_DEBIAN_${UPPER}_PACKAGE_DEPENDS "${DEPENDS}" PARENT_SCOPE)
-  set(CPACK_COMPONENT_${UPPER}_DESCRIPTION "${SUMMARY}\n${ABOUT}\n .\n ${REST}" PARENT_SCOPE)
-  set(CPACK_DEBIAN_${UPPER}_DESCRIPTION "${SUMMARY}\n${ABOUT}\n .\n ${REST}" PARENT_SCOPE)
+  set(CPACK_DEBIAN_${UPPER}_DESCRIPTION "${SUMMARY}\n${ABOUT}\n.\n${REST}" PARENT_SCOPE)
   # What policy wants beside the files: who may copy it, and what changed.
   set(DOC ${CMAKE_INSTALL_DATADIR}/doc/${PACKAGE})
   install(FILES ${PROJECT_BINARY_DIR}/debian/copyright DESTINATION ${DOC} COMPONENT ${COMPONENT} EXCLUDE_FROM_ALL)
@@ -42,10 +42,10 @@ endfunction()
 set(SAME "(= ${PROJECT_VERSION})")
 exciton_debian(program exciton science "libexciton0 ${SAME}" "trains SE networks on CPUs" "This package has the program.")
 exciton_debian(library libexciton0 libs "" "library for SE networks on CPUs"
-               "This package has the shared library, for the program, its plugins and Python.")
+               "This package has the shared library, for the program, its plugins and\nPython.")
 exciton_debian(dev libexciton-dev libdevel
   "libexciton0 ${SAME}, libdnnl-dev, ocl-icd-opencl-dev, zlib1g-dev, libpng-dev, libjpeg-dev, libgif-dev, libwebp-dev, libtiff-dev, libcurl4-openssl-dev, libarchive-dev, libssl-dev"
-  "library for SE networks on CPUs, to build with" "This package has headers, static libraries, and files for CMake and pkg-config.")
+  "library for SE networks on CPUs, to build with" "This package has headers, static libraries, and files for CMake and\npkg-config.")
 if(TARGET _exciton)
   list(APPEND CPACK_COMPONENTS_ALL python)
   string(REGEX MATCH "^3\\.([0-9]+)$" MATCHED "${EXCITON_PYTHON_VERSION}")
@@ -54,6 +54,8 @@ if(TARGET _exciton)
     "libexciton0 ${SAME}, python3 (>= ${EXCITON_PYTHON_VERSION}), python3 (<< 3.${NEXT}~), python3-numpy"
     "Python package for SE networks on CPUs" "This package has the Python module, which shares memory with NumPy.")
 endif()
+file(WRITE ${PROJECT_BINARY_DIR}/debian/triggers "activate-noawait ldconfig\n")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/debian/triggers)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS "dataset-fashion-mnist")
 
 # The date is that of the release in the changelog, so that the same sources make the same package.
@@ -75,7 +77,7 @@ file(WRITE ${PROJECT_BINARY_DIR}/debian/copyright "Format: https://www.debian.or
 Upstream-Name: Exciton
 
 Files: *
-Copyright: Exciton maintainers
+Copyright: 2026 Exciton maintainers
 License: Apache-2.0
  On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.
 ")

@@ -13,6 +13,7 @@ packages=(
   nlohmann-json3-dev libcli11-dev libxxhash-dev
   libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
   zlib1g-dev libarchive-dev
+  libcpp-httplib-dev  # the page that shows a run as it goes
   libjs-chart.js  # charts of the pages that the program writes
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev libturbojpeg0-dev  # the tests, and the JPEG files that they write

@@ -23,6 +23,8 @@ struct TrainArguments {
   std::optional<std::string> epochs, seed, threads, dtype;  ///< as they were written
   std::string init, changes;
   bool change = false, fit = false, resume = false, verbose = false, tensorboard = false;
+  bool live = false;
+  int port = 0;
 };
 
 train::Json recipe_of_run(const fs::path& run) {
@@ -91,7 +93,9 @@ int run(const TrainArguments& args) {
   check(!args.change || args.resume, "train: --change is for --resume: it changes a run's course");
   if (!args.changes.empty()) options.replay = train::read_changes(args.changes);
   options.tensorboard = args.tensorboard;
-  return train_and_report(std::move(recipe), options, args.verbose) ? 0 : exit_interrupted;
+  check(args.live || args.port == 0, "train: --port is of --live");
+  const std::optional<int> live = args.live ? std::optional(args.port) : std::nullopt;
+  return train_and_report(std::move(recipe), options, args.verbose, live) ? 0 : exit_interrupted;
 }
 
 }  // namespace
@@ -130,6 +134,10 @@ void add_train(Command& program) {
   command.add_flag("--verbose", args->verbose, "tell about memory after each epoch");
   command.add_flag("--tensorboard", args->tensorboard,
                    "write event files for TensorBoard into RUN/tensorboard");
+  command.add_flag("--live", args->live,
+                   "show curves and gates on a page of this machine while it trains, and keep them "
+                   "for watch");
+  add_port_option(command, args->port);
   command.footer(
       "Example:\n  exciton train recipes/cifar10_se_resnet20_fast.json --data data-cache/cifar10 "
       "--out runs/first --set model.se.reduction=8\n  exciton train photos/\n  exciton train "
