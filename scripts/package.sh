@@ -2,7 +2,7 @@
 # Builds what a release consists of, for the Debian it runs on, into a folder:
 #   scripts/package.sh [DIR]        dist/ unless given
 #     *.deb                 exciton, libexciton0, libexciton-dev, python3-exciton; without errors of lintian
-#     exciton-V-linux-x86_64.tar.xz     the program with its libraries: unpack it anywhere, run bin/exciton
+#     exciton-V-linux-x86_64.tar.gz     the program with its libraries: unpack it anywhere, run bin/exciton
 #     exciton-V-cp3*.whl    the Python package with its libraries, where setuptools and wheel are
 #     SHA256SUMS
 set -euo pipefail
@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dist=$(realpath -m -- "${1:-dist}")
 mkdir -p "$dist"
 
-scripts/install_packages.sh --python dpkg-dev file lintian patchelf xz-utils python3-setuptools python3-wheel
+scripts/install_packages.sh --python dpkg-dev file lintian patchelf python3-setuptools python3-wheel
 cmake --preset package --log-level=WARNING
 cmake --build --preset package
 build=build/package
@@ -45,7 +45,7 @@ for library in "$root"/lib/*.so*; do patchelf --set-rpath "\$ORIGIN" "$library";
 cp LICENSE README.md CHANGELOG.md "$root"
 env -i "$root/bin/exciton" --version
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -C "$build" -c "$name" |
-  xz -T0 -9 >"$dist/$name.tar.xz"
+  gzip -9n >"$dist/$name.tar.gz"
 
 if module=$(compgen -G "$build/python/exciton/_exciton.*.so") && python3=/usr/bin/python3; then
   echo "== Wheel"
@@ -63,5 +63,5 @@ if module=$(compgen -G "$build/python/exciton/_exciton.*.so") && python3=/usr/bi
     { tail -n 20 "$wheel/setup.log" >&2; exit 1; }
 fi
 
-(cd "$dist" && sha256sum -- *.deb *.tar.xz *.whl >SHA256SUMS)
+(cd "$dist" && sha256sum -- *.deb *.tar.gz *.whl >SHA256SUMS)
 ls -l "$dist"

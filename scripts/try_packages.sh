@@ -16,7 +16,7 @@ train() {  # PROGRAM RUN
 
 step "The tarball, on what is here"
 ls -l "$dist"
-tar -C "$work" -xJf "$dist"/exciton-*-linux-x86_64.tar.xz
+tar -C "$work" -xzf "$dist"/exciton-*-linux-x86_64.tar.gz
 mv "$work"/exciton-*-linux-x86_64 "$work/a folder"
 "$work/a folder/bin/exciton" --version
 apt-get update -qq
