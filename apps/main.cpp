@@ -94,10 +94,11 @@ int main(int argc, char** argv) {
                   "a shared library with units, models or data sets of your own")
       .type_name("FILE")
       .one_at_a_time();
-  for (const auto add : {add_train,  add_finetune, add_eval,    add_predict,    add_weights,
-                         add_import, add_export,   add_inspect, add_report,     add_study,
-                         add_prune,  add_trace,    add_summary, add_bench,      add_profile,
-                         add_data,   add_recipes,  add_doctor,  add_completion, add_man})
+  for (const auto add :
+       {add_train,      add_finetune, add_eval,    add_predict, add_weights, add_import,
+        add_export,     add_inspect,  add_report,  add_study,   add_prune,   add_trace,
+        add_summary,    add_bench,    add_profile, add_data,    add_recipes, add_doctor,
+        add_completion, add_man,      add_watch})
     add(program);
   try {
     const auto before = [] {

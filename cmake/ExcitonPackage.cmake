@@ -35,8 +35,9 @@ else()
   target_link_libraries(exciton_shared PRIVATE ${EXCITON_TARGETS} INTERFACE exciton_plugin)
   target_link_options(exciton_shared PRIVATE LINKER:-Bsymbolic-functions
                       $<TARGET_PROPERTY:exciton_options,INTERFACE_LINK_OPTIONS>)
+  # Those who are linked with it, the program and the Python module, are of the same release.
   set_target_properties(exciton_shared PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME exciton VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    SOVERSION ${PROJECT_VERSION_MAJOR}
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endif()
 
@@ -90,7 +91,8 @@ endforeach()
 install(TARGETS exciton_all EXPORT exciton-exciton)
 install(TARGETS exciton_plugin EXPORT exciton-plugin)
 if(EXCITON_APPS AND NOT BUILD_SHARED_LIBS)
-  install(TARGETS exciton_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(TARGETS exciton_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library
+          NAMELINK_COMPONENT dev)
 endif()
 install(FILES ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp ${EXCITON_INCLUDE_DIR}/exciton/plugin_abi.hpp
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exciton)

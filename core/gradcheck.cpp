@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
-namespace exciton::detail {
+#include "exciton/core/tape.hpp"
+
+namespace exciton {
+namespace detail {
 
 GradcheckResult compare_gradients(std::string_view name, const std::vector<Tensor>& x,
                                   const std::vector<Tensor>& analytic,
@@ -66,4 +69,41 @@ GradcheckResult compare_gradients(std::string_view name, const std::vector<Tenso
   return result;
 }
 
-}  // namespace exciton::detail
+}  // namespace detail
+
+GradcheckResult gradcheck(std::string_view name,
+                          const std::function<Var(std::span<const Var>)>& function,
+                          std::vector<Tensor> inputs, const GradcheckOptions& options) {
+  for (Tensor& x : inputs) {
+    check(!x.empty() && is_floating(x.dtype()), name, ": expected floating inputs, got ", x);
+    x = x.to(DType::f64);
+  }
+  Generator rng(options.seed, 77);
+  Tensor dy;
+  std::vector<Tensor> analytic;
+  {
+    Tape tape;
+    std::vector<Var> x;
+    for (const Tensor& input : inputs) x.push_back(tape.watch(input));
+    const Var y = function(x);
+    check(y.value().dtype() == DType::f64, name, ": gave ", y.value().dtype(),
+          " for f64 inputs, and the check is in f64");
+    dy = Tensor::randn(y.shape(), rng, DType::f64);
+    tape.backward(y, dy.clone());
+    for (const Var& v : x) analytic.push_back(tape.gradient(v));
+  }
+  struct Context {
+    const std::function<Var(std::span<const Var>)>& function;
+    const Tensor& dy;
+  } context{function, dy};
+  return detail::compare_gradients(
+      name, inputs, analytic,
+      [](const void* c, const std::vector<Tensor>& at) {
+        const auto& k = *static_cast<const Context*>(c);
+        const std::vector<Var> x(at.begin(), at.end());
+        return dot(k.function(x).value(), k.dy);
+      },
+      &context, options);
+}
+
+}  // namespace exciton

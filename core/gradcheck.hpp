@@ -6,11 +6,13 @@
 /// batch norm under it is zero.
 #pragma once
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "exciton/core/example.hpp"
 #include "exciton/core/operator_node.hpp"
+#include "exciton/core/var.hpp"
 
 namespace exciton {
 
@@ -110,5 +112,13 @@ GradcheckResult gradcheck(const Example<Op>& example, const GradcheckOptions& op
       },
       &context, options);
 }
+
+/// The same for a function of tensors, whatever it is made of: operators of any language, modules.
+/// `inputs` are taken in f64; what else it reads is its own. `name` opens the message. Errors: an
+/// input that is not floating; a result that is not f64, or does not depend on the inputs; another
+/// tape is active; those of `function`.
+GradcheckResult gradcheck(std::string_view name,
+                          const std::function<Var(std::span<const Var>)>& function,
+                          std::vector<Tensor> inputs, const GradcheckOptions& options = {});
 
 }  // namespace exciton

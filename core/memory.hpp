@@ -60,6 +60,8 @@ class Buffer {
 
   void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
+  /// Of somebody else's.
+  bool foreign() const { return foreign_; }
 
  private:
   void* data_ = nullptr;

@@ -1,6 +1,5 @@
 /// A trained tensor: value, gradient, and a version that tells caches when the value moved.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -15,11 +14,9 @@ namespace exciton {
 enum class Role { weight, norm, bias };
 
 namespace detail {
-/// A number that no value of any parameter has had before. Thread-safe.
-inline std::uint64_t next_version() {
-  static std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
+/// A number that no value of any parameter has had before. Thread-safe. Not inline: who loads the
+/// library at run time must count with it, not beside it.
+std::uint64_t next_version();
 }  // namespace detail
 
 /// A tape that has recorded a parameter follows it when it is moved. Until the tape's backward() or

@@ -47,8 +47,9 @@ class Tensor {
   std::int64_t numel() const { return empty() ? 0 : shape_.numel(); }
   DType dtype() const { return dtype_; }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
-  /// True when another Tensor holds the same storage, so writing here would be seen there.
-  bool shared() const { return storage_.use_count() > 1; }
+  /// True when another Tensor holds the same storage, or somebody else owns it, so writing here
+  /// would be seen there.
+  bool shared() const { return storage_.use_count() > 1 || (storage_ && storage_->foreign()); }
   bool same_storage(const Tensor& other) const { return storage_ && storage_ == other.storage_; }
 
   /// Typed access. Errors: T is not the element type, or the tensor is empty.

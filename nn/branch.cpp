@@ -18,7 +18,8 @@ constexpr PathRow rows[] = {
      "nothing", "conv2d, batch_norm, the unit, add, relu",
      "inference 1.01 to 1.16 times as fast as fused"},
     {Path::composed, "composed",
-     "set_fused(false); NoSqueeze, units other than SE, a ReLU before it, a hook on the gates",
+     "set_fused(false); NoSqueeze, units other than SE, a ReLU before it, a hook on the gates, the "
+     "unit or the norm",
      "conv2d, batch_norm (residual_tail where a norm has no unit), the unit, add, relu",
      "the input of each", "itself", "1"},
     {Path::recomputed, "recomputed", "in training, on a tape, before a convolution without bias",
@@ -36,7 +37,13 @@ constexpr PathRow rows[] = {
 /// them.
 SqueezeExcite* squeezing(ChannelAttention* attention) {
   auto* const se = dynamic_cast<SqueezeExcite*>(attention);
-  return se && se->squeezes && !se->hook && !se->input_relu ? se : nullptr;
+  const bool plain = se && se->squeezes && !se->input_relu;
+  return plain && !se->hook && !se->forward_hook ? se : nullptr;
+}
+
+/// Somebody looks at, or replaces, what the folded convolution does not have.
+bool watched_within(const Unit& u) {
+  return u.conv.forward_hook || u.bn.forward_hook || (u.attention && u.attention->forward_hook);
 }
 
 bool trains(ChannelAttention* attention) {
@@ -55,8 +62,9 @@ bool recorded(const Unit& u, const Var& x, const Var& shortcut) {
 /// Of a norm and what follows, up to the next convolution; behind another one, or first in a
 /// pre-activation branch.
 Path behind(const BatchNorm& bn, ChannelAttention* attention, const Conv2d* next) {
-  if (!bn.fused || (attention && !squeezing(attention))) return Path::composed;
-  const bool between = next && next->bias.empty() && bn.training && Tape::active();
+  if (!bn.fused || bn.forward_hook || (attention && !squeezing(attention))) return Path::composed;
+  const bool between =
+      next && next->bias.empty() && !next->forward_hook && bn.training && Tape::active();
   return between ? Path::recomputed : Path::fused;
 }
 
@@ -171,7 +179,8 @@ std::string_view name_of(Path path) {
 Path path_of(const Unit& u, const Conv2d* next, const Var& x, const Var& shortcut) {
   const bool f64 = x.value().dtype() == DType::f64;
   const bool learns = u.bn.training && !u.bn.frozen;
-  if (u.bn.fused && !learns && !f64 && !recorded(u, x, shortcut)) return Path::folded;
+  if (u.bn.fused && !learns && !f64 && !watched_within(u) && !recorded(u, x, shortcut))
+    return Path::folded;
   return behind(u.bn, u.attention, next);
 }
 

@@ -31,6 +31,8 @@ class GateRecorder {
   GateRecorder(const GateRecorder&) = delete;  // the watches know where it is
   GateRecorder& operator=(const GateRecorder&) = delete;
   const std::vector<NamedAttention>& units() const { return units_; }
+  /// Whether unit i has run since.
+  bool ran(std::size_t i) const { return !seen_.at(i).empty(); }
   /// Of unit i, f32 [N, C]; where every pixel has gates of its own, their mean over the pixels.
   /// Errors: the unit has not run yet.
   Tensor gates(std::size_t i) const;

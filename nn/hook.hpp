@@ -8,8 +8,12 @@
 namespace exciton::nn {
 
 /// A forward hook: called with the value when it passes; what it returns goes on in its place.
-/// Empty, as it starts: nothing happens, and nothing is paid.
+/// Empty, as it starts: nothing happens, and nothing is paid. Every module has one on its result
+/// (Module::forward_hook); some have more, on what is within.
 using ForwardHook = std::function<Var(const Var&)>;
+
+/// The same with what a module was given beside its result.
+using ModuleHook = std::function<Var(const Var& input, const Var& output)>;
 
 /// Called with the value when it passes, and leaves it; fused operators hand theirs out.
 using Watch = std::function<void(const Tensor&)>;

@@ -14,9 +14,14 @@ Var Module::operator()(const Var& x) {
 
 Var Module::run(const Var& x) {
   const TapeObserver::Scope scope(this);
-  if (!training) return forward(x);
+  if (!training) return run_hooked(x);
   const ThreadClaim::Scope claim(in_training_, kind());
-  return forward(x);
+  return run_hooked(x);
+}
+
+Var Module::run_hooked(const Var& x) {
+  Var y = forward(x);
+  return forward_hook ? forward_hook(x, y) : y;
 }
 
 std::string Visitor::joined(std::string_view name) const {

@@ -9,6 +9,7 @@
 #include "exciton/core/anchored.hpp"
 #include "exciton/core/tape.hpp"
 #include "exciton/core/thread_claim.hpp"
+#include "exciton/nn/hook.hpp"
 
 namespace exciton::nn {
 
@@ -48,6 +49,9 @@ class Module : public Anchored<Module> {
   bool fused = true;
   /// See set_recompute().
   Recompute recompute = Recompute::none;
+  /// On what forward returns. Of a layer that would be part of a fused operator the branch then
+  /// runs by the single ones (nn/branch.hpp).
+  ModuleHook forward_hook;
   /// Whether networks are made of many of these, one behind the other, so that computing each again
   /// saves memory (block).
   virtual bool repeats() const { return false; }
@@ -56,6 +60,7 @@ class Module : public Anchored<Module> {
   virtual Var forward(const Var& x) = 0;
 
  private:
+  Var run_hooked(const Var& x);
   ThreadClaim in_training_;
 };
 

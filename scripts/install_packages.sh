@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Exciton is built from. Does nothing, and needs no root, when all
 # of them are there.
-#   scripts/install_packages.sh [--dev] [PACKAGE...]
+#   scripts/install_packages.sh [--dev] [--python] [PACKAGE...]
+# --python adds what the Python module is built from.
 # --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache), and
 # OpenBLAS for -DEXCITON_OPENBLAS=ON.
 set -euo pipefail
@@ -12,6 +13,7 @@ packages=(
   nlohmann-json3-dev libcli11-dev libxxhash-dev
   libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev
   zlib1g-dev libarchive-dev
+  libcpp-httplib-dev  # the page that shows a run as it goes
   libjs-chart.js  # charts of the pages that the program writes
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev libturbojpeg0-dev  # the tests, and the JPEG files that they write
@@ -20,7 +22,8 @@ for argument in "$@"; do
   case $argument in
     --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev
                        libopenblas-dev) ;;
-    -*) echo "install_packages.sh: unknown option $argument (there is --dev)" >&2; exit 2 ;;
+    --python) packages+=(python3-dev python3-numpy pybind11-dev) ;;
+    -*) echo "install_packages.sh: unknown option $argument (there are --dev and --python)" >&2; exit 2 ;;
     *) packages+=("$argument") ;;
   esac
 done

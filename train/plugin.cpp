@@ -9,14 +9,28 @@
 namespace exciton::train {
 
 Registries registries() {
-  return {nn::attention_registry(), nn::model_registry(), data::kind_registry(),
-          optim::optimizer_registry(), optim::schedule_registry()};
+  return {nn::attention_registry(),    nn::model_registry(),       data::kind_registry(),
+          optim::optimizer_registry(), optim::schedule_registry(), ops::operator_registry()};
 }
+
+namespace {
+
+/// A plugin finds its symbols among those of the whole process. Where the library itself was loaded
+/// for somebody alone, as interpreters load their modules, it is shown to all.
+void show_own_symbols() {
+  Dl_info own{};
+  if (::dladdr(reinterpret_cast<const void*>(&load_plugin), &own) != 0)
+    ::dlopen(own.dli_fname,
+             RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);  // not of a program: shown already
+}
+
+}  // namespace
 
 void load_plugin(const std::filesystem::path& file) {
   const std::string who = "plugin: " + file.string();
   std::error_code none;
   check(std::filesystem::is_regular_file(file, none), who, ": there is no such file");
+  show_own_symbols();
   // With a path the loader does not search elsewhere. Never closed: its units may be in use.
   void* const library = ::dlopen(std::filesystem::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) fail(who, ": ", ::dlerror());

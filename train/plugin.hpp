@@ -1,5 +1,6 @@
-/// Units, models, data sets, optimisers and schedules of one's own, by name in recipes, checkpoints
-/// and commands: registered by a program that uses the library, or by a plugin that `exciton
+/// Units, models, operators, data sets, optimisers and schedules of one's own, by name in recipes,
+/// checkpoints and commands: registered by a program that uses the library, or by a plugin that
+/// `exciton
 /// --plugin FILE` loads.
 ///
 ///   #include <exciton/exciton.hpp>
@@ -13,6 +14,7 @@
 #include "exciton/data/kinds.hpp"
 #include "exciton/nn/attention.hpp"
 #include "exciton/nn/registry.hpp"
+#include "exciton/ops/registry.hpp"
 #include "exciton/optim/registry.hpp"
 #include "exciton/plugin_abi.hpp"
 
@@ -25,6 +27,7 @@ struct Registries {
   data::KindRegistry& data;
   NamedRegistry<optim::MakeOptimizer>& optimizers;
   NamedRegistry<optim::ScheduleShape>& schedules;
+  NamedRegistry<ops::RegisteredOperator>& operators;
 };
 Registries registries();
 

@@ -558,6 +558,7 @@ class Run {
     RunInfo out;
     out.folder = folder_.path();
     out.model = model_.name;
+    out.net = model_.net.get();
     out.dtype = activation_dtype(recipe_.dtype);
     out.parameters = nn::parameter_count(*model_.net);
     out.threads = num_threads();
@@ -653,7 +654,8 @@ class Run {
             .epochs = recipe_.epochs,
             .loss = totals_.loss(),
             .top1 = totals_.top1(),
-            .images_per_second = totals_.rate()};
+            .images_per_second = totals_.rate(),
+            .lr = lr_};
   }
 
   /// The rest of the current epoch. False: stopped.

@@ -49,6 +49,7 @@ struct RunInfo {
   std::int64_t left_out = 0;  ///< images of an epoch that are in none of its batches
   bool drop_last = false;     ///< because incomplete batches are dropped
   std::int64_t workers = 0;   ///< that prepare images, or data::automatic_workers
+  nn::Module* net = nullptr;  ///< that trains: to be watched, until run() returns
   /// Sentences for people: what is resumed, how the precision was chosen, the data sets, how they
   /// were split, and what of them is left out.
   std::vector<std::string> notes;
@@ -63,6 +64,7 @@ struct Progress {
   std::int64_t tested = 0;             ///< images so far, while testing
   double loss = 0, top1 = 0;           ///< means over the epoch so far; top1 is a fraction
   double images_per_second = 0;
+  double lr = 0;  ///< of the last step
 };
 
 /// An epoch that is done, as log.jsonl tells it.

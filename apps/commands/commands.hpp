@@ -16,6 +16,7 @@ void add_weights(Command& program);
 void add_import(Command& program);
 void add_export(Command& program);
 void add_inspect(Command& program);
+void add_watch(Command& program);
 void add_report(Command& program);
 void add_study(Command& program);
 void add_prune(Command& program);
@@ -43,6 +44,11 @@ inline void add_set_option(Command& command, std::vector<std::string>& to,
 inline void add_data_option(Command& command, std::string& to, const std::string& whose) {
   command.add_option("--data", to, "folder of the data set (default: " + whose + ")")
       .type_name("DIR");
+}
+/// `--port N`, 0 where it is left out.
+inline void add_port_option(Command& command, int& to) {
+  command.add_option("--port", to, "of the page on 127.0.0.1 (default: any that is free)")
+      .check(number_in(1, 65535));
 }
 /// `--threads N`, 0 where it is left out.
 inline void add_threads_option(Command& command, int& to) {

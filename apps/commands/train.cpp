@@ -31,6 +31,8 @@ struct TrainArguments {
   std::string init, changes;
   double rank_timeout = 600;
   bool change = false, fit = false, resume = false, verbose = false, tensorboard = false;
+  bool live = false;
+  int port = 0;
 };
 
 train::Json recipe_of_run(const fs::path& run, bool leads) {
@@ -139,7 +141,9 @@ int train_with(const TrainArguments& args, ranks::Launch* launch) {
     Follower follower(options.group->rank());
     return train::run(std::move(recipe), options, follower).finished ? 0 : exit_interrupted;
   }
-  return train_and_report(std::move(recipe), options, args.verbose) ? 0 : exit_interrupted;
+  check(args.live || args.port == 0, "train: --port is of --live");
+  const std::optional<int> live = args.live ? std::optional(args.port) : std::nullopt;
+  return train_and_report(std::move(recipe), options, args.verbose, live) ? 0 : exit_interrupted;
 }
 
 int run(const TrainArguments& args) {
@@ -199,6 +203,10 @@ void add_train(Command& program) {
   command.add_flag("--verbose", args->verbose, "tell about memory after each epoch");
   command.add_flag("--tensorboard", args->tensorboard,
                    "write event files for TensorBoard into RUN/tensorboard");
+  command.add_flag("--live", args->live,
+                   "show curves and gates on a page of this machine while it trains, and keep them "
+                   "for watch");
+  add_port_option(command, args->port);
   command.footer(
       "Example:\n  exciton train recipes/cifar10_se_resnet20_fast.json --data data-cache/cifar10 "
       "--out runs/first --set model.se.reduction=8\n  exciton train photos/\n  exciton train "

@@ -3,6 +3,8 @@
 #include <iostream>
 #include <optional>
 
+#include "apps/live/live_log.hpp"
+#include "apps/live/live_server.hpp"
 #include "apps/terminal/command_line.hpp"
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
@@ -35,7 +37,7 @@ std::string describe_left_out(const train::RunInfo& info) {
 
 class TrainReport final : public train::Observer {
  public:
-  explicit TrainReport(bool verbose) : verbose_(verbose) {}
+  TrainReport(bool verbose, std::optional<int> live) : verbose_(verbose), live_(live) {}
 
   void started(const train::RunInfo& info) override {
     uneven_ = info.uneven;
@@ -49,6 +51,10 @@ class TrainReport final : public train::Observer {
               << format_bytes(static_cast<double>(info.memory_bytes)) << " of "
               << format_bytes(static_cast<double>(info.memory_limit)) << "\nRun folder "
               << info.folder.string() << std::endl;
+    if (live_) {
+      server_.emplace(info.folder, *live_);
+      std::cout << "Watch it at " << server_->address() << std::endl;
+    }
     interrupt_.emplace();
     bar_.emplace(info.epochs * info.steps_per_epoch, info.first_step);
   }
@@ -142,15 +148,20 @@ class TrainReport final : public train::Observer {
 
  private:
   bool verbose_, uneven_ = false;
+  std::optional<int> live_;
+  std::optional<LiveServer> server_;
   std::optional<Interrupt> interrupt_;
   std::optional<Progress> bar_;
 };
 
 }  // namespace
 
-bool train_and_report(train::Recipe recipe, const train::RunOptions& options, bool verbose) {
-  TrainReport report(verbose);
-  const train::Outcome outcome = train::run(std::move(recipe), options, report);
+bool train_and_report(train::Recipe recipe, const train::RunOptions& options, bool verbose,
+                      std::optional<int> live) {
+  TrainReport report(verbose, live);
+  LiveLog log(report);
+  train::Observer& observer = live ? static_cast<train::Observer&>(log) : report;
+  const train::Outcome outcome = train::run(std::move(recipe), options, observer);
   report.ended(outcome);
   return outcome.finished;
 }

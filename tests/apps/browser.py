@@ -82,7 +82,7 @@ class Browser:
                 return answer["result"]
 
     def open(self, path, timeout=60):
-        self.call("Page.navigate", url="file://" + os.path.abspath(path))
+        self.call("Page.navigate", url=path if path.startswith("http") else "file://" + os.path.abspath(path))
         end = time.monotonic() + timeout
         while self.run("document.body && document.body.dataset.ready || ''") == "":
             if time.monotonic() > end:
@@ -97,7 +97,8 @@ class Browser:
         return answer["result"].get("value")
 
     def key(self, key, code=None, text=None):
-        codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38}
+        codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38,
+                 "ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}
         common = {"key": key, "code": code or key, "windowsVirtualKeyCode": codes.get(key, 0)}
         if text:
             common["text"] = text

@@ -82,5 +82,23 @@ TEST(Gradcheck, SeesWhatASumCannot) {
   EXPECT_FALSE(gradcheck(Example<Centred>{{false}, {{7}}}).ok);
 }
 
+/// Of a function of operators, whoever wrote them: a b, and a a where b is left out.
+TEST(Gradcheck, TakesAnyFunction) {
+  Generator rng(5);
+  const std::vector<Tensor> x{Tensor::randn({2, 3}, rng), Tensor::randn({2, 3}, rng)};
+  const auto cube = [](std::span<const Var> v) { return apply(Cube{1}, v[0]); };
+  const GradcheckResult right = gradcheck("cubes", cube, {x[0]});
+  EXPECT_TRUE(right.ok) << right.message;
+  EXPECT_LT(right.worst, 1e-7);
+  const auto total = [](std::span<const Var> v) { return apply(Total{}, v); };
+  EXPECT_TRUE(gradcheck("total", total, x).ok);
+  const auto wrong = [](std::span<const Var> v) { return apply(Cube{1.01}, v[0]); };
+  const GradcheckResult found = gradcheck("my cube", wrong, {x[0]});
+  EXPECT_FALSE(found.ok);
+  EXPECT_TRUE(found.message.starts_with("my cube: input 0 [2, 3]")) << found.message;
+  EXPECT_FALSE(gradcheck("the first alone", cube, x).ok) << "nothing came to the second";
+  EXPECT_THROW(gradcheck("labels", cube, {Tensor({2}, DType::i64)}), Error);
+}
+
 }  // namespace
 }  // namespace exciton::testing_ops

@@ -151,6 +151,9 @@ TEST(Tensor, OverMemoryOfSomebodyElse) {
     EXPECT_EQ(theirs[4], 50);
     EXPECT_EQ(copy.at(4), 50);
     EXPECT_EQ(whole.clone().at(5), 6);
+    Tensor alone = Tensor::over(theirs.data(), {3}, DType::f32);
+    EXPECT_TRUE(alone.shared()) << "with its owner: nobody may take it for a result";
+    EXPECT_NE(reuse_or_new(alone, {3}, DType::f32).raw(), theirs.data());
     whole = Tensor();
     EXPECT_EQ(released, 0) << "somebody still looks at it";
   }

@@ -8,6 +8,7 @@
 #include "exciton/nn/gates.hpp"
 #include "exciton/nn/recompute.hpp"
 #include "exciton/nn/registry.hpp"
+#include "exciton/ops/add.hpp"
 #include "tests/nn/support.hpp"
 
 namespace exciton::nn {
@@ -150,6 +151,41 @@ TEST(Path, WatchesAndHooksStack) {
   }
   (*model.net)(Tensor::zeros({1, 8, 8, 3}));
   EXPECT_EQ(order, (std::vector{1, 2, 1}));
+}
+
+struct EveryModule final : Visitor {
+  std::vector<Module*> found;
+  void enter(const std::string&, Module& m) override { found.push_back(&m); }
+};
+
+TEST(Path, AForwardHookSeesEveryLayer) {
+  for (const bool training : {true, false}) {
+    Model model = three_blocks();
+    set_training(*model.net, training);
+    Generator rng(4);
+    const Tensor x = Tensor::randn({2, 8, 8, 3}, rng);
+    const Tensor before = (*model.net)(x).value();
+    const auto expect = [&](const Var& got, double factor) {
+      if (training) return;  // the running statistics have moved
+      for (std::int64_t i = 0; i < before.numel(); ++i)
+        EXPECT_NEAR(got.value().at(i), factor * before.at(i), 1e-4);
+    };
+    EveryModule modules;
+    modules.walk(*model.net);
+    for (Module* layer : modules.found) {
+      int calls = 0;
+      layer->forward_hook = [&](const Var&, const Var& y) {
+        ++calls;
+        return y;
+      };
+      const Tape tape;
+      expect((*model.net)(x), 1);
+      EXPECT_EQ(calls, 1) << layer->kind();
+      layer->forward_hook = nullptr;
+    }
+    model.net->forward_hook = [](const Var&, const Var& y) { return ops::add(y, y); };
+    expect((*model.net)(x), 2);
+  }
 }
 
 /// How often a training step of it computes a map between two convolutions again.
