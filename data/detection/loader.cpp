@@ -40,6 +40,24 @@ Tensor detection_input(const Image& image, const DetectionTransform& t, bool mir
   return out;
 }
 
+Tensor padded_batch(const std::vector<Tensor>& images) {
+  std::int64_t height = 0, width = 0;
+  for (const Tensor& image : images) {
+    height = std::max(height, image.dim(0));
+    width = std::max(width, image.dim(1));
+  }
+  const auto up = [](std::int64_t side) { return (side + padded_to - 1) / padded_to * padded_to; };
+  Tensor out = Tensor::zeros({std::ssize(images), up(height), up(width), 3});
+  float* to = out.data<float>();
+  for (const Tensor& image : images) {
+    const std::int64_t row = image.dim(1) * 3;
+    for (std::int64_t y = 0; y < image.dim(0); ++y)
+      std::copy_n(image.data<float>() + y * row, row, to + y * out.dim(2) * 3);
+    to += out.dim(1) * out.dim(2) * 3;
+  }
+  return out;
+}
+
 struct DetectionLoader::State final : BatchSource<DetectionBatch> {
   State(std::shared_ptr<const DetectionSet> s, const DetectionTransform& t,
         const DetectionLoaderOptions& o)
@@ -70,7 +88,7 @@ struct DetectionLoader::State final : BatchSource<DetectionBatch> {
     if (stop.stop_requested()) return out;  // nobody will see it
     check(!images.empty(), "loader: not one image of a batch can be read; the first: ",
           out.skipped.empty() ? "" : out.skipped.front());
-    out.images = padded(images);
+    out.images = padded_batch(images);
     return out;
   }
 
@@ -104,26 +122,6 @@ struct DetectionLoader::State final : BatchSource<DetectionBatch> {
       box = {box.left * right, box.top * down, box.width * right, box.height * down};
       if (mirrored) box.left = static_cast<double>(size.width) - box.left - box.width;
       out.push_back({box, object.category});
-    }
-    return out;
-  }
-
-  static Tensor padded(const std::vector<Tensor>& images) {
-    std::int64_t height = 0, width = 0;
-    for (const Tensor& image : images) {
-      height = std::max(height, image.dim(0));
-      width = std::max(width, image.dim(1));
-    }
-    const auto up = [](std::int64_t side) {
-      return (side + padded_to - 1) / padded_to * padded_to;
-    };
-    Tensor out = Tensor::zeros({std::ssize(images), up(height), up(width), 3});
-    float* to = out.data<float>();
-    for (const Tensor& image : images) {
-      const std::int64_t row = image.dim(1) * 3;
-      for (std::int64_t y = 0; y < image.dim(0); ++y)
-        std::copy_n(image.data<float>() + y * row, row, to + y * out.dim(2) * 3);
-      to += out.dim(1) * out.dim(2) * 3;
     }
     return out;
   }

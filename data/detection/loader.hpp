@@ -50,6 +50,9 @@ struct DetectionBatch {
 Tensor detection_input(const Image& image, const DetectionTransform& transform,
                        bool mirrored = false);
 
+/// Such images as a batch: with the largest height and width of them, rounded up.
+Tensor padded_batch(const std::vector<Tensor>& images);
+
 struct DetectionLoaderOptions {
   std::int64_t batch = 2;
   bool shuffle = true;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "exciton/core/error.hpp"
+#include "exciton/data/files.hpp"
 #include "exciton/data/fingerprint.hpp"
 #include "exciton/data/image.hpp"
 
@@ -98,6 +99,36 @@ std::vector<std::string> DetectionSet::notes() const {
 
 void DetectionSet::keep(std::int64_t first) {
   if (first > 0 && first < size()) annotations_.images.resize(static_cast<std::size_t>(first));
+}
+
+namespace {
+
+class Images final : public Dataset {
+ public:
+  explicit Images(std::shared_ptr<const DetectionSet> set) : set_(std::move(set)) {}
+  std::int64_t size() const override { return set_->size(); }
+  std::int64_t label(std::int64_t) const override { return 0; }
+  void read(std::int64_t index, Image& out) const override { out = set_->read(index); }
+  bool fetch(std::int64_t index, std::vector<std::uint8_t>& out) const override {
+    read_file(set_->file(index), out);
+    return true;
+  }
+  std::string name(std::int64_t index) const override { return set_->file(index).string(); }
+  const std::vector<std::string>& class_names() const override { return names_; }
+  std::int64_t channels() const override { return 3; }
+  std::int64_t image_size() const override { return 0; }
+  std::uint64_t fingerprint() const override { return set_->fingerprint(); }
+  std::string description() const override { return set_->description(); }
+
+ private:
+  std::shared_ptr<const DetectionSet> set_;
+  std::vector<std::string> names_{"images"};
+};
+
+}  // namespace
+
+std::shared_ptr<const Dataset> images_of(std::shared_ptr<const DetectionSet> set) {
+  return std::make_shared<Images>(std::move(set));
 }
 
 std::vector<CocoSplit> find_coco(const fs::path& dir) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "exciton/data/dataset.hpp"
 #include "exciton/data/detection/coco.hpp"
 
 namespace exciton::data {
@@ -39,6 +40,9 @@ class DetectionSet {
   std::string name_;
   CocoAnnotations annotations_;
 };
+
+/// The images alone, for what looks at any set of images (statistics, surveys): in one class.
+std::shared_ptr<const Dataset> images_of(std::shared_ptr<const DetectionSet> set);
 
 /// Where a split lies.
 struct CocoSplit {

@@ -8,11 +8,6 @@
 
 namespace exciton::nn::detection {
 
-struct AnchorOptions {
-  std::vector<double> sizes{32, 64, 128, 256, 512};  ///< side of the square one of each level
-  std::vector<double> ratios{0.5, 1, 2};             ///< height / width
-};
-
 /// Anchors of one level for maps of a size: at every pixel of the map, rows first, one for each
 /// ratio, of area size^2, around the pixel's place in the image (its upper left corner; corners are
 /// rounded to whole pixels, halves to even, as torchvision's). `padded` is the size of the images

@@ -14,14 +14,6 @@
 
 namespace exciton::nn::detection {
 
-struct FasterRcnnOptions {
-  std::int64_t classes = 80;     ///< without the background
-  std::int64_t channels = 256;   ///< of the pyramid's maps
-  std::int64_t first_stage = 1;  ///< of the backbone that the pyramid reads; it reads all behind it
-  RpnOptions rpn;
-  RoiOptions roi;
-};
-
 /// The four losses of a step, each [1].
 struct DetectionLosses {
   Var classifier, box, objectness, rpn_box;

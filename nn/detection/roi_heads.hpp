@@ -5,24 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "exciton/nn/detection/matching.hpp"
+#include "exciton/nn/detection/options.hpp"
 #include "exciton/nn/detection/targets.hpp"
 #include "exciton/nn/layers.hpp"
 
 namespace exciton::nn::detection {
-
-struct RoiOptions {
-  std::int64_t pool = 7;      ///< side of what is cut out of the maps
-  std::int64_t sampling = 2;  ///< samples of a bin each way, see ops/roi_align.hpp
-  std::int64_t width = 1024;  ///< of both layers
-  double foreground_iou = 0.5, background_iou = 0.5;
-  Sampler sampler{512, 0.25};
-  BoxCoder coder{{10, 10, 5, 5}};
-  double beta = 1.0 / 9;          ///< of smooth L1
-  double score_threshold = 0.05;  ///< below it nothing is a detection
-  double nms = 0.5;               ///< within a class
-  std::int64_t detections = 100;  ///< of an image, at most
-};
 
 /// fc6 - relu - fc7 - relu, then of each proposal the logits of background and classes
 /// ("cls_score") and for each of them a code of a box ("bbox_pred"). A region of w x h pixels is

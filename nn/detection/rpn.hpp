@@ -5,26 +5,11 @@
 #include <vector>
 
 #include "exciton/nn/detection/anchors.hpp"
-#include "exciton/nn/detection/matching.hpp"
+#include "exciton/nn/detection/options.hpp"
 #include "exciton/nn/detection/targets.hpp"
 #include "exciton/nn/layers.hpp"
 
 namespace exciton::nn::detection {
-
-/// So many boxes of the highest objectness of a level and image, and so many of an image behind
-/// suppression.
-struct ProposalCounts {
-  std::int64_t before_nms = 1000, after_nms = 1000;
-};
-
-struct RpnOptions {
-  AnchorOptions anchors;
-  ProposalCounts training{2000, 2000}, evaluation{1000, 1000};
-  double nms = 0.7;
-  double foreground_iou = 0.7, background_iou = 0.3;
-  Sampler sampler{256, 0.5};
-  double beta = 1.0 / 9;  ///< of smooth L1
-};
 
 /// On every map of the pyramid, with the same weights: conv3x3 - relu, then of each pixel and ratio
 /// a logit (conv1x1 "cls_logits") and a code of a box relative to its anchor (conv1x1 "bbox_pred").
