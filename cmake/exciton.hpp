@@ -93,6 +93,7 @@
 #include "exciton/data/resize.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/data/subset.hpp"
+#include "exciton/data/write_image.hpp"
 
 // interop/
 #include "exciton/interop/layout.hpp"
@@ -107,6 +108,7 @@
 // train/
 #include "exciton/train/checkpoint.hpp"
 #include "exciton/train/detection/coco_metrics.hpp"
+#include "exciton/train/detection/detector.hpp"
 #include "exciton/train/evaluate.hpp"
 #include "exciton/train/export.hpp"
 #include "exciton/train/fine_tuning.hpp"

@@ -101,6 +101,12 @@ void DetectionSet::keep(std::int64_t first) {
   if (first > 0 && first < size()) annotations_.images.resize(static_cast<std::size_t>(first));
 }
 
+void DetectionSet::leave_out(std::int64_t first) {
+  annotations_.images.erase(
+      annotations_.images.begin(),
+      annotations_.images.begin() + std::clamp<std::int64_t>(first, 0, size()));
+}
+
 namespace {
 
 class Images final : public Dataset {

@@ -32,8 +32,9 @@ class DetectionSet {
   std::string description() const;
   /// Sentences about what of the annotations does not train, with how many there are.
   std::vector<std::string> notes() const;
-  /// Only the first so many images.
+  /// Only the first so many images (0: all), or only the others.
   void keep(std::int64_t first);
+  void leave_out(std::int64_t first);
 
  private:
   std::filesystem::path folder_;
