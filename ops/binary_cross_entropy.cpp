@@ -54,9 +54,8 @@ Grads<1> BinaryCrossEntropy::backward(Saved& saved, Tensor dloss, Needs<1>) cons
 }
 
 std::vector<Example<BinaryCrossEntropy>> BinaryCrossEntropy::examples() {
-  const auto of = [](std::vector<double> targets, double divisor, const Shape& shape) {
-    return Example<BinaryCrossEntropy>{{Tensor::from(shape, targets, DType::f64), divisor},
-                                       {shape}};
+  const auto of = [](std::vector<double> wanted, double by, const Shape& shape) {
+    return Example<BinaryCrossEntropy>{{Tensor::from(shape, wanted, DType::f64), by}, {shape}};
   };
   return {of({1, 0, 0, 1, 0.3}, 5, {5, 1}), of({0}, 1, {1}), of({1, 1, 0}, 4, {3})};
 }

@@ -73,9 +73,9 @@ std::vector<Tensor> GatherRows::backward(Saved& saved, Tensor dy,
 }
 
 std::vector<Example<GatherRows>> GatherRows::examples() {
-  const auto of = [](std::vector<double> rows, std::vector<Shape> inputs) {
-    const auto m = static_cast<std::int64_t>(rows.size());
-    return Example<GatherRows>{{Tensor::from({m}, rows, DType::i64)}, std::move(inputs)};
+  const auto of = [](std::vector<double> which, std::vector<Shape> inputs) {
+    const auto m = static_cast<std::int64_t>(which.size());
+    return Example<GatherRows>{{Tensor::from({m}, which, DType::i64)}, std::move(inputs)};
   };
   return {of({4, 0, 7, 4}, {{5, 3}, {3, 3}}), of({2, 1}, {{3, 17}}), of({0}, {{1, 1}})};
 }

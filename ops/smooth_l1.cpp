@@ -49,8 +49,8 @@ Grads<1> SmoothL1::backward(Saved& saved, Tensor dloss, Needs<1>) const {
 
 std::vector<Example<SmoothL1>> SmoothL1::examples() {
   Generator rng(11);
-  const auto of = [&](const Shape& shape, double beta, double divisor) {
-    return Example<SmoothL1>{{Tensor::randn(shape, rng, DType::f64), beta, divisor}, {shape}};
+  const auto of = [&](const Shape& shape, double limit, double by) {
+    return Example<SmoothL1>{{Tensor::randn(shape, rng, DType::f64), limit, by}, {shape}};
   };
   return {of({5, 4}, 1.0 / 9, 7), of({3, 2, 17}, 1, 1), of({1}, 0.5, 3), of({257, 4}, 2, 1028)};
 }

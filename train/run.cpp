@@ -905,8 +905,10 @@ Outcome run_until(Recipe recipe, const RunOptions& options, Observer& observer,
         "init.weights");
     recipe = recipe_to_resume(std::move(recipe), folder, start, options.change);
   }
-  if (recipe.detects())
+  if (recipe.detects()) {
+    check(!until, "train: --replay is for classification; a detector keeps its course");
     return run_detector(std::move(recipe), options, observer, std::move(lock), std::move(start));
+  }
   return Run(std::move(recipe), options, observer, std::move(lock), std::move(start), until)();
 }
 

@@ -91,9 +91,10 @@ TEST_F(Detection, bad_data_is_one_clear_line) {
   const std::vector<std::string> train{"train", path("recipe.json"), "--out", path("run")};
   const fs::path annotations = dir_ / "data/annotations/instances_train2017.json";
   const std::string good = read_file(annotations);
-  const auto refuses = [&](const std::vector<std::string>& parts) {
+  const auto refuses = [&](const std::vector<std::string>& parts, bool begun = false) {
     expect_failure(train, parts);
-    EXPECT_FALSE(fs::exists(dir_ / "run/recipe.json"));
+    EXPECT_EQ(fs::exists(dir_ / "run/recipe.json"), begun);
+    fs::remove_all(dir_ / "run");
     std::ofstream(annotations) << good;
   };
   std::ofstream(annotations) << good.substr(0, good.size() / 2);
@@ -105,7 +106,7 @@ TEST_F(Detection, bad_data_is_one_clear_line) {
   change_annotations([](Json& j) { j["images"][2]["file_name"] = "gone.png"; });
   refuses({"gone.png", "1 is not there"});
   change_annotations([](Json& j) { j["images"][2]["width"] = 640; });
-  refuses({"2.png", "its annotation says 640 x 64"});
+  refuses({"2.png", "its annotation says 640 x 64"}, /*begun=*/true);
   change_annotations([](Json& j) {
     const Json one = j["annotations"][0];
     for (int i = 0; i < 11'000; ++i) j["annotations"].push_back(one);

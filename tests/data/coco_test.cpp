@@ -5,6 +5,8 @@
 
 #include "exciton/core/threads.hpp"
 #include "exciton/data/detection/loader.hpp"
+#include "exciton/data/image.hpp"
+#include "exciton/data/write_image.hpp"
 #include "support.hpp"
 
 namespace exciton::data {
@@ -248,6 +250,43 @@ TEST(DetectionLoader, an_image_that_cannot_be_read_is_an_error_or_told) {
   EXPECT_EQ(batch.images.dim(0), 3);
   ASSERT_EQ(batch.skipped.size(), 1u);
   EXPECT_NE(batch.skipped[0].find("3.jpg"), std::string::npos);
+}
+
+TEST(WriteImage, comes_back_as_it_was) {
+  const TempDir dir;
+  for (const std::int64_t channels : {1, 3}) {
+    const Image image = smooth_image(21, 34, channels, 3);
+    write_image(dir / "a.png", image);
+    EXPECT_EQ(decode_image(dir / "a.png", channels).pixels, image.pixels);
+    write_image(dir / "a.JPG", image);
+    expect_near(decode_image(dir / "a.JPG", channels), image, 12);
+  }
+  const Image image = smooth_image(4, 4, 3, 1);
+  expect_error([&] { write_image(dir / "a.gif", image); }, {"a.gif", ".jpg or .png"});
+  expect_error([&] { write_image(dir / "none/a.png", image); }, {"none/a.png"});
+  expect_error([&] { encode_png(Image{2, 2, 3, {1, 2}}); }, {"2 x 2"});
+  expect_error([&] { encode_jpeg(Image{}); }, {"0 x 0"});
+}
+
+TEST(WriteImage, boxes_are_outlines_within_the_image) {
+  Image image{8, 10, 3, std::vector<std::uint8_t>(240, 9)};
+  draw_box(image, {2, 1, 6, 5}, {255, 0, 7}, 1);
+  const auto at = [&](std::int64_t y, std::int64_t x) {
+    return image.pixels[static_cast<std::size_t>(3 * (y * 10 + x))];
+  };
+  for (std::int64_t y = 0; y < 8; ++y)
+    for (std::int64_t x = 0; x < 10; ++x) {
+      const bool within = x >= 2 && x < 8 && y >= 1 && y < 6;
+      const bool border = within && (x == 2 || x == 7 || y == 1 || y == 5);
+      EXPECT_EQ(at(y, x), border ? 255 : 9) << y << ' ' << x;
+    }
+  const Image before = image;
+  draw_box(image, {-50, -50, 10, 10}, {1, 1, 1}, 2);
+  EXPECT_EQ(image.pixels, before.pixels);
+  draw_box(image, {-5, -5, 100, 100}, {1, 2, 3}, 100);
+  EXPECT_EQ(std::ranges::count(image.pixels, 3), 80) << "thicker than itself: full";
+  Image grey{2, 2, 1, {1, 2, 3, 4}};
+  expect_error([&] { draw_box(grey, {0, 0, 1, 1}, {1, 1, 1}, 1); }, {"1 channels"});
 }
 
 // EXCITON_COCO_SAMPLE names a folder with 86 images of COCO train2017.

@@ -52,6 +52,12 @@ std::unique_ptr<det::FasterRcnn> make_detector(const Recipe& recipe,
 }
 
 bool is_detector(const fs::path& run_or_checkpoint) {
+  if (fs::is_directory(run_or_checkpoint)) {  // without reading weights
+    const RunFolder folder(run_or_checkpoint);
+    if (!folder.is_run()) return false;
+    const std::optional<Json> recipe = try_json(folder.stored_recipe().text);
+    return recipe && recipe->is_object() && recipe->value("task", Json()) == "detection";
+  }
   const FoundCheckpoint found = open_checkpoint(run_or_checkpoint, {}, Keep::weights);
   const auto recipe = recipe_in(found, "checkpoint: " + found.path.string());
   return recipe && recipe->detects();

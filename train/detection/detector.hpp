@@ -24,7 +24,7 @@ struct TrainedDetector {
   std::unique_ptr<nn::detection::FasterRcnn> net;
 };
 
-/// Whether a run folder or checkpoint is that of a detector. Errors: those of open_checkpoint.
+/// Whether a run folder or checkpoint is that of a detector. Errors: a file that is no checkpoint.
 bool is_detector(const std::filesystem::path& run_or_checkpoint);
 
 /// As load() for classifiers. Errors: those of open_checkpoint; a checkpoint of no detector, of

@@ -107,6 +107,9 @@ class DetectorRun {
 
   Outcome operator()() {
     check(!options_.change, "train: --change is for classification; a detector keeps its course");
+    check(!options_.fit,
+          "train: --fit is for classification: what a detector will take is not known before; set "
+          "recompute to block, or detection.min_size or data.batch lower");
     if (!start_ && !recipe_.init.weights.empty()) {
       recipe_.init.weights = fs::absolute(recipe_.init.weights).lexically_normal().string();
       initial_.emplace(
