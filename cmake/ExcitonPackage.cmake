@@ -44,14 +44,15 @@ endif()
 # exciton.hpp names what users need. What only the components themselves include is not installed:
 # kernels and oneDNN's side, the models' own headers, JSON, and the files listed here.
 # tests/install/api.cmake checks that docs/api.md and this agree.
-set(EXCITON_INTERNAL core/system_call.hpp data/codec.hpp data/exif.hpp
+set(EXCITON_INTERNAL core/system_call.hpp data/batch_queue.hpp data/codec.hpp data/exif.hpp
   data/file_dataset.hpp data/files.hpp data/folder_layout.hpp data/formats.hpp data/jpeg.hpp
   data/label_list.hpp data/listing.hpp data/pixel_ops.hpp data/rand_augment.hpp data/tar.hpp
   data/transfer.hpp interop/containers.hpp interop/elements.hpp interop/onnx/protobuf.hpp interop/torch.hpp
-  interop/zip.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/convolution/direct.hpp
+  interop/zip.hpp nn/detection/initial.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/convolution/direct.hpp
   ops/convolution/geometry.hpp ops/convolution/kernels.hpp ops/convolution/norm_relu_conv.hpp
   ops/convolution/path.hpp ops/convolution/plain.hpp ops/convolution/winograd.hpp ops/matrix_product.hpp
-  optim/elements.hpp train/gradient_sums.hpp train/resume.hpp)
+  optim/elements.hpp train/detection/run.hpp train/gradient_sums.hpp train/resume.hpp
+  train/run_parts.hpp)
 set(EXCITON_HEADERS)
 foreach(COMPONENT ${EXCITON_COMPONENTS})
   file(GLOB_RECURSE HEADERS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}

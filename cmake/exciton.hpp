@@ -29,12 +29,14 @@
 #include "exciton/ops/arithmetic.hpp"
 #include "exciton/ops/avg_pool.hpp"
 #include "exciton/ops/batch_norm.hpp"
+#include "exciton/ops/binary_cross_entropy.hpp"
 #include "exciton/ops/cast.hpp"
 #include "exciton/ops/channel_shuffle.hpp"
 #include "exciton/ops/concat.hpp"
 #include "exciton/ops/convolution/conv2d.hpp"
 #include "exciton/ops/cross_entropy.hpp"
 #include "exciton/ops/dropout.hpp"
+#include "exciton/ops/gather_rows.hpp"
 #include "exciton/ops/global_avg_pool.hpp"
 #include "exciton/ops/linear.hpp"
 #include "exciton/ops/max_pool.hpp"
@@ -42,6 +44,7 @@
 #include "exciton/ops/processor.hpp"
 #include "exciton/ops/registry.hpp"
 #include "exciton/ops/reshape.hpp"
+#include "exciton/ops/roi_align.hpp"
 #include "exciton/ops/se/channel_conv.hpp"
 #include "exciton/ops/se/excite.hpp"
 #include "exciton/ops/se/residual_tail.hpp"
@@ -50,12 +53,15 @@
 #include "exciton/ops/shake_shake.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
 #include "exciton/ops/slice_channels.hpp"
+#include "exciton/ops/smooth_l1.hpp"
+#include "exciton/ops/upsample_nearest.hpp"
 
 // nn/
 #include "exciton/nn/attention.hpp"
 #include "exciton/nn/attention_variants.hpp"
 #include "exciton/nn/blocks.hpp"
 #include "exciton/nn/branch.hpp"
+#include "exciton/nn/detection/faster_rcnn.hpp"
 #include "exciton/nn/gates.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/nn/module.hpp"
@@ -64,6 +70,7 @@
 #include "exciton/nn/registry.hpp"
 #include "exciton/nn/se_spec.hpp"
 #include "exciton/nn/squeeze_excite.hpp"
+#include "exciton/nn/stage_maps.hpp"
 #include "exciton/nn/summary.hpp"
 #include "exciton/nn/units.hpp"
 
@@ -78,6 +85,7 @@
 // data/
 #include "exciton/data/augment.hpp"
 #include "exciton/data/dataset.hpp"
+#include "exciton/data/detection/loader.hpp"
 #include "exciton/data/fetch.hpp"
 #include "exciton/data/image.hpp"
 #include "exciton/data/kinds.hpp"
@@ -86,6 +94,7 @@
 #include "exciton/data/resize.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/data/subset.hpp"
+#include "exciton/data/write_image.hpp"
 
 // interop/
 #include "exciton/interop/layout.hpp"
@@ -99,6 +108,8 @@
 
 // train/
 #include "exciton/train/checkpoint.hpp"
+#include "exciton/train/detection/coco_metrics.hpp"
+#include "exciton/train/detection/detector.hpp"
 #include "exciton/train/evaluate.hpp"
 #include "exciton/train/export.hpp"
 #include "exciton/train/fine_tuning.hpp"

@@ -1,30 +1,13 @@
 #include "exciton/data/loader.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <condition_variable>
-#include <exception>
-#include <mutex>
 #include <numeric>
-#include <stop_token>
-#include <thread>
 #include <utility>
 
-#include "exciton/core/threads.hpp"
-#include "exciton/data/order.hpp"
+#include "exciton/data/batch_queue.hpp"
 
 namespace exciton::data {
 namespace {
-
-using Order = std::vector<std::int64_t>;  // image indices in the order of one epoch
-
-/// Streams of the loader have the highest bit set, which leaves the others to the rest of the
-/// program: 1, then 0 for an image or 1 for a batch, 22 bits of epoch, 40 bits of index. The
-/// permutation of an epoch has the place of a batch before the first.
-std::uint64_t stream_of(bool of_batch, std::int64_t epoch, std::int64_t index) {
-  return std::uint64_t{1} << 63 | std::uint64_t{of_batch} << 62 |
-         (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);
-}
 
 Order order_of(const Dataset& set, const LoaderOptions& options, std::int64_t epoch) {
   const std::int64_t size = set.size();
@@ -33,7 +16,7 @@ Order order_of(const Dataset& set, const LoaderOptions& options, std::int64_t ep
     std::iota(order.begin(), order.end(), 0);
     return order;
   }
-  Generator rng(options.seed, stream_of(true, epoch, 0));
+  Generator rng(options.seed, loader_stream(true, epoch, 0));
   if (options.balanced) {
     std::vector<Order> images_of_class(static_cast<std::size_t>(set.classes()));
     for (std::int64_t i = 0; i < size; ++i)
@@ -57,43 +40,24 @@ Tensor first_images(const Tensor& images, std::int64_t count) {
   return out;
 }
 
-/// A batch, the error that came instead, or neither while it is being made.
-struct Slot {
-  std::optional<Batch> batch;
-  std::exception_ptr error;
-  bool ready() const { return batch || error; }
-};
-
 }  // namespace
 
-struct Loader::State {
-  State(std::shared_ptr<const Dataset> data, const Augment& augment, const LoaderOptions& o,
-        std::int64_t count)
-      : dataset(std::move(data)),
-        augmenter(augment, dataset->channels()),
-        options(o),
-        batches(count),
-        queue(static_cast<std::size_t>(o.prefetch)) {}
+struct Loader::State final : BatchSource<Batch> {
+  State(std::shared_ptr<const Dataset> data, const Augment& augment, const LoaderOptions& o)
+      : dataset(std::move(data)), augmenter(augment, dataset->channels()), options(o) {}
 
   const std::shared_ptr<const Dataset> dataset;
   const Augmenter augmenter;
   const LoaderOptions options;
-  const std::int64_t batches;
 
-  mutable std::mutex mutex;
-  std::condition_variable_any room, ready;
-  // Guarded by the mutex. Batches [taken, made) are being made or wait in `queue`, batch b in place
-  // b % prefetch; `made` never runs more than `prefetch` ahead.
-  std::shared_ptr<const Order> order;  // nothing before the first epoch
-  std::int64_t epoch = 0, entered = 0, taken = 0, made = 0;
-  std::uint64_t starts = 0;  // tells a worker that the epoch it works for is gone
-  std::vector<Slot> queue;
-  double seconds_waited = 0;
-  int active = 0;  // workers that may work
+  Order order(std::int64_t epoch) const override { return order_of(*dataset, options, epoch); }
 
-  std::vector<std::jthread> workers;  // last, so that they end before what they use
-
-  Slot& slot(std::int64_t batch) { return queue[static_cast<std::size_t>(batch) % queue.size()]; }
+  Batch make(const Order& from, std::int64_t at_epoch, std::int64_t batch,
+             const std::stop_token& stop) const override {
+    announce(from, batch);
+    return options.dtype == DType::bf16 ? make_as<bf16>(from, at_epoch, batch, stop)
+                                        : make_as<float>(from, at_epoch, batch, stop);
+  }
 
   /// False: the image cannot be read, and was left out.
   bool read(std::int64_t index, Generator& rng, Image& image, Batch& out) const {
@@ -112,8 +76,8 @@ struct Loader::State {
   }
 
   template <class T>
-  Batch make(const Order& from, std::int64_t at_epoch, std::int64_t batch,
-             const std::stop_token& stop) const {
+  Batch make_as(const Order& from, std::int64_t at_epoch, std::int64_t batch,
+                const std::stop_token& stop) const {
     const std::int64_t first = batch * options.batch;
     const std::int64_t count =
         std::min(options.batch, static_cast<std::int64_t>(from.size()) - first);
@@ -130,7 +94,7 @@ struct Loader::State {
     const auto take = [&](std::int64_t place) {
       const std::int64_t i = first + place, index = from[static_cast<std::size_t>(i)];
       // By the image; by the place where an image may come several times.
-      Generator rng(options.seed, stream_of(false, at_epoch, options.balanced ? i : index));
+      Generator rng(options.seed, loader_stream(false, at_epoch, options.balanced ? i : index));
       if (!read(index, rng, image, out)) return false;
       if (kept == 0) {
         out.images = Tensor({places, image.height, image.width, image.channels}, dtype_of<T>);
@@ -162,7 +126,7 @@ struct Loader::State {
       out.skipped.resize(said);
     }
     if (kept < places) out.images = first_images<T>(out.images, kept);
-    Generator rng(options.seed, stream_of(true, at_epoch, batch + 1));
+    Generator rng(options.seed, loader_stream(true, at_epoch, batch + 1));
     out.mixing = augmenter.mix(out.images, rng);
     out.label_after = kept > own ? labels.back() : labels.front();
     if (kept > own) out.images = first_images<T>(out.images, own);
@@ -189,45 +153,11 @@ struct Loader::State {
          at += mixed)
       announce_from(at + mixed);
   }
-
-  Slot fill(const Order& from, std::int64_t at_epoch, std::int64_t batch,
-            const std::stop_token& stop = {}) const {
-    Slot out;
-    try {
-      announce(from, batch);
-      out.batch = options.dtype == DType::bf16 ? make<bf16>(from, at_epoch, batch, stop)
-                                               : make<float>(from, at_epoch, batch, stop);
-    } catch (...) {
-      out.error = std::current_exception();
-    }
-    return out;
-  }
-
-  void work(int worker, const std::stop_token& stop) {
-    std::unique_lock lock(mutex);
-    const auto has_room = [&] {
-      return worker < active && order && made < batches &&
-             made - taken < static_cast<std::int64_t>(queue.size());
-    };
-    while (room.wait(lock, stop, has_room) && !stop.stop_requested()) {
-      const std::shared_ptr<const Order> from = order;
-      const std::int64_t at_epoch = epoch, batch = made++;
-      const std::uint64_t start = starts;
-      lock.unlock();
-      Slot filled = fill(*from, at_epoch, batch, stop);
-      lock.lock();
-      if (start != starts) continue;
-      slot(batch) = std::move(filled);
-      ready.notify_all();
-    }
-  }
 };
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOptions options) {
   check(dataset != nullptr, "loader: no data set");
   check(options.batch >= 1, "loader: batch: expected at least 1, got ", options.batch);
-  check(options.workers >= 0 || options.workers == automatic_workers,
-        "loader: workers: expected at least 0, got ", options.workers);
   check(options.shuffle_block >= 0, "loader: shuffle_block: expected at least 0, got ",
         options.shuffle_block);
   check(!options.balanced || (options.shuffle && options.shuffle_block == 0),
@@ -235,7 +165,6 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
         "0");
   check(options.ranks >= 1 && options.rank >= 0 && options.rank < options.ranks, "loader: rank ",
         options.rank, " of ", options.ranks);
-  check(options.prefetch >= 1, "loader: prefetch: expected at least 1, got ", options.prefetch);
   check(options.dtype == DType::f32 || options.dtype == DType::bf16,
         "loader: images are f32 or bf16, not ", options.dtype);
   const std::int64_t size = dataset->size();
@@ -245,86 +174,28 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, Augment augment, LoaderOp
         options.drop_last && size > 1
             ? "; use a smaller data.batch, or data.last_batch \"train\" to train on what there is"
             : "; batch norm needs two or more, or data.batch 1");
-  state_ = std::make_unique<State>(std::move(dataset), augment, options, batches);
-  const bool automatic = options.workers == automatic_workers;
-  const int workers = automatic ? num_threads() : options.workers;
-  state_->active = automatic ? 1 : workers;
-  for (int i = 0; i < workers; ++i)
-    state_->workers.emplace_back(
-        [state = state_.get(), i](const std::stop_token& stop) { state->work(i, stop); });
+  queue_ = std::make_unique<BatchQueue<Batch>>(
+      std::make_unique<State>(std::move(dataset), augment, options), batches, options.workers,
+      options.prefetch);
 }
 
 Loader::Loader(Loader&&) noexcept = default;
+Loader::~Loader() = default;
 
-Loader::~Loader() {
-  if (!state_) return;  // moved from
-  for (std::jthread& worker : state_->workers) worker.request_stop();
-}
-
-std::int64_t Loader::batches() const { return state_->batches; }
+std::int64_t Loader::batches() const { return queue_->batches(); }
 
 std::int64_t Loader::left_out() const {
-  const State& s = *state_;
-  return std::max<std::int64_t>(0, s.dataset->size() - s.batches * s.options.batch);
+  const auto& s = static_cast<const State&>(queue_->source());
+  return std::max<std::int64_t>(0, s.dataset->size() - batches() * s.options.batch);
 }
 
 void Loader::start_epoch(std::int64_t epoch, std::int64_t first) {
-  State& s = *state_;
-  check(epoch >= 0, "loader: epoch: expected at least 0, got ", epoch);
-  check(first >= 0 && first <= s.batches, "loader: first batch: expected 0 to ", s.batches,
-        ", got ", first);
-  auto order = std::make_shared<const Order>(order_of(*s.dataset, s.options, epoch));
-  std::vector<Slot> dropped(s.queue.size());
-  {
-    const std::lock_guard lock(s.mutex);
-    s.order = std::move(order);
-    s.epoch = epoch;
-    s.entered = s.taken = s.made = first;
-    ++s.starts;
-    s.queue.swap(dropped);
-  }
-  s.room.notify_all();
+  queue_->start_epoch(epoch, first);
 }
 
-std::optional<Batch> Loader::next() {
-  State& s = *state_;
-  if (!s.order) start_epoch(0);  // only this thread ever sets it
-  std::unique_lock lock(s.mutex);
-  if (s.taken == s.batches) return std::nullopt;
-  Slot& slot = s.slot(s.taken);
-  const auto begin = std::chrono::steady_clock::now();
-  if (s.workers.empty())
-    slot = s.fill(*s.order, s.epoch, s.taken);
-  else
-    s.ready.wait(lock, [&] { return slot.ready(); });
-  const double waited =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  s.seconds_waited += waited;
-  // The first batch of an epoch is always waited for. Below a millisecond it is chance.
-  if (s.options.workers == automatic_workers && s.taken > s.entered && waited > 1e-3)
-    s.active = std::min(s.active + 1, static_cast<int>(s.workers.size()));
-  if (slot.error) std::rethrow_exception(slot.error);
-  std::optional<Batch> batch = std::exchange(slot, {}).batch;
-  ++s.taken;
-  if (s.workers.empty()) s.made = s.taken;
-  lock.unlock();
-  s.room.notify_all();  // one of them may have been given leave to work just now
-  return batch;
-}
-
-Loader::Position Loader::position() const {
-  const std::lock_guard lock(state_->mutex);
-  return {state_->epoch, state_->taken};
-}
-
-int Loader::workers() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->active;
-}
-
-double Loader::seconds_waited() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->seconds_waited;
-}
+std::optional<Batch> Loader::next() { return queue_->next(); }
+Loader::Position Loader::position() const { return queue_->position(); }
+int Loader::workers() const { return queue_->workers(); }
+double Loader::seconds_waited() const { return queue_->seconds_waited(); }
 
 }  // namespace exciton::data

@@ -10,6 +10,7 @@
 #include "exciton/core/tensor.hpp"
 #include "exciton/data/augment.hpp"
 #include "exciton/data/dataset.hpp"
+#include "exciton/data/order.hpp"
 
 namespace exciton::data {
 
@@ -22,9 +23,8 @@ struct Batch {
   std::vector<std::string> skipped;   ///< why images are missing, with their paths (skip_errors)
 };
 
-/// As many worker threads as are needed: one, and another each time the step had to wait, up to the
-/// thread count of the program.
-inline constexpr int automatic_workers = -1;
+template <class Batch>
+class BatchQueue;  // data/batch_queue.hpp
 
 struct LoaderOptions {
   std::int64_t batch = 128;
@@ -75,9 +75,7 @@ class Loader {
   /// Errors: an image that cannot be read, images of different sizes in one batch.
   std::optional<Batch> next();
   /// Where the next batch comes from; with the seed in the recipe this is the loader's whole state.
-  struct Position {
-    std::int64_t epoch = 0, batch = 0;
-  };
+  using Position = LoaderPosition;
   Position position() const;
   /// Threads that prepare batches now; of automatic_workers that grows.
   int workers() const;
@@ -86,7 +84,7 @@ class Loader {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<BatchQueue<Batch>> queue_;
 };
 
 }  // namespace exciton::data

@@ -1,4 +1,4 @@
-/// In what order an epoch takes the images of a data set.
+/// In what order an epoch takes the images of a data set, and from which random streams.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -6,6 +6,27 @@
 #include "exciton/core/random.hpp"
 
 namespace exciton::data {
+
+/// As many worker threads as are needed: one, and another each time the step had to wait, up to the
+/// thread count of the program.
+inline constexpr int automatic_workers = -1;
+
+/// Image indices in the order of one epoch.
+using Order = std::vector<std::int64_t>;
+
+/// Where the next batch comes from.
+struct LoaderPosition {
+  std::int64_t epoch = 0, batch = 0;
+};
+
+/// The random stream of an image or of a batch of an epoch, in whatever set it is. Streams of
+/// loaders have the highest bit set, which leaves the others to the rest of the program: 1, then 0
+/// for an image or 1 for a batch, 22 bits of epoch, 40 bits of index. The permutation of an epoch
+/// has the place of a batch before the first.
+inline std::uint64_t loader_stream(bool of_batch, std::int64_t epoch, std::int64_t index) {
+  return std::uint64_t{1} << 63 | std::uint64_t{of_batch} << 62 |
+         (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);
+}
 
 /// Blocks whose images are mixed with one another.
 inline constexpr std::int64_t blocks_mixed = 16;

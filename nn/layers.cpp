@@ -53,7 +53,10 @@ SkipInitialization::SkipInitialization() : outer_(std::exchange(skips_initializa
 SkipInitialization::~SkipInitialization() { skips_initialization = outer_; }
 
 Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init) {
-  const double deviation = std::sqrt(2.0 / static_cast<double>(fan_out));
+  return normal(shape, std::sqrt(2.0 / static_cast<double>(fan_out)), init);
+}
+
+Parameter normal(const Shape& shape, double deviation, Generator& init) {
   return filled(shape, init, [deviation](Generator& g) { return deviation * g.normal(); });
 }
 

@@ -34,6 +34,8 @@ class SkipInitialization {
 /// Kaiming normal (He et al. 2015, eq. 14), the paper's initialisation: independent normal values
 /// with mean 0 and standard deviation sqrt(2 / fan_out).
 Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init);
+/// Independent normal values with mean 0.
+Parameter normal(const Shape& shape, double deviation, Generator& init);
 /// Independent uniform values in [-bound, bound).
 Parameter uniform(const Shape& shape, double bound, Generator& init);
 

@@ -5,6 +5,7 @@
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/avg_pool.hpp"
 #include "exciton/ops/batch_norm.hpp"
+#include "exciton/ops/binary_cross_entropy.hpp"
 #include "exciton/ops/cast.hpp"
 #include "exciton/ops/channel_shuffle.hpp"
 #include "exciton/ops/concat.hpp"
@@ -12,11 +13,13 @@
 #include "exciton/ops/convolution/norm_relu_conv.hpp"
 #include "exciton/ops/cross_entropy.hpp"
 #include "exciton/ops/dropout.hpp"
+#include "exciton/ops/gather_rows.hpp"
 #include "exciton/ops/global_avg_pool.hpp"
 #include "exciton/ops/linear.hpp"
 #include "exciton/ops/max_pool.hpp"
 #include "exciton/ops/mul.hpp"
 #include "exciton/ops/reshape.hpp"
+#include "exciton/ops/roi_align.hpp"
 #include "exciton/ops/se/channel_conv.hpp"
 #include "exciton/ops/se/excite.hpp"
 #include "exciton/ops/se/residual_tail.hpp"
@@ -25,6 +28,8 @@
 #include "exciton/ops/shake_shake.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
 #include "exciton/ops/slice_channels.hpp"
+#include "exciton/ops/smooth_l1.hpp"
+#include "exciton/ops/upsample_nearest.hpp"
 
 namespace exciton::ops {
 
@@ -44,7 +49,8 @@ struct OpList {
 using AllOps = OpList<Conv2d, BatchNorm, Squeeze, Excite, Scale, ResidualTail, NormReluConv, Linear,
                       Relu, Sigmoid, Tanh, HardSigmoid, Add, Mul, MaxPool, AvgPool, GlobalAvgPool,
                       Reshape, CrossEntropy, Dropout, Concat, SliceChannels, ChannelShuffle,
-                      ShortcutPad, Cast, ChannelConv, ShakeShake>;
+                      ShortcutPad, Cast, ChannelConv, ShakeShake, RoiAlign, UpsampleNearest,
+                      GatherRows, SmoothL1, BinaryCrossEntropy>;
 
 /// f.template operator()<Op>() for every operator of the list.
 template <class... Ops, class F>

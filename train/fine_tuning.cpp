@@ -89,9 +89,11 @@ std::string classifier_of(nn::Module& net) {
   return last.found;
 }
 
-std::vector<std::string> begin_with(const Initial& initial, const Recipe& recipe,
-                                    const Preprocessing& now, nn::Module& net) {
-  const std::string who = "init: " + initial.described;
+namespace {
+
+/// Errors: another network than the recipe's, or one that computes something else in the same
+/// shapes.
+void check_same_network(const Initial& initial, const Recipe& recipe, const std::string& who) {
   check(initial.model.name == recipe.model.name, who, ": is a ", initial.model.name,
         ", the recipe says ", recipe.model.name);
   const auto comparable = [](ModelRecipe model) {
@@ -105,6 +107,47 @@ std::vector<std::string> begin_with(const Initial& initial, const Recipe& recipe
   if (const auto other = first_difference(theirs, ours))
     fail(who, ": was trained with model.", other->path, ' ', other->a, ", the recipe says ",
          other->b, ", and would compute something else; set it to the same");
+}
+
+/// Copies all of `net` that is not left out. Returns how many tensors that were.
+std::int64_t copy_tensors(const Initial& initial, nn::Module& net, std::int64_t channels,
+                          const std::string& who, const std::string& left_out = "") {
+  const auto from = tensors_of(*initial.net.net), into = tensors_of(net);
+  std::int64_t copied = 0;
+  for (const auto& [name, tensor] : into) {
+    if (!left_out.empty() && name.starts_with(left_out)) continue;
+    const auto found = from.find(name);
+    check(found != from.end(), who, ": has no ", name);
+    const Tensor& value = *found->second;
+    const bool first = value.rank() == 4 && tensor->rank() == 4 &&
+                       value.dim(1) == initial.preprocessing.channels &&
+                       tensor->dim(1) == channels && value.dim(1) != tensor->dim(1);
+    if (first)
+      tensor->copy_from(for_channels(value, channels));
+    else
+      check(value.shape() == tensor->shape(), who, ": ", name, " is ", value.shape(),
+            ", the recipe's network has ", tensor->shape());
+    if (!first) tensor->copy_from(value);
+    ++copied;
+  }
+  return copied;
+}
+
+}  // namespace
+
+std::vector<std::string> begin_backbone_with(const Initial& initial, const Recipe& recipe,
+                                             const Preprocessing& now, nn::Module& backbone) {
+  const std::string who = "init: " + initial.described;
+  check_same_network(initial, recipe, who);
+  const std::int64_t copied = copy_tensors(initial, backbone, now.channels, who);
+  return {"The backbone begins with " + std::to_string(copied) + " tensors of " +
+          initial.described + "; its classifier is not used"};
+}
+
+std::vector<std::string> begin_with(const Initial& initial, const Recipe& recipe,
+                                    const Preprocessing& now, nn::Module& net) {
+  const std::string who = "init: " + initial.described;
+  check_same_network(initial, recipe, who);
   std::vector<std::string> notes;
   const std::string head = classifier_of(net) + '.';
   const bool same_names = initial.preprocessing.class_names == now.class_names;
@@ -113,24 +156,7 @@ std::vector<std::string> begin_with(const Initial& initial, const Recipe& recipe
             initial.preprocessing.class_names.size() == now.class_names.size(),
         who, ": has ", initial.preprocessing.class_names.size(), " classes, the data ",
         now.class_names.size(), "; init.head keep cannot be followed");
-  const auto from = tensors_of(*initial.net.net), into = tensors_of(net);
-  std::int64_t copied = 0;
-  for (const auto& [name, tensor] : into) {
-    if (name.starts_with(head) && !keeps) continue;
-    const auto found = from.find(name);
-    check(found != from.end(), who, ": has no ", name);
-    const Tensor& value = *found->second;
-    const bool first = value.rank() == 4 && tensor->rank() == 4 &&
-                       value.dim(1) == initial.preprocessing.channels &&
-                       tensor->dim(1) == now.channels && value.dim(1) != tensor->dim(1);
-    if (first)
-      tensor->copy_from(for_channels(value, now.channels));
-    else
-      check(value.shape() == tensor->shape(), who, ": ", name, " is ", value.shape(),
-            ", the recipe's network has ", tensor->shape());
-    if (!first) tensor->copy_from(value);
-    ++copied;
-  }
+  const std::int64_t copied = copy_tensors(initial, net, now.channels, who, keeps ? "" : head);
   notes.push_back("Begins with " + std::to_string(copied) + " tensors of " + initial.described);
   notes.push_back(keeps
                       ? "The classifier is kept: its classes are the data's"

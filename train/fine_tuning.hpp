@@ -39,6 +39,10 @@ interop::Normalization normalization_for(const Preprocessing& initial, std::int6
 std::vector<std::string> begin_with(const Initial& initial, const Recipe& recipe,
                                     const Preprocessing& now, nn::Module& net);
 
+/// The same for the backbone of a detector, which has no classifier.
+std::vector<std::string> begin_backbone_with(const Initial& initial, const Recipe& recipe,
+                                             const Preprocessing& now, nn::Module& backbone);
+
 /// A recipe for going on with these weights on few images, as `exciton finetune` does: the network
 /// as it was trained, images at its size, a classifier that learns ten times as fast, weights of
 /// classes where they are uneven (the largest above one and a half times the smallest).

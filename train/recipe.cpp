@@ -31,6 +31,8 @@ void visit_paper(Visitor& v, PaperRecipe& p) {
   v.field("row", p.row, std::vector<std::string>{});
   v.field("top1_error", p.top1_error, Range<double>{0, 100});
   v.field("top5_error", p.top5_error, Range<double>{0, 100});
+  v.field("ap", p.ap, Range<double>{0, 100});
+  v.field("ap50", p.ap50, Range<double>{0, 100});
   v.field("gflops", p.gflops, Range<double>{0});
   v.field("parameters_millions", p.parameters_millions, Range<double>{0});
   v.field("parameters", p.parameters, Range<std::int64_t>{0});
@@ -463,14 +465,61 @@ void visit_augment(Visitor& v, data::Augment& a) {
   v.field("cutmix", a.cutmix, alpha);
 }
 
+template <class Visitor>
+void visit_detection(Visitor& v, DetectionRecipe& d) {
+  const Range<double> share{0, 1}, side{1, 1e5};
+  const Range<std::int64_t> count{1, 1'000'000}, pixels{1, 65536};
+  nn::detection::RpnOptions& rpn = d.net.rpn;
+  nn::detection::RoiOptions& roi = d.net.roi;
+  v.field("min_size", d.min_size, pixels);
+  v.field("max_size", d.max_size, pixels);
+  v.field("images", d.images, Range<std::int64_t>{0, many});
+  v.field("norms", d.frozen_norms, "batch", "frozen");
+  v.field("channels", d.net.channels, Range<std::int64_t>{1, 8192});
+  v.field("first_stage", d.net.first_stage, Range<std::int64_t>{1, 64});
+  v.field("anchor_sizes", rpn.anchors.sizes, side);
+  v.field("aspect_ratios", rpn.anchors.ratios, Range<double>{0.01, 100});
+  v.object("rpn", [&] {
+    v.field("samples", rpn.sampler.count, count);
+    v.field("positive_fraction", rpn.sampler.positive_fraction, share);
+    v.field("foreground_iou", rpn.foreground_iou, share);
+    v.field("background_iou", rpn.background_iou, share);
+    v.field("nms", rpn.nms, share);
+    v.field("before_nms", rpn.training.before_nms, count);
+    v.field("after_nms", rpn.training.after_nms, count);
+    v.field("eval_before_nms", rpn.evaluation.before_nms, count);
+    v.field("eval_after_nms", rpn.evaluation.after_nms, count);
+    v.field("beta", rpn.beta, Range<double>{1e-6, 1e6});
+  });
+  v.object("roi", [&] {
+    v.field("samples", roi.sampler.count, count);
+    v.field("positive_fraction", roi.sampler.positive_fraction, share);
+    v.field("foreground_iou", roi.foreground_iou, share);
+    v.field("background_iou", roi.background_iou, share);
+    v.field("pool", roi.pool, Range<std::int64_t>{1, 64});
+    v.field("sampling", roi.sampling, Range<std::int64_t>{0, 16});
+    v.field("width", roi.width, Range<std::int64_t>{1, 65536});
+    v.field("score_threshold", roi.score_threshold, share);
+    v.field("nms", roi.nms, share);
+    v.field("detections", roi.detections, count);
+    v.field("beta", roi.beta, Range<double>{1e-6, 1e6});
+  });
+  v.field("eval_epochs", d.eval_epochs, count);
+}
+
 /// The one description of a recipe.
 template <class Visitor>
 void visit(Visitor& v, Recipe& r) {
+  v.field("task", r.task, std::vector<std::string>{"classification", "detection"});
   v.field("paper", r.paper);
   v.object("model", [&] { visit_model(v, r.model); });
+  if (r.detects()) v.object("detection", [&] { visit_detection(v, r.detection); });
   v.object("data", [&] {
     DataRecipe& d = r.data;
-    v.field("kind", d.kind, data::dataset_kinds(), /*open=*/true);
+    if (r.detects())
+      v.field("kind", d.kind, std::vector<std::string>{"auto", "coco"});
+    else
+      v.field("kind", d.kind, data::dataset_kinds(), /*open=*/true);
     v.field("dir", d.dir, std::vector<std::string>{});
     v.field("image_size", d.image_size, Range<std::int64_t>{0, 4096});
     v.object("augment", [&] { visit_augment(v, d.augment); });
@@ -596,6 +645,37 @@ void check_schedule(const ScheduleRecipe& s, const std::string& who) {
           s.warmup_epochs, " epochs, so schedule.lr would never be reached");
 }
 
+/// What a detector's recipe must leave as it is: nothing would read it.
+void check_detection(const Recipe& r, const std::string& who) {
+  const auto unread = [&](bool default_value, const char* key, const char* why = "") {
+    check(default_value, who, ": ", key, " is for classification, a detector does not read it", why,
+          "; leave it out");
+  };
+  const DataRecipe& d = r.data;
+  unread(d.image_size == 0, "data.image_size", ", but detection.min_size and max_size");
+  unread(d.eval_resize == 0, "data.eval.resize", ", but detection.min_size and max_size");
+  unread(!d.balanced_sampler, "data.sampler");
+  unread(d.validation.by == data::Validation::By::automatic, "data.validation");
+  unread(!d.drop_last, "data.last_batch");
+  const data::Augment& a = d.augment;
+  unread(a.random_resized_crop.scale_low == 0 && a.rand_augment.operations == 0 &&
+             a.rotation == 0 && !a.jitter.on() && a.pad == 0 && a.lighting == 0 && a.cutout == 0 &&
+             a.erasing.probability == 0 && a.mixup == 0 && a.cutmix == 0,
+         "data.augment", ", but its flip");
+  unread(r.label_smoothing == 0, "label_smoothing");
+  unread(r.class_weights.by == ClassWeightsRecipe::By::none, "class_weights");
+  unread(r.early_stopping.patience == 0, "early_stopping");
+  unread(r.ema_decay == 0, "ema_decay");
+  unread(!r.log.gates, "log.gates");
+  unread(r.model.options.classes == 0, "model.classes", ", the data has them");
+  check(r.dtype == "f32", who, ": dtype: detectors run in f32, got ", r.dtype);
+  check(r.detection.max_size >= r.detection.min_size, who, ": detection.max_size: expected ",
+        "detection.min_size, ", r.detection.min_size, ", or more, got ", r.detection.max_size);
+  check(r.detection.net.rpn.background_iou <= r.detection.net.rpn.foreground_iou &&
+            r.detection.net.roi.background_iou <= r.detection.net.roi.foreground_iou,
+        who, ": detection: background_iou: expected foreground_iou or less");
+}
+
 void compare(const Json& a, const Json& b, const std::string& path,
              std::vector<Difference>& found) {
   if (a == b) return;
@@ -657,6 +737,7 @@ Recipe recipe_from(const Json& json, Recipe::Source source, const std::string& w
   check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()), who,
         ": schedule.milestones: expected epochs in ascending order");
   if (source == Recipe::Source::given) check_schedule(recipe.schedule, who);
+  if (recipe.detects()) check_detection(recipe, who);
   return recipe;
 }
 

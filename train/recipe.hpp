@@ -17,6 +17,7 @@
 #include "exciton/data/augment.hpp"
 #include "exciton/data/loader.hpp"
 #include "exciton/data/splits.hpp"
+#include "exciton/nn/detection/options.hpp"
 #include "exciton/nn/registry.hpp"
 #include "exciton/optim/optimizer.hpp"
 #include "exciton/optim/registry.hpp"
@@ -93,6 +94,7 @@ struct ParallelRecipe {
 struct PaperRecipe {
   std::string table, row;                 ///< "10", "SE-ResNet-50, r = 4"
   double top1_error = 0, top5_error = 0;  ///< percent
+  double ap = 0, ap50 = 0;                ///< percent, of detectors
   double gflops = 0;                      ///< of one image; multiply-adds, in fact
   double parameters_millions = 0;         ///< as rounded in the table
   std::int64_t parameters = 0;            ///< the exact count, known by arithmetic
@@ -125,9 +127,22 @@ struct LogRecipe {
   bool gates = false;  ///< count dead, saturated and stuck gates after every epoch
 };
 
+/// What a detector is and how its images become input; read where the task is "detection". The
+/// backbone is `model`, its data COCO's (data/detection/set.hpp).
+struct DetectionRecipe {
+  nn::detection::FasterRcnnOptions net;          ///< its classes are the data's
+  bool frozen_norms = true;                      ///< `norms`: "frozen" in the backbone, or "batch"
+  std::int64_t min_size = 800, max_size = 1333;  ///< see data::DetectionTransform
+  std::int64_t images = 0;                       ///< train on the first so many; 0: all
+  std::int64_t eval_epochs = 1;                  ///< evaluate every so many epochs, and the last
+};
+
 struct Recipe {
+  /// "classification", or "detection": what the run learns.
+  std::string task = "classification";
   std::optional<PaperRecipe> paper;
   ModelRecipe model;
+  DetectionRecipe detection;
   DataRecipe data;
   InitRecipe init;
   std::vector<std::string> freeze;  ///< names that do not train, see nn::freeze: "stage1"
@@ -158,6 +173,8 @@ struct Recipe {
   ParallelRecipe parallel;
   CheckpointRecipe checkpoint;
   LogRecipe log;
+
+  bool detects() const { return task == "detection"; }
 
   /// Where a text comes from: a person, who means today's defaults, or a run, which goes on as the
   /// program that began it.

@@ -25,6 +25,7 @@
 #include "exciton/optim/schedule.hpp"
 #include "exciton/train/balance.hpp"
 #include "exciton/train/changes_json.hpp"
+#include "exciton/train/detection/run.hpp"
 #include "exciton/train/fine_tuning.hpp"
 #include "exciton/train/inspect/gate_json.hpp"
 #include "exciton/train/loop.hpp"
@@ -34,6 +35,7 @@
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 #include "exciton/train/resume.hpp"
+#include "exciton/train/run_parts.hpp"
 #include "exciton/train/tensorboard.hpp"
 #include "exciton/train/trained_model.hpp"
 
@@ -51,24 +53,6 @@ std::string short_number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", value);
   return text;
-}
-
-optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch) {
-  const ScheduleRecipe& s = recipe.schedule;
-  optim::ScheduleSpec spec;
-  spec.kind = s.name;
-  spec.lr = s.lr;
-  spec.total_steps = recipe.epochs * steps_per_epoch;
-  spec.steps_per_epoch = steps_per_epoch;
-  spec.gamma = s.gamma;
-  spec.step_size = s.step_epochs;
-  spec.milestones = s.milestones;
-  spec.final_lr = s.final_lr;
-  spec.warmup_fraction = s.warmup_fraction;
-  spec.warmup_steps = std::llround(s.warmup_epochs * static_cast<double>(steps_per_epoch));
-  spec.warmup_start_lr = s.warmup_start_lr;
-  spec.warmup = s.warmup;
-  return optim::Schedule(spec);
 }
 
 /// Counts of one forward pass, see EpochLine::kernels.
@@ -148,13 +132,6 @@ Json to_json(const EpochLine& line) {
           {"system_allocations", line.system_allocations},
           {"kernels", line.kernels}};
 }
-
-/// Counts the changes that moved the last bits of what a training step computes. 2: batch variance
-/// from shifted sums, and NaN passed on by every ReLU. 3: one form of the sigmoid's gradient and of
-/// the hard sigmoid, for gates of SE and of its variants. 4: sums over images by leaves, for any
-/// number of threads. 5: each leaf's gradient is rounded for itself, so that ranks can go on
-/// adding.
-constexpr std::int64_t numerics = 5;
 
 constexpr std::uint64_t least_memory = std::uint64_t{48} << 20;
 
@@ -1101,6 +1078,12 @@ Outcome run_until(Recipe recipe, const RunOptions& options, Observer& observer,
         " holds weights that were imported, and no training to go on with; begin one with them by "
         "init.weights");
     recipe = recipe_to_resume(std::move(recipe), folder, start, options.change);
+  }
+  if (recipe.detects()) {
+    check(!options.group,
+          "train: several processes train classification; a detector is trained by one");
+    check(!until, "train: --replay is for classification; a detector keeps its course");
+    return run_detector(std::move(recipe), options, observer, std::move(lock), std::move(start));
   }
   if (options.group) share_start(*options.group, recipe, start);
   return Run(std::move(recipe), options, observer, std::move(lock), std::move(start), until)();

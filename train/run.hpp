@@ -55,6 +55,12 @@ struct RunInfo {
   std::vector<std::string> notes;
 };
 
+/// A number and what it is called: "loss_objectness", "AP50".
+struct NamedValue {
+  std::string name;
+  double value = 0;
+};
+
 /// Where a run is.
 struct Progress {
   enum class Phase { training, testing };
@@ -65,6 +71,7 @@ struct Progress {
   double loss = 0, top1 = 0;           ///< means over the epoch so far; top1 is a fraction
   double images_per_second = 0;
   double lr = 0;  ///< of the last step
+  std::vector<NamedValue> losses;  ///< of detectors: the parts of the loss, means likewise
 };
 
 /// An epoch that is done, as log.jsonl tells it.
@@ -93,6 +100,9 @@ struct EpochLine {
   /// How often a step runs which operator by which path or kernel, where there are several:
   /// "conv2d winograd-f4x3".
   std::map<std::string, std::int64_t> kernels;
+  /// Of detectors: the parts of the train loss; the twelve numbers of COCO, none where this epoch
+  /// was not evaluated.
+  std::vector<NamedValue> losses, average_precision;
 
   double data_wait_share() const { return seconds > 0 ? data_wait_seconds / seconds : 0; }
 };
@@ -117,6 +127,7 @@ struct Outcome {
   double seconds = 0;              ///< that this call took
   std::string measured_on;         ///< "val" or "test"
   std::optional<Evaluation> last;  ///< after the last epoch; none when nothing was left to train
+  std::vector<NamedValue> average_precision;  ///< of a detector, after the last epoch
   struct Best {
     std::int64_t epoch = 0;
     double top1 = -1;

@@ -36,6 +36,8 @@ TrainedModel load(const fs::path& run_or_checkpoint, const Warn& warn) {
   out.checkpoint = found.path;
   const std::string who = "checkpoint: " + found.path.string();
   out.recipe = recipe_from(meta["recipe"], Recipe::Source::stored, who + ": recipe");
+  check(!out.recipe.detects(), who,
+        ": is a detector; train, eval and predict take those, all else takes classifiers");
   out.preprocessing = preprocessing_from(meta["data"], found.path);
   out.position = {value_at<std::int64_t>(meta, "position.epoch", who),
                   value_at<std::int64_t>(meta, "position.batch", who)};

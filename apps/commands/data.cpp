@@ -5,12 +5,14 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/command_line.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/data/dataset.hpp"
+#include "exciton/data/detection/set.hpp"
 #include "exciton/data/fetch.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/data/survey.hpp"
@@ -206,7 +208,113 @@ train::Json to_json(const SplitReport& report) {
   return out;
 }
 
+/// A split of COCO's annotations, by category and by size.
+struct CocoReport {
+  std::string split;
+  std::shared_ptr<const data::DetectionSet> set;
+  std::vector<std::int64_t> images, objects, crowds;  ///< of each category
+  std::int64_t small = 0, medium = 0, large = 0;      ///< objects, crowds not counted
+  std::int64_t most = 0;                              ///< objects in one image
+  data::Survey survey;
+};
+
+CocoReport report_on(const std::string& split, std::shared_ptr<const data::DetectionSet> set,
+                     bool decode) {
+  CocoReport out{.split = split, .set = std::move(set)};
+  const data::CocoAnnotations& all = out.set->annotations();
+  for (auto* counts : {&out.images, &out.objects, &out.crowds})
+    counts->resize(all.categories.size());
+  for (const data::CocoImage& image : all.images) {
+    std::set<std::int64_t> seen;
+    out.most = std::max<std::int64_t>(out.most, std::ssize(image.objects));
+    for (const data::CocoObject& object : image.objects) {
+      const auto c = static_cast<std::size_t>(object.category);
+      if (seen.insert(object.category).second) ++out.images[c];
+      ++(object.crowd ? out.crowds : out.objects)[c];
+      if (object.crowd) continue;
+      // COCO's borders, see coco_metrics.
+      constexpr double medium = 32.0 * 32, large = 96.0 * 96;
+      ++(object.area < medium ? out.small : object.area <= large ? out.medium : out.large);
+    }
+  }
+  Progress progress(out.set->size());
+  out.survey = data::survey(*data::images_of(out.set), decode, [&](std::int64_t images) {
+    if (progress.due()) progress.update(images, split, std::to_string(images) + " images");
+  });
+  progress.clear();
+  return out;
+}
+
+train::Json to_json(const CocoReport& report) {
+  const data::Survey& survey = report.survey;
+  const auto names = report.set->annotations().category_names();
+  train::Json categories = train::Json::array(), stored = train::Json::object();
+  for (std::size_t c = 0; c < names.size(); ++c)
+    categories.push_back({{"category", names[c]},
+                          {"id", report.set->annotations().categories[c].id},
+                          {"images", report.images[c]},
+                          {"objects", report.objects[c]},
+                          {"crowds", report.crowds[c]}});
+  for (const auto& [channels, count] : survey.channels) stored[std::to_string(channels)] = count;
+  return {{"split", report.split},
+          {"description", report.set->description()},
+          {"images", report.set->size()},
+          {"stored_channels", stored},
+          {"smallest", {survey.smallest.height, survey.smallest.width}},
+          {"largest", {survey.largest.height, survey.largest.width}},
+          {"bytes", survey.bytes},
+          {"unreadable", survey.unreadable},
+          {"small_objects", report.small},
+          {"medium_objects", report.medium},
+          {"large_objects", report.large},
+          {"most_objects_of_an_image", report.most},
+          {"notes", report.set->notes()},
+          {"categories", categories}};
+}
+
+void print(const CocoReport& report) {
+  const auto wide = [](std::int64_t n) { return static_cast<long long>(n); };
+  std::printf(
+      "%s\n  images %lld, size %s, files %s; objects: small %lld, medium %lld, large %lld; at "
+      "most %lld in an image\n",
+      report.set->description().c_str(), wide(report.set->size()), sizes_of(report.survey).c_str(),
+      format_bytes(static_cast<double>(report.survey.bytes)).c_str(), wide(report.small),
+      wide(report.medium), wide(report.large), wide(report.most));
+  for (const std::string& note : report.set->notes()) std::printf("  %s\n", note.c_str());
+  for (const std::string& broken : report.survey.unreadable)
+    std::printf("  cannot be read: %s\n", broken.c_str());
+  std::printf("  images  objects  crowds  category\n");
+  const auto names = report.set->annotations().category_names();
+  for (std::size_t c = 0; c < names.size(); ++c)
+    if (report.images[c] > 0)
+      std::printf("  %6lld  %7lld  %6lld  %s\n", wide(report.images[c]), wide(report.objects[c]),
+                  wide(report.crowds[c]), names[c].c_str());
+}
+
+int coco_info(const InfoArguments& args) {
+  train::Json splits = train::Json::array();
+  for (const data::CocoSplit& split : data::find_coco(args.dir)) {
+    const CocoReport report =
+        report_on(split.name, std::make_shared<data::DetectionSet>(split.annotations, split.images),
+                  args.decode);
+    if (args.json)
+      splits.push_back(to_json(report));
+    else
+      print(report);
+  }
+  std::fflush(stdout);
+  if (args.json)
+    std::cout << train::to_text(
+                     train::Json{{"dir", args.dir}, {"data_set", true}, {"splits", splits}})
+              << std::endl;
+  else
+    std::cout << "Objects to detect: a recipe says \"task\": \"detection\"" << std::endl;
+  return 0;
+}
+
 int info(const InfoArguments& args) {
+  if (args.kind == "coco" || (args.kind == "auto" && !data::find_coco(args.dir).empty()))
+    return coco_info(args);
   const FolderReport report = report_on(args);
   if (args.json) {
     train::Json splits = train::Json::array();
@@ -258,7 +366,11 @@ void add_data(Command& program) {
       command.add_command("info", "Classes, counts, sizes, channels, and what cannot be read");
   telling.add_option("DIR", info_args->dir, "folder of the data set").required();
   telling.add_option("--kind", info_args->kind, "which format it is")
-      .check(one_of(data::dataset_kinds()))
+      .check(one_of([] {
+        std::vector<std::string> kinds = data::dataset_kinds();
+        kinds.emplace_back("coco");
+        return kinds;
+      }()))
       .show_default();
   telling.add_flag("--decode", info_args->decode,
                    "decode every image, to find damaged pixels, and the mean and deviation");

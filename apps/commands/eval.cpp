@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "apps/commands/commands.hpp"
+#include "apps/commands/detection.hpp"
 #include "apps/commands/run_data.hpp"
 #include "apps/page/mistakes.hpp"
 #include "apps/page/page.hpp"
@@ -14,6 +15,7 @@
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/data/loader.hpp"
+#include "exciton/train/detection/detector.hpp"
 #include "exciton/train/evaluate.hpp"
 #include "exciton/train/json.hpp"
 #include "exciton/train/trained_model.hpp"
@@ -143,6 +145,14 @@ train::Json to_json(const std::vector<train::TrainedModel>& models, const data::
 
 int run(const EvalArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
+  if (train::is_detector(args.runs.front())) {
+    check(
+        args.plain() && !args.confusion && args.data.kind.empty(),
+        "eval: a detector is evaluated alone, on its own sizes, on COCO's data: without --resize, "
+        "--crop, --crops, --confusion and --kind");
+    return eval_detector({args.runs.front(), args.data.data, args.data.split, args.csv, args.page,
+                          args.batch, args.json});
+  }
   const std::vector<train::TrainedModel> models = load_all(args.runs);
   const auto set = open_data_of(models.front(), args.data);
   for (const train::TrainedModel& m : models) check_fits(m, *set);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "apps/commands/commands.hpp"
+#include "apps/commands/detection.hpp"
 #include "apps/terminal/class_report.hpp"
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
@@ -14,6 +15,7 @@
 #include "exciton/core/threads.hpp"
 #include "exciton/data/files.hpp"
 #include "exciton/data/listing.hpp"
+#include "exciton/train/detection/detector.hpp"
 #include "exciton/train/json.hpp"
 #include "exciton/train/predict.hpp"
 
@@ -23,7 +25,8 @@ namespace {
 struct PredictArguments {
   std::string run;
   std::vector<std::string> images;
-  std::string csv;
+  std::string csv, out, page;
+  double score = 0.5;
   int top = 5, threads = 0;
   bool json = false;
 };
@@ -49,6 +52,11 @@ std::vector<std::string> images_of(const std::vector<std::string>& paths) {
 
 int run(const PredictArguments& args) {
   if (args.threads > 0) set_num_threads(args.threads);
+  if (train::is_detector(args.run))
+    return predict_detector(
+        {args.run, args.csv, args.out, args.page, images_of(args.images), args.score, args.json});
+  check(args.out.empty() && args.page.empty(), "predict: --out and --page are for detectors; ",
+        args.run, " is a classifier");
   const train::TrainedModel trained = train::load(args.run, warn);
   const std::vector<std::string> images = images_of(args.images);
   const std::vector<std::string>& names = trained.preprocessing.class_names;
@@ -122,17 +130,27 @@ void add_predict(Command& program) {
                   "folders, or image files of any format that is read, of any size")
       .required();
   command
-      .add_option("--csv", args->csv,
-                  "write a line an image instead: file, prediction, the probability of every class")
+      .add_option(
+          "--csv", args->csv,
+          "write a line an image instead: file, prediction, the probability of every class; of a "
+          "detector a line a box")
       .type_name("FILE");
   command.add_option("--top", args->top, "classes an image")
       .check(number_in(1, 1000))
       .show_default();
+  command.add_option("--score", args->score, "of a detector: the least score of a box")
+      .check(number_in(0.0, 1.0))
+      .show_default();
+  command.add_option("--out", args->out, "of a detector: write the images with their boxes into it")
+      .type_name("DIR");
+  command.add_option("--page", args->page, "of a detector: write one HTML page of images and boxes")
+      .type_name("FILE");
   add_threads_option(command, args->threads);
   command.add_flag("--json", args->json, "print one JSON array");
   command.footer(
       "Example:\n  exciton predict runs/first cat.jpg ship.png\n"
-      "  exciton predict runs/first photos/ --csv photos.csv");
+      "  exciton predict runs/first photos/ --csv photos.csv\n"
+      "  exciton predict runs/detector photos/ --out drawn");
   command.action([args] { return run(*args); });
 }
 

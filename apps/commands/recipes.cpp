@@ -142,7 +142,8 @@ int run(const RecipesArguments& args) {
     Progress progress(static_cast<std::int64_t>(all.size()));
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (progress.due()) progress.update(static_cast<std::int64_t>(i), "count", all[i].name);
-      all[i].counted = count(all[i].recipe);
+      // A detector has more than the network that its recipe names.
+      if (!all[i].recipe.detects()) all[i].counted = count(all[i].recipe);
     }
     progress.clear();
   }

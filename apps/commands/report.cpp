@@ -52,6 +52,8 @@ Run read_run(const std::string& path) {
   Run run{.name = path,
           .recipe = train::Recipe::read(folder.recipe(), train::Recipe::Source::stored),
           .log = watched_log(folder)};
+  check(!run.recipe.detects(), "report: ", path,
+        " is a detector's; its log is in log.jsonl, and eval --page shows what it finds");
   check(!run.log.empty(), "report: ", path, " has no whole epoch yet");
   if (fs::exists(folder.changes())) run.changes = train::read_changes(folder.changes());
   for (const train::Json& line : run.log)

@@ -197,7 +197,7 @@ std::unique_ptr<Module> make(const Options& s, const ModelOptions& o, Generator&
                           o.se.in_stage(static_cast<std::int64_t>(stage) + 2, 3), init);
       channels = width;
     }
-    net->add(std::move(blocks));
+    net->add(std::move(blocks), channels);
   }
   return net;
 }

@@ -92,7 +92,7 @@ std::unique_ptr<Module> make(const ModelOptions& o, Generator& init) {
                          init);
       channels = out;
     }
-    net->add(std::move(units));
+    net->add(std::move(units), channels);
   }
   return net;
 }

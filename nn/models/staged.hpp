@@ -5,6 +5,7 @@
 
 #include "exciton/nn/blocks.hpp"
 #include "exciton/nn/models/families.hpp"
+#include "exciton/nn/stage_maps.hpp"
 
 namespace exciton::nn::models {
 
@@ -26,31 +27,39 @@ struct Layout {
 
 /// stem - stages of blocks - [bn] - [relu] - mean - dropout - fc
 /// Named conv1, bn1, conv2, ..., max_pool, stage1, stage2, ..., bn, pool, dropout, fc.
-class Staged final : public Module {
+class Staged final : public Module, public StageMaps {
  public:
   /// Without stages yet.
   Staged(const Layout& layout, const ModelOptions& o, Generator& init);
   std::string_view kind() const override { return layout_.kind; }
   void visit(Visitor& v) override;
-  /// A stage more.
+  /// A stage more, whose map has so many channels.
   template <class Block>
-  void add(std::vector<Block> blocks) {
+  void add(std::vector<Block> blocks, std::int64_t channels) {
     auto& stage = stages_.emplace_back();
     for (Block& block : blocks) stage.push_back(std::make_unique<Block>(std::move(block)));
+    channels_.push_back(channels);
   }
   std::int64_t stem_channels() const { return layout_.stem.back().out; }
+  std::vector<Var> stage_maps(const Var& images) override;
+  std::vector<std::int64_t> stage_channels() const override { return channels_; }
+  void drop_head() override { head_.reset(); }
 
  protected:
   Var forward(const Var& x) override;
 
  private:
+  /// What goes into the head; `maps`, if there are any, get the map behind each stage.
+  Var through_stages(const Var& x, std::vector<Var>* maps);
+
   Layout layout_;
   std::vector<Conv2d> convs_;
   std::vector<BatchNorm> norms_;
   std::optional<MaxPool> max_pool_;
   std::vector<std::vector<std::unique_ptr<Module>>> stages_;
+  std::vector<std::int64_t> channels_;  // of each stage's map
   std::optional<BatchNorm> bn_;
-  Head head_;
+  std::optional<Head> head_;
 };
 
 /// A network whose stages are of residual blocks, blocks[i] in stage i unless the option `blocks`
@@ -69,8 +78,8 @@ std::unique_ptr<Module> make_residual(const Layout& layout, const std::vector<st
     first.se = o.se.in_stage(static_cast<std::int64_t>(stage) + 2,
                              static_cast<std::int64_t>(blocks.size()));
     first.shortcut = o.shortcut;
-    net->add(make_stage<Block>(blocks_of(o.blocks, stage, blocks[stage]), first, init));
     channels = channels_out<Block>(first);
+    net->add(make_stage<Block>(blocks_of(o.blocks, stage, blocks[stage]), first, init), channels);
   }
   return net;
 }

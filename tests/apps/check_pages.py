@@ -30,13 +30,14 @@ for dark in (False, True):
         wanted(page.run("document.body.dataset.ready") == "true", "the script failed: " + str(page.run("page.errors")))
         wanted(page.run("document.documentElement.dataset.theme") == ("dark" if dark else "light"), "wrong theme")
         ink = page.run(f"[...document.querySelectorAll('canvas')].map({INK})")
-        wanted(len(ink) > 0 and min(ink) > 50, f"empty charts: {ink}")
+        boxes = page.run("document.querySelectorAll('svg.boxes rect').length")
+        wanted((len(ink) > 0 or boxes > 0) and min(ink, default=51) > 50, f"empty charts: {ink}, {boxes} boxes")
 
         # Every selector redraws something; every box, too.
         for kind, change in (("select", "e.selectedIndex = (e.selectedIndex + 1) % e.options.length"),
                              ("input[type=checkbox]", "e.checked = !e.checked")):
             changed = page.run(
-                "(() => { const shots = () => [...document.querySelectorAll('canvas')].map(c => c.toDataURL()).join();"
+                "(() => { const shots = () => [...document.querySelectorAll('canvas, svg.boxes')].map(e => e.toDataURL ? e.toDataURL() : e.outerHTML).join();"
                 f"return [...document.querySelectorAll('{kind}')].filter(e => !e.options || e.options.length > 1).map(e => {{"
                 f"const before = shots(); {change}; e.dispatchEvent(new Event('change')); return before !== shots(); }}); }})()")
             wanted(all(changed), f"{kind}: {changed.count(False)} of {len(changed)} change nothing")

@@ -33,6 +33,22 @@ def cifar():
     write("cifar", "short", b"\0" + b"\3" + pixels[:-1])
 
 
+def coco():
+    image = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
+    box = {"id": 3, "image_id": 1, "category_id": 7, "bbox": [1, 2.5, 30, 40], "area": 1200, "iscrowd": 0,
+           "segmentation": [[1, 2, 3, 4, 5, 6]]}
+    good = {"info": {"year": 2017}, "images": [image], "annotations": [box, {**box, "iscrowd": 1}],
+            "categories": [{"id": 7, "name": "cat"}]}
+    text = json.dumps(good).encode()
+    write("coco", "good", text)
+    write("coco", "cut", text[:-40])
+    write("coco", "no_area", json.dumps({**good, "annotations": [{**box, "bbox": [1, 2, 0, 3]}]}).encode())
+    write("coco", "outside", json.dumps({**good, "annotations": [{**box, "bbox": [-9, 2, 900, 3]}]}).encode())
+    write("coco", "unknown", json.dumps({**good, "annotations": [{**box, "category_id": 8}]}).encode())
+    write("coco", "huge", text.replace(b"2.5", b"2.5e300"))
+    write("coco", "deep", b'{"x":' + b"[" * 100)
+
+
 def idx():
     images = struct.pack(">IIII", 0x803, 2, 3, 4) + bytes(range(24))
     labels = struct.pack(">II", 0x801, 2) + b"\1\2"
@@ -139,5 +155,5 @@ def pickle_seeds():
     write("pickle", "itself", b"]q\0h\0a.")
 
 
-for make in (cifar, idx, image, tar, recipe, checkpoint, pickle_seeds):
+for make in (cifar, coco, idx, image, tar, recipe, checkpoint, pickle_seeds):
     make()

@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "exciton/core/threads.hpp"
+#include "exciton/ops/convolution/onednn/convolution.hpp"
 #include "exciton/ops/convolution/onednn/kernel_table.hpp"
 #include "exciton/ops/convolution/onednn/trial.hpp"
 #include "support.hpp"
@@ -71,6 +72,36 @@ TEST(KernelTable, FormsThatFailedAreRight) {
        })
     EXPECT_EQ(sweep::check_form(sweep::parse_form(form)), "") << form;
   set_num_threads(before);
+}
+
+/// Maps of ever other sizes, as detectors have them.
+TEST(Primitives, OfManySizesAreLetGoAndMadeAnew) {
+  Generator rng(5);
+  const Tensor w = Tensor::randn({16, 8, 3, 3}, rng);
+  Primitives conv;
+  std::vector<Tensor> first;
+  for (int round = 0; round < 2; ++round)
+    for (std::int64_t side = 8; side < 40; ++side) {
+      Generator own(static_cast<std::uint64_t>(side));
+      const Tensor x = Tensor::randn({3, side, side + 1, 8}, own),
+                   dy = Tensor::randn({3, side, side + 1, 16}, own);
+      const ConvGeometry g = geometry_of(x.shape(), w.shape(), {.padding = 1}, DType::f32, false);
+      if (!takes(conv, Direction::forward, g, 3) || !takes(conv, Direction::backward_weights, g, 3))
+        GTEST_SKIP() << "oneDNN does not run it here";
+      Tensor y(dy.shape());
+      forward(conv, g, 3, w, 1, x.raw(), nullptr, y.raw());
+      const Tensor dw = backward_weights(conv, g, 3, w.shape(), x.raw(), dy.raw());
+      EXPECT_LE(conv.jobs(), Primitives::most_jobs);
+      const auto at = static_cast<std::size_t>(2 * (side - 8));
+      if (round == 0) {
+        first.push_back(y);
+        first.push_back(dw);
+      } else {
+        EXPECT_TRUE(same_bits(y, first[at])) << side;
+        EXPECT_TRUE(same_bits(dw, first[at + 1])) << side;
+      }
+    }
+  EXPECT_GT(conv.jobs(), 10u);
 }
 
 TEST(Trial, TellsHowAProcessEnded) {

@@ -16,12 +16,14 @@ struct Primitives::State {};
 
 Primitives::Primitives() = default;
 Primitives::~Primitives() = default;
-Job& Primitives::job_of(Direction, const ConvGeometry&, std::int64_t, int) { absent(); }
-std::string Primitives::why_not(Direction, const ConvGeometry&, std::int64_t, int) {
+Job& Primitives::job_of(Direction, const ConvGeometry&, std::int64_t, int, Block) { absent(); }
+void Primitives::evict() {}
+std::size_t Primitives::jobs() const { return 0; }
+std::string Primitives::why_not(Direction, const ConvGeometry&, std::int64_t, int, Block) {
   return "the program was built without it";
 }
 const Job& Primitives::prepare(Direction, const ConvGeometry&, std::int64_t, int, const Tensor&,
-                               std::uint64_t) {
+                               std::uint64_t, Block) {
   absent();
 }
 void Primitives::run(const Job&, int, const void*, const void*, void*, const EpilogueInputs&) {

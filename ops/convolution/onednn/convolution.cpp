@@ -5,6 +5,7 @@
 #include <cstring>
 #include <deque>
 #include <limits>
+#include <list>
 #include <map>
 #include <sstream>
 #include <string>
@@ -105,6 +106,7 @@ class Job {
   dnnl::primitive primitive;
   dnnl::memory::desc src, dst, weights, bias, scratch;
   Packed* packed = nullptr;
+  std::uint64_t used = 0;  ///< the last call that did
   dnnl::engine engine;
   std::vector<dnnl::stream>* streams = nullptr;
   std::vector<Tensor>* scratchpads = nullptr;
@@ -114,7 +116,8 @@ struct Primitives::State {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   std::vector<dnnl::stream> streams;  // one a slot
   std::vector<Tensor> scratchpads;    // one a slot, u8
-  std::deque<Job> jobs;               // deque: references stay valid
+  std::list<Job> jobs;                // list: references stay valid
+  std::uint64_t call = 1;             // of the layer, counted at the end of each
   std::deque<Packed> packed;
 
   static ConvDims dims(const ConvGeometry& g, std::int64_t images, DType weight_type) {
@@ -232,6 +235,23 @@ struct Primitives::State {
   }
 };
 
+/// Images of many sizes, as of detectors, want primitives for each: those that were used longest
+/// ago go, all of a form together, so that what is made of it anew is made as at first.
+void Primitives::evict() {
+  State& s = *state_;
+  while (s.jobs.size() > most_jobs - most_jobs / 4) {
+    const auto oldest = std::ranges::min_element(s.jobs, {}, &Job::used);
+    if (oldest->used == s.call) return;
+    const Direction direction = oldest->direction;
+    const ConvGeometry geometry = oldest->geometry;
+    s.jobs.remove_if([&](const Job& j) {
+      return j.used != s.call && j.direction == direction && j.geometry == geometry;
+    });
+  }
+}
+
+std::size_t Primitives::jobs() const { return state_->jobs.size(); }
+
 Primitives::Primitives() : state_(std::make_unique<State>()) {}
 Primitives::~Primitives() = default;
 
@@ -240,14 +260,18 @@ Job& Primitives::job_of(Direction direction, const ConvGeometry& geometry, std::
   State& s = *state_;
   for (Job& j : s.jobs)
     if (j.direction == direction && j.images == images && j.threads == threads &&
-        j.block == block && j.geometry == geometry)
+        j.block == block && j.geometry == geometry) {
+      j.used = s.call;
       return j;
+    }
+  if (s.jobs.size() >= most_jobs) evict();
   Job& fresh = s.jobs.emplace_back();
   fresh.direction = direction;
   fresh.geometry = geometry;
   fresh.images = images;
   fresh.block = block;
   fresh.threads = threads;
+  fresh.used = s.call;
   try {
     s.make(fresh);
   } catch (const dnnl::error& e) {
@@ -282,6 +306,7 @@ const Job& Primitives::prepare(Direction direction, const ConvGeometry& geometry
 
 void Primitives::drop_scratchpads() {
   for (Tensor& t : state_->scratchpads) t = Tensor();
+  ++state_->call;
 }
 
 void Primitives::drop_weights() {

@@ -66,7 +66,12 @@ class Primitives {
   static void run(const Job& job, int slot, const void* first, const void* second, void* result,
                   const EpilogueInputs& epilogue = {});
 
-  /// Gives the pool back the scratchpads that prepare() took, which the runs no longer need.
+  /// Primitives that are kept, at most; while a call wants more at once there may be more.
+  static constexpr std::size_t most_jobs = 48;
+  std::size_t jobs() const;
+
+  /// Gives the pool back the scratchpads that prepare() took, which the runs no longer need: the
+  /// end of a call.
   void drop_scratchpads();
   /// Gives it back the packed weights; the next prepare() packs them again.
   void drop_weights();
@@ -78,6 +83,7 @@ class Primitives {
  private:
   Job& job_of(Direction direction, const ConvGeometry& geometry, std::int64_t images, int threads,
               Block block);
+  void evict();
 
   struct State;
   std::unique_ptr<State> state_;
