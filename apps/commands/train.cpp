@@ -8,6 +8,7 @@
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/train_report.hpp"
+#include "exciton/data/detection/set.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/train/first_recipe.hpp"
 #include "exciton/train/recipe_json.hpp"
@@ -38,6 +39,10 @@ train::Json recipe_of_run(const fs::path& run) {
 train::Json recipe_for_images(const TrainArguments& args) {
   check(args.data.empty(), "train: ", args.recipe,
         " is a folder of images, and --data names another");
+  check(data::find_coco(args.recipe).empty(), "train: ", args.recipe,
+        " has objects to detect; give a detector's recipe, such as "
+        "recipes/coco_sample_se_resnet18_fpn.json, and --data ",
+        args.recipe);
   const data::SplitPlan plan = data::plan_splits(data::find_layout("auto", args.recipe), {}, 1);
   train::Recipe recipe = train::first_recipe(*plan.open(data::Part::train));
   recipe.data.dir = args.recipe;
