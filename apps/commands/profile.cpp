@@ -40,9 +40,10 @@ Step run_step(nn::Module& net, const Workload& w, optim::Sgd* sgd) {
   Step step;
   Description description;
   Tape tape(&description);
-  const Var out = net(w.images);
+  if (!sgd && w.detect) w.detect();
+  const Var out = w.loss ? Var() : net(w.images);
   if (sgd) {
-    tape.backward(ops::cross_entropy(out, w.labels));
+    tape.backward(w.loss ? w.loss() : ops::cross_entropy(out, w.labels));
     step.optimizer_start = description.seconds();
     sgd->step(1e-3);
     step.optimizer_seconds = description.seconds() - step.optimizer_start;
@@ -221,7 +222,7 @@ void print_table(const ProfileArguments& args, const Workload& w, const Profile&
   const Peaks& peaks = p.peaks;
   std::printf("%s, %s, batch %lld, %lld x %lld, %s, %d threads, medians of %d steps\n",
               w.model.name.c_str(), args.mode.c_str(), static_cast<long long>(w.images.dim(0)),
-              static_cast<long long>(w.side), static_cast<long long>(w.side),
+              static_cast<long long>(w.images.dim(1)), static_cast<long long>(w.images.dim(2)),
               std::string(name_of(w.precision.dtype)).c_str(), num_threads(), args.steps);
   std::printf("%s: %.0f GFLOP/s f32", ops::processor().name.c_str(), peaks.f32_gflops);
   if (peaks.bf16_gflops > 0) std::printf(", %.0f bf16", peaks.bf16_gflops);
@@ -316,7 +317,8 @@ void write_trace(const std::string& path, const Step& step, const nn::Names& nam
 }
 
 int run(const ProfileArguments& args) {
-  Workload w = make_workload(args.workload);
+  Workload w = args.workload.model.ends_with(".json") ? make_detector_workload(args.workload)
+                                                      : make_workload(args.workload);
   print_precision(w.precision, args.json);
   nn::Module& net = *w.model.net;
   const bool training = args.mode == "train";
@@ -387,7 +389,8 @@ void add_profile(Command& program) {
   command.add_flag("--json", args->json, "print one JSON object");
   command.footer(
       "Example:\n  exciton profile se_resnet20 --batch 128 --dtype bf16 --threads 2\n"
-      "  exciton profile se_resnet50 --batch 16 --by layer --trace step.json");
+      "  exciton profile se_resnet50 --batch 16 --by layer --trace step.json\n"
+      "  exciton profile recipes/coco_se_resnet50_fpn.json --steps 1 --warmup 1");
   command.action([args] { return run(*args); });
 }
 

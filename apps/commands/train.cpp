@@ -14,6 +14,7 @@
 #include "apps/terminal/train_report.hpp"
 #include "exciton/core/suggest.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/data/detection/set.hpp"
 #include "exciton/data/splits.hpp"
 #include "exciton/parallel/launch.hpp"
 #include "exciton/train/first_recipe.hpp"
@@ -48,6 +49,10 @@ train::Json recipe_of_run(const fs::path& run, bool leads) {
 train::Json recipe_for_images(const TrainArguments& args, bool leads) {
   check(args.data.empty(), "train: ", args.recipe,
         " is a folder of images, and --data names another");
+  check(data::find_coco(args.recipe).empty(), "train: ", args.recipe,
+        " has objects to detect; give a detector's recipe, such as "
+        "recipes/coco_sample_se_resnet18_fpn.json, and --data ",
+        args.recipe);
   const data::SplitPlan plan = data::plan_splits(data::find_layout("auto", args.recipe), {}, 1);
   train::Recipe recipe = train::first_recipe(*plan.open(data::Part::train));
   recipe.data.dir = args.recipe;

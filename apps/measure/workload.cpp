@@ -8,6 +8,7 @@
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/threads.hpp"
 #include "exciton/nn/layers.hpp"
+#include "exciton/train/detection/detector.hpp"
 #include "exciton/train/recipe.hpp"
 #include "exciton/train/trained_model.hpp"
 
@@ -65,6 +66,53 @@ Workload make_workload(const WorkloadOptions& options) {
   const auto classes = static_cast<std::uint64_t>(w.model.options.classes);
   for (std::int64_t& label : w.labels.span<std::int64_t>())
     label = static_cast<std::int64_t>(rng.below(classes));
+  return w;
+}
+
+Workload make_detector_workload(const WorkloadOptions& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  const train::Recipe recipe = train::Recipe::read(options.model).with(options.set);
+  check(recipe.detects(), "profile: ", options.model,
+        " is a classifier's recipe; name its model instead, ", recipe.model.name);
+  check(options.dtype == "f32" && options.image == 0,
+        "profile: a detector runs in f32, at the size that its recipe says");
+  constexpr std::int64_t coco = 80, no_option = WorkloadOptions{}.batch;
+  train::Preprocessing data;
+  data.class_names.resize(static_cast<std::size_t>(options.classes > 0 ? options.classes : coco));
+  auto net = train::make_detector(recipe, data);
+  nn::freeze(*net, recipe.freeze);
+  nn::freeze(*net, options.freeze);
+  const std::int64_t batch = options.batch == no_option ? recipe.data.batch : options.batch;
+  const data::Size size = train::transform_of(recipe, data).resized({480, 640});
+  Generator rng(1);
+  std::vector<Tensor> images;
+  std::vector<nn::detection::Objects> objects(static_cast<std::size_t>(batch));
+  for (nn::detection::Objects& own : objects) {
+    images.push_back(Tensor::randn({size.height, size.width, 3}, rng));
+    for (int k = 0; k < 8; ++k) {
+      const auto span = [&](std::int64_t side) {
+        const auto whole = static_cast<float>(side);
+        const float low = rng.uniform(0, 0.6F * whole);
+        return std::pair{low, low + rng.uniform(0.05F, 0.35F) * whole};
+      };
+      const auto [left, right] = span(size.width);
+      const auto [top, bottom] = span(size.height);
+      own.boxes.push_back({left, top, right, bottom});
+      own.labels.push_back(static_cast<std::int64_t>(rng.below(data.class_names.size())));
+    }
+  }
+  Workload w;
+  w.precision = ops::choose_precision("f32");
+  w.side = size.height;
+  w.images = data::padded_batch(images);
+  w.model.name = "faster_rcnn over " + recipe.model.name;
+  const std::vector<nn::detection::ImageSize> sizes(objects.size(), {size.height, size.width});
+  auto* const detector = net.get();
+  w.loss = [detector, sizes, objects, x = w.images] {
+    return detector->losses(x, sizes, objects).total();
+  };
+  w.detect = [detector, sizes, x = w.images] { detector->detect(x, sizes); };
+  w.model.net = std::move(net);
   return w;
 }
 

@@ -1,6 +1,7 @@
 /// What `exciton bench` and `exciton profile` run: a model with random images and labels.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,11 +29,18 @@ struct Workload {
   std::int64_t side = 0;
   Tensor images;  ///< [batch, side, side, channels] of precision.dtype
   Tensor labels;  ///< [batch] i64
+  /// Of a detector: the loss of a step, and what evaluation computes; empty for classifiers.
+  std::function<Var()> loss;
+  std::function<void()> detect;
 };
 
 /// Sets the thread count and makes the model, the same for the same options. Errors: an unknown
 /// model or option, a type this processor cannot take.
 Workload make_workload(const WorkloadOptions& options);
+
+/// The detector of a recipe, whose file is in the place of the model, on random images of 4 : 3 at
+/// its size with eight random objects each. Errors: a recipe that is none of a detector.
+Workload make_detector_workload(const WorkloadOptions& options);
 
 /// The optimiser of a measured training step: SGD with Nesterov momentum and weight decay.
 optim::Sgd make_optimizer(nn::Module& net);

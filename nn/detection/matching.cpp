@@ -10,29 +10,48 @@ std::vector<std::int64_t> Matcher::operator()(std::span<const float> ious, std::
                                               std::int64_t boxes) const {
   check(std::ssize(ious) == objects * boxes, "matcher: ", ious.size(), " overlaps of ", objects,
         " objects with ", boxes, " boxes");
+  const auto row = [&](std::int64_t o) {
+    return ious.subspan(static_cast<std::size_t>(o * boxes), static_cast<std::size_t>(boxes));
+  };
+  return match(row, objects, boxes);
+}
+
+std::vector<std::int64_t> Matcher::operator()(std::span<const Box> objects,
+                                              std::span<const Box> boxes) const {
+  std::vector<float> own;
+  const auto row = [&](std::int64_t o) -> std::span<const float> {
+    own = iou_matrix(objects.subspan(static_cast<std::size_t>(o), 1), boxes);
+    return own;
+  };
+  return match(row, std::ssize(objects), std::ssize(boxes));
+}
+
+std::vector<std::int64_t> Matcher::match(const Row& row, std::int64_t objects,
+                                         std::int64_t boxes) const {
   check(low <= high, "matcher: low ", low, " is above high ", high);
   std::vector<std::int64_t> out(static_cast<std::size_t>(boxes), background);
-  if (objects == 0) return out;
+  if (objects == 0 || boxes == 0) return out;
   std::vector<std::int64_t> nearest(out.size(), 0);
-  std::vector<float> most(ious.begin(), ious.begin() + boxes);
-  for (std::int64_t o = 1; o < objects; ++o)
-    for (std::size_t b = 0; b < out.size(); ++b) {
-      const float value = ious[static_cast<std::size_t>(o * boxes) + b];
-      if (value > most[b]) {
-        most[b] = value;
+  std::vector<float> most(out.size(), -1), best;  // of a box, of an object
+  for (std::int64_t o = 0; o < objects; ++o) {
+    const std::span<const float> overlaps = row(o);
+    for (std::size_t b = 0; b < out.size(); ++b)
+      if (overlaps[b] > most[b]) {
+        most[b] = overlaps[b];
         nearest[b] = o;
       }
-    }
+    best.push_back(*std::ranges::max_element(overlaps));
+  }
   for (std::size_t b = 0; b < out.size(); ++b) {
     const auto value = static_cast<double>(most[b]);
     out[b] = value >= high ? nearest[b] : value < low ? background : neither;
   }
-  if (!keep_best) return out;
-  for (std::int64_t o = 0; o < objects; ++o) {
-    const auto row = ious.subspan(static_cast<std::size_t>(o * boxes), out.size());
-    const float best = *std::ranges::max_element(row);
-    for (std::size_t b = 0; best > 0 && b < out.size(); ++b)
-      if (row[b] == best) out[b] = nearest[b];
+  for (std::int64_t o = 0; keep_best && o < objects; ++o) {
+    const float of_object = best[static_cast<std::size_t>(o)];
+    if (of_object <= 0) continue;  // it meets none of them
+    const std::span<const float> overlaps = row(o);
+    for (std::size_t b = 0; b < out.size(); ++b)
+      if (overlaps[b] == of_object) out[b] = nearest[b];
   }
   return out;
 }

@@ -1,10 +1,12 @@
 /// Which boxes learn what: matching them with the objects, and drawing some of them.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "exciton/core/random.hpp"
+#include "exciton/nn/detection/boxes.hpp"
 
 namespace exciton::nn::detection {
 
@@ -23,6 +25,14 @@ struct Matcher {
   /// `ious` is [objects, boxes]. Without objects all is background.
   std::vector<std::int64_t> operator()(std::span<const float> ious, std::int64_t objects,
                                        std::int64_t boxes) const;
+  /// The same without a table of all overlaps, which many objects and anchors would make large.
+  std::vector<std::int64_t> operator()(std::span<const Box> objects,
+                                       std::span<const Box> boxes) const;
+
+ private:
+  /// The overlaps of one object with all boxes; asked for once, with keep_best twice.
+  using Row = std::function<std::span<const float>(std::int64_t object)>;
+  std::vector<std::int64_t> match(const Row& row, std::int64_t objects, std::int64_t boxes) const;
 };
 
 /// Draws up to `count` matched boxes: at most count * positive_fraction (rounded down) of those

@@ -73,8 +73,7 @@ RoiHeads::Losses RoiHeads::losses(const std::vector<Var>& maps, ImageSize padded
     const Objects& own = objects[n];
     std::vector<Box>& boxes = proposals[n];
     boxes.insert(boxes.end(), own.boxes.begin(), own.boxes.end());
-    const auto matches =
-        matcher(iou_matrix(own.boxes, boxes), std::ssize(own.boxes), std::ssize(boxes));
+    const auto matches = matcher(own.boxes, boxes);
     const Sampler::Drawn drawn = options.sampler(matches, rng);
     for (const std::int64_t i : drawn.positive) {
       const auto at = static_cast<std::size_t>(i), object = static_cast<std::size_t>(matches[at]);

@@ -115,8 +115,7 @@ Rpn::Losses Rpn::losses(const Output& out, const std::vector<Objects>& objects,
   std::vector<float> codes;
   for (std::int64_t n = 0; n < out.images; ++n) {
     const std::vector<Box>& boxes = objects[static_cast<std::size_t>(n)].boxes;
-    const auto matches =
-        matcher(iou_matrix(boxes, anchors), std::ssize(boxes), std::ssize(anchors));
+    const auto matches = matcher(boxes, anchors);
     const Sampler::Drawn drawn = options.sampler(matches, rng);
     for (const std::int64_t i : drawn.positive) {
       const auto at = static_cast<std::size_t>(i);

@@ -1,6 +1,7 @@
 // Detectors through the program: training with kills between, evaluation, prediction, bad input.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -62,11 +63,29 @@ TEST_F(Detection, is_trained_evaluated_and_looked_at) {
   const data::Image drawn = data::decode_image(dir_ / "drawn/4.png");
   EXPECT_EQ(drawn.pixels == data::decode_image(image).pixels, seen[0]["found"].empty());
 
+  expect_failure({"train", path("data")}, {"has objects to detect", "--data"});
+  expect_failure({"report", path("run")}, {"is a detector's"});
+  expect_failure({"train", path("run"), "--resume", "--fit"}, {"--fit is for classification"});
   expect_failure({"eval", path("run"), "--crops", "10"}, {"without --resize"});
   expect_failure({"inspect", path("run")}, {"is a detector"});
   expect_failure({"export", path("run"), "--out", path("x.onnx")}, {"is a detector"});
   expect_failure({"predict", path("run"), path("recipe.json")}, {"recipe.json"});
   check_in_browser(path("p.html"));
+}
+
+TEST_F(Detection, is_profiled_by_its_recipe) {
+  for (const char* mode : {"train", "infer"}) {
+    const Json p = Json::parse(succeed({"profile", path("recipe.json"), "--mode", mode, "--steps",
+                                        "1", "--warmup", "0", "--json"})
+                                   .out);
+    EXPECT_EQ(p["model"], "faster_rcnn over se_resnet18");
+    EXPECT_EQ(p["batch"], 2);
+    const auto has = [&](const char* op) {
+      return std::ranges::any_of(p["rows"], [&](const Json& row) { return row["op"] == op; });
+    };
+    EXPECT_TRUE(has("roi_align")) << mode;
+    EXPECT_EQ(has("smooth_l1"), mode == std::string("train"));
+  }
 }
 
 TEST_F(Detection, kills_end_in_the_same_bits) {

@@ -103,6 +103,13 @@ TEST(Matching, is_torchvisions) {
               g["matches"].get<std::vector<std::int64_t>>());
   }
   EXPECT_EQ(Matcher{}({}, 0, 3), (std::vector<std::int64_t>(3, background)));
+  const auto boxes = boxes_of(golden()["nms"]["boxes"]);
+  const std::vector<Box> objects(boxes.begin(), boxes.begin() + 7);
+  for (const bool best : {false, true}) {
+    const Matcher matcher{0.9, 0.4, best};
+    EXPECT_EQ(matcher(objects, boxes),
+              matcher(iou_matrix(objects, boxes), std::ssize(objects), std::ssize(boxes)));
+  }
 }
 
 TEST(Matching, the_sampler_draws_every_box_alike_and_repeats) {
