@@ -94,10 +94,10 @@ Held of_arrays(const Pixels& images, const std::vector<std::int64_t>& labels,
 /// Stops its workers, which may wait for the interpreter, without holding it.
 struct LoaderDeleter {
   void operator()(data::Loader* loader) const {
-    const std::unique_ptr<data::Loader> owned(loader);
-    if (PyGILState_Check() == 0) return;
-    const py::gil_scoped_release unlocked;
-    const_cast<std::unique_ptr<data::Loader>&>(owned).reset();
+    std::unique_ptr<data::Loader> owned(loader);
+    std::optional<py::gil_scoped_release> unlocked;
+    if (PyGILState_Check() != 0) unlocked.emplace();
+    owned.reset();
   }
 };
 

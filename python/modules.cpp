@@ -277,7 +277,7 @@ void bind_gates(py::module_& m) {
                        "    with exciton.record_gates(model) as recorder:\n"
                        "        model(images)\n"
                        "    recorder.gates[\"stage1.0.se\"]      # [N, C]")
-      .def(py::init<SharedModule>(), py::arg("module"))
+      .def(py::init<SharedModule>(), py::arg("module"), py::keep_alive<1, 2>())
       .def("__enter__",
            [](const py::object& self) {
              self.cast<Recorder&>().enter();
@@ -294,7 +294,7 @@ void bind_gates(py::module_& m) {
              for (const auto& [name, value] : values) tensors[name] = value.var.value();
              return std::make_unique<Replaced>(std::move(net), std::move(tensors));
            }),
-           py::arg("module"), py::arg("gates"))
+           py::arg("module"), py::arg("gates"), py::keep_alive<1, 2>())
       .def("__enter__", &Replaced::enter)
       .def("__exit__", [](Replaced& r, const py::args&) { r.leave(); });
 }

@@ -144,7 +144,8 @@ void bind_observer(py::module_& m) {
       .def_readonly("tested", &Progress::tested)
       .def_readonly("loss", &Progress::loss, "Mean over the epoch so far.")
       .def_readonly("top1", &Progress::top1, "A fraction.")
-      .def_readonly("images_per_second", &Progress::images_per_second);
+      .def_readonly("images_per_second", &Progress::images_per_second)
+      .def_readonly("lr", &Progress::lr, "Of the last step.");
   py::class_<EpochLine>(m, "EpochLine", "An epoch that is done.")
       .def_readonly("epoch", &EpochLine::epoch)
       .def_readonly("epochs", &EpochLine::epochs)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Exciton is built from. Does nothing, and needs no root, when all
 # of them are there.
-#   scripts/install_packages.sh [--dev] [--python] [PACKAGE...]
-# --python adds what the Python module is built from.
+#   scripts/install_packages.sh [--dev] [--python] [--docs] [PACKAGE...]
+# --python adds what the Python module is built from, --docs what runs the notebooks and makes the site.
 # --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache), and
 # OpenBLAS for -DEXCITON_OPENBLAS=ON.
 set -euo pipefail
@@ -23,7 +23,8 @@ for argument in "$@"; do
     --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev
                        libopenblas-dev) ;;
     --python) packages+=(python3-dev python3-numpy pybind11-dev) ;;
-    -*) echo "install_packages.sh: unknown option $argument (there are --dev and --python)" >&2; exit 2 ;;
+    --docs) packages+=(python3-nbconvert python3-ipykernel python3-matplotlib python3-markdown) ;;
+    -*) echo "install_packages.sh: unknown option $argument (there are --dev, --python and --docs)" >&2; exit 2 ;;
     *) packages+=("$argument") ;;
   esac
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a trained SE-ResNet-20, in some minutes:
 #   scripts/quickstart.sh [DATA_DIR]
-# Installs what is missing, builds, finds real images, trains, and says what to do next.
+# Installs what is missing, builds (or takes the tarball in dist/, see scripts/package.sh), finds real images, trains, and says what to do next.
 # DATA_DIR (or EXCITON_DATA) names a folder with CIFAR-10, Fashion-MNIST or images in class folders.
 # Other settings: EXCITON_RUN, the run folder to make; EXCITON_EPOCHS, a shorter or longer training.
 set -euo pipefail
@@ -11,13 +11,23 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 exciton=build/release/exciton
 
-say "Packages"
-scripts/install_packages.sh
-echo "Everything needed is installed."
+packaged=$(compgen -G 'dist/exciton-*-linux-x86_64.tar.gz' | sort -V | tail -n 1 || true)
+if [[ -n $packaged ]]; then
+  say "Program"
+  echo "Taking the built one: $packaged"
+  mkdir -p build
+  tar -C build -xzf "$packaged"
+  exciton=build/$(basename "$packaged" .tar.gz)/bin/exciton
+  "$exciton" --version
+else
+  say "Packages"
+  scripts/install_packages.sh
+  echo "Everything needed is installed."
 
-say "Build"
-cmake --preset release --log-level=WARNING
-cmake --build --preset release --target exciton
+  say "Build"
+  cmake --preset release --log-level=WARNING
+  cmake --build --preset release --target exciton
+fi
 
 say "Data"
 describe() { "$exciton" data info "$1" | grep -v '^   '; }

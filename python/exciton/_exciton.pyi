@@ -763,6 +763,9 @@ class StepProgress:
         """A fraction."""
     @property
     def images_per_second(self) -> float: ...
+    @property
+    def lr(self) -> float:
+        """Of the last step."""
 
 
 class EpochLine:

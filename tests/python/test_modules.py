@@ -158,6 +158,24 @@ class Gates(unittest.TestCase):
         self.assertEqual(gates["stage3.2.se"].shape, (4, 64))
         self.assertTrue(all(((g > 0) & (g < 1)).all() for g in gates.values()))
 
+    def test_of_a_module_that_nobody_else_keeps(self):
+        class Alone(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.se = nn.SqueezeExcite(8)
+
+            def forward(self, x):
+                return self.se(x)
+
+        net = Alone()
+        recorder = exciton.record_gates(net)
+        run = net.se
+        del net
+        gc.collect()
+        with recorder:
+            run(np.ones((2, 4, 4, 8), np.float32))
+        self.assertEqual(recorder.gates["se"].shape, (2, 8))
+
     def test_replaced(self):
         net = exciton.models.make("se_resnet20").eval()
         plain = net(images).numpy()

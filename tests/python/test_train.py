@@ -1,13 +1,16 @@
 """Runs: train, Ctrl-C and resume, load, evaluate, predict, inspect, export; from a data set of Python's."""
+import contextlib
 import io
 import json
 import os
+import pty
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 import unittest
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -165,9 +168,28 @@ class Runs(unittest.TestCase):
 
     def test_progress_without_a_terminal(self):
         out = io.StringIO()
-        with redirect_stdout(out):
+        with contextlib.redirect_stdout(out):
             exciton.train({**RECIPE, "epochs": 1}, out=Path(self.folder.name, "told"))
         self.assertRegex(out.getvalue(), r"epoch 1/1  train loss \d\.\d+ top-1 ")
+
+    def test_progress_in_a_terminal(self):
+        script = (f"import exciton, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_train as t; "
+                  f"exciton.train({{**t.RECIPE, 'epochs': 2}}, exciton.ProgressBar(rate=1000), "
+                  f"out={str(Path(self.folder.name, 'drawn'))!r})")
+        terminal, its_end = pty.openpty()
+        with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.DEVNULL, stdout=its_end,
+                              stderr=its_end) as process:
+            os.close(its_end)
+            shown = b""
+            with contextlib.suppress(OSError):  # so a terminal tells that nobody writes any more
+                while piece := os.read(terminal, 4096):
+                    shown += piece
+        os.close(terminal)
+        text = shown.decode()
+        self.assertEqual(process.returncode, 0, text)
+        self.assertRegex(text, r"epoch 1/2 █*·+ +\d+ %  .* left  loss \d\.\d+  top-1 ")
+        self.assertRegex(text, r"epoch 2/2  train loss ")
+        self.assertTrue(text.rstrip("\r\n").endswith("\x1b[K"), "the bar is gone at the end")
 
     def same_weights(self, folder):
         a, b = exciton.load(self.run_folder / "checkpoints/epoch-0003.ckpt"), exciton.load(
