@@ -345,9 +345,7 @@ class MpiLaunch final : public Launch {
     return out;
   }
 
-  void abort(int status) override {
-    MPI_Abort(MPI_COMM_WORLD, status);
-  }
+  void abort(int status) override { MPI_Abort(MPI_COMM_WORLD, status); }
 
  private:
   Session session_;

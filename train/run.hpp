@@ -70,7 +70,7 @@ struct Progress {
   std::int64_t tested = 0;             ///< images so far, while testing
   double loss = 0, top1 = 0;           ///< means over the epoch so far; top1 is a fraction
   double images_per_second = 0;
-  double lr = 0;  ///< of the last step
+  double lr = 0;                   ///< of the last step
   std::vector<NamedValue> losses;  ///< of detectors: the parts of the loss, means likewise
 };
 

@@ -42,9 +42,8 @@ train::Json Mistakes::to_json(const data::Dataset& set) const {
       const auto scaled = [&](std::int64_t n) {
         return std::max<std::int64_t>(1, std::llround(scale * static_cast<double>(n)));
       };
-      image = data::resize(
-          image, {0, 0, static_cast<double>(image.height), static_cast<double>(image.width)},
-          scaled(image.height), scaled(image.width));
+      image = data::resize(image, data::whole({.height = image.height, .width = image.width}),
+                           scaled(image.height), scaled(image.width));
     }
     const std::string_view pixels(reinterpret_cast<const char*>(image.pixels.data()),
                                   image.pixels.size());

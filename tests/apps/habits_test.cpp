@@ -51,6 +51,15 @@ class Photos : public ::testing::Test {
   static inline fs::path dir_;
 };
 
+TEST_F(Photos, APageOfWideImages) {
+  for (const char* name : {"cat", "dog", "sea, \"wide\""})
+    for (int i = 0; i < 3; ++i)
+      write_file(path() / "wide" / "test" / name / (std::to_string(i) + ".ppm"),
+                 "P6 200 120 255\n" + std::string(std::size_t{3} * 200 * 120, 'a'));
+  succeed({"eval", folder(), "--data", at("wide"), "--split", "test", "--page", at("wide.html")});
+  EXPECT_NE(read_file(at("wide.html")).find("Most confident mistakes"), std::string::npos);
+}
+
 TEST_F(Photos, TrainWithoutARecipe) {
   const train::Json recipe = train::read_json(at("run/recipe.json"));
   EXPECT_EQ(recipe["model"]["name"], "se_resnet20");
