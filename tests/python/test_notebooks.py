@@ -16,13 +16,13 @@ DATA = Path("/usr/share/datasets/fashion-mnist")
 class Notebooks(unittest.TestCase):
     # What each must show: pictures, and texts with the numbers in them.
     EXPECTED = {
-        "01_first_training.ipynb": (3, {r"top-1 (\d+\.\d) % of 1000 images": (70, 100), r"it is a \w+": None}),
+        "01_first_training.ipynb": (3, {r"top-1 (\d+\.\d) % of 1000 images": (65, 100), r"it is a \w+": None}),
         "02_what_the_gates_do.ipynb": (2, {r"stage3.1.se +64 channels, mean gate (\d\.\d+)": (0, 1),
-                                           r"as it is +(\d+) %": (60, 100), r"stage3.1.se \(64, 64\) float32": None}),
+                                           r"as it is +(\d+) %": (55, 100), r"stage3.1.se \(64, 64\) float32": None}),
         "03_own_attention_unit.ipynb": (0, {r"within (\d?e?-?\d+e-\d+)": (0, 1e-7),
                                             r"Wrong: input 0 \[2, 3, 4, 5\]": None,
-                                            r"contrast +top-1 (\d+\.\d) %": (60, 100),
-                                            r"epoch 2: mean loss (\d\.\d+)": (0, 1.2)}),
+                                            r"contrast +top-1 (\d+\.\d) %": (50, 100),
+                                            r"epoch 2: mean loss (\d\.\d+)": (0, 1.6)}),
         "04_fine_tune_a_folder.ipynb": (2, {r"fine-tuned: (\d+\.\d) % of the test": (80, 100)}),
     }
 

@@ -1,5 +1,6 @@
 """Tensors: memory that is shared with NumPy and DLPack, and who keeps it alive."""
 import gc
+import os
 import unittest
 import weakref
 
@@ -172,7 +173,8 @@ class Growth(unittest.TestCase):
         gc.collect()
         self.assertLess(len(gc.get_objects()) - objects, 50)
         self.assertEqual(exciton.memory_stats()["bytes_in_use"], bytes_before)
-        self.assertLess(self.resident() - resident, 4 << 20)
+        if "asan" not in os.environ.get("LD_PRELOAD", ""):  # which keeps what was freed for a while
+            self.assertLess(self.resident() - resident, 4 << 20)
 
     @staticmethod
     def resident():
