@@ -1082,7 +1082,7 @@ Outcome run_until(Recipe recipe, const RunOptions& options, Observer& observer,
   if (recipe.detects()) {
     check(!options.group,
           "train: several processes train classification; a detector is trained by one");
-    check(!until, "train: --replay is for classification; a detector keeps its course");
+    check(!until, "train: a journal is replayed for classification; a detector keeps its course");
     return run_detector(std::move(recipe), options, observer, std::move(lock), std::move(start));
   }
   if (options.group) share_start(*options.group, recipe, start);

@@ -106,10 +106,12 @@ class DetectorRun {
         start_(std::move(start)) {}
 
   Outcome operator()() {
-    check(!options_.change, "train: --change is for classification; a detector keeps its course");
-    check(!options_.fit,
-          "train: --fit is for classification: what a detector will take is not known before; set "
-          "recompute to block, or detection.min_size or data.batch lower");
+    check(!options_.change,
+          "train: a change of course is for classification; a detector keeps its own");
+    check(
+        !options_.fit,
+        "train: memory is planned for classification: what a detector will take is not known; set "
+        "recompute to block, or detection.min_size or data.batch lower");
     if (!start_ && !recipe_.init.weights.empty()) {
       recipe_.init.weights = fs::absolute(recipe_.init.weights).lexically_normal().string();
       initial_.emplace(
