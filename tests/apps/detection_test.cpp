@@ -65,7 +65,8 @@ TEST_F(Detection, is_trained_evaluated_and_looked_at) {
 
   expect_failure({"train", path("data")}, {"has objects to detect", "--data"});
   expect_failure({"report", path("run")}, {"is a detector's"});
-  expect_failure({"train", path("run"), "--resume", "--fit"}, {"memory is planned for classification"});
+  expect_failure({"train", path("run"), "--resume", "--fit"},
+                 {"memory is planned for classification"});
   expect_failure({"eval", path("run"), "--crops", "10"}, {"without --resize"});
   expect_failure({"inspect", path("run")}, {"is a detector"});
   expect_failure({"export", path("run"), "--out", path("x.onnx")}, {"is a detector"});
