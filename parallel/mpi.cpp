@@ -9,12 +9,14 @@
 #include <functional>
 #include <list>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "exciton/core/dtype.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/core/limits.hpp"
+#include "exciton/core/memory.hpp"
 #include "exciton/parallel/launch.hpp"
 #include "exciton/parallel/launched.hpp"
 
@@ -124,9 +126,20 @@ class PieceSum final : public Group::Pending {
   std::span<float> values_;
   int tag_;
   enum class Phase { gathering, spreading, done } phase_ = Phase::gathering;
-  std::vector<T> out_;                 ///< what is sent, where that is not `values_`
-  std::vector<std::vector<T>> parts_;  ///< what the ranks have of this one's piece
-  std::vector<T> sums_;                ///< all pieces
+  /// On the wire floats are the values themselves; others have copies of them.
+  static constexpr bool in_place = std::is_same_v<T, float>;
+  std::span<T> wire() {
+    if constexpr (in_place)
+      return values_;
+    else
+      return {static_cast<T*>(wire_.data()), values_.size()};
+  }
+  std::span<T> part(int rank) {  ///< of this one's piece
+    return {static_cast<T*>(parts_[static_cast<std::size_t>(rank)].data()), mine_.second};
+  }
+  Buffer wire_;
+  std::vector<Buffer> parts_;  ///< what the ranks have of this one's piece
+  std::pair<std::size_t, std::size_t> mine_;
   Messages messages_;
   UnderWay::iterator place_;  ///< among what its group lets move on
 };
@@ -231,24 +244,23 @@ PieceSum<T>::PieceSum(MpiGroup& group, std::span<float> values, int tag)
     : group_(group),
       values_(values),
       tag_(tag),
-      out_(values.size()),
-      parts_(static_cast<std::size_t>(group.size())),
-      sums_(values.size()),
+      mine_(piece(group.rank())),
       messages_(group.comm()) {
-  for (std::size_t i = 0; i < values.size(); ++i) out_[i] = static_cast<T>(values[i]);
-  const auto [first, count] = piece(group.rank());
+  if constexpr (!in_place) {
+    wire_ = Buffer(std::max<std::size_t>(1, values.size()) * sizeof(T));
+    std::ranges::transform(values, wire().begin(), [](float v) { return static_cast<T>(v); });
+  }
   for (int peer = 0; peer < group.size(); ++peer) {
-    auto& part = parts_[static_cast<std::size_t>(peer)];
-    part.resize(count);
+    parts_.emplace_back(std::max<std::size_t>(1, mine_.second) * sizeof(T));
     if (peer == group.rank())
-      std::copy_n(out_.begin() + static_cast<std::ptrdiff_t>(first), count, part.begin());
+      std::ranges::copy(wire().subspan(mine_.first, mine_.second), part(peer).begin());
     else
-      messages_.receive(peer, tag_, std::span(part));
+      messages_.receive(peer, tag_, part(peer));
   }
   for (int peer = 0; peer < group.size(); ++peer) {
     if (peer == group.rank()) continue;
     const auto [at, many] = piece(peer);
-    messages_.send(peer, tag_, std::span<const T>(out_).subspan(at, many));
+    messages_.send(peer, tag_, std::span<const T>(wire().subspan(at, many)));
   }
   place_ = group.add([this] { return advance(); });
 }
@@ -265,16 +277,23 @@ std::pair<std::size_t, std::size_t> PieceSum<T>::piece(int rank) const {
   return {first, (r + 1) * values_.size() / of - first};
 }
 
+/// By the tree of ops/leaves.hpp, in f32, a part that stays in cache at a time.
 template <class T>
 void PieceSum<T>::add_up() {
-  std::vector<std::vector<float>> rows;
-  for (const auto& part : parts_) {
-    auto& row = rows.emplace_back(part.size());
-    for (std::size_t i = 0; i < part.size(); ++i) row[i] = static_cast<float>(part[i]);
+  constexpr std::size_t at_once = 1024;
+  const auto ranks = static_cast<std::size_t>(group_.size());
+  std::vector<std::vector<float>> rows(ranks);
+  for (std::size_t begin = 0; begin < mine_.second; begin += at_once) {
+    const std::size_t count = std::min(at_once, mine_.second - begin);
+    for (std::size_t r = 0; r < ranks; ++r) {
+      rows[r].resize(count);
+      std::ranges::transform(part(static_cast<int>(r)).subspan(begin, count), rows[r].begin(),
+                             [](T v) { return static_cast<float>(v); });
+    }
+    fold(rows);
+    std::ranges::transform(rows.front(), wire().subspan(mine_.first + begin, count).begin(),
+                           [](float v) { return static_cast<T>(v); });
   }
-  fold(rows);
-  const auto [first, count] = piece(group_.rank());
-  for (std::size_t i = 0; i < count; ++i) sums_[first + i] = static_cast<T>(rows.front()[i]);
 }
 
 template <class T>
@@ -286,22 +305,22 @@ bool PieceSum<T>::advance() {
   }
   phase_ = Phase::spreading;
   add_up();
-  const auto [first, count] = piece(group_.rank());
   for (int peer = 0; peer < group_.size(); ++peer) {
     if (peer == group_.rank()) continue;
     const auto [at, many] = piece(peer);
-    messages_.receive(peer, tag_, std::span(sums_).subspan(at, many));
+    messages_.receive(peer, tag_, wire().subspan(at, many));
   }
   for (int peer = 0; peer < group_.size(); ++peer)
     if (peer != group_.rank())
-      messages_.send(peer, tag_, std::span<const T>(sums_).subspan(first, count));
+      messages_.send(peer, tag_, std::span<const T>(wire().subspan(mine_.first, mine_.second)));
   return false;
 }
 
 template <class T>
 void PieceSum<T>::wait() {
   group_.until([&] { return advance(); }, [&] { return messages_.missing(); });
-  for (std::size_t i = 0; i < values_.size(); ++i) values_[i] = static_cast<float>(sums_[i]);
+  if constexpr (!in_place)
+    std::ranges::transform(wire(), values_.begin(), [](T v) { return static_cast<float>(v); });
 }
 
 /// Ends what MPI began when it goes, after the group that uses it.

@@ -10,7 +10,7 @@ namespace exciton::train {
 namespace {
 /// Large enough that the way there and back is bandwidth rather than latency, small enough that
 /// most of a step's gradients are on their way before backward ends.
-constexpr std::size_t bucket_floats = std::size_t{1} << 18;
+constexpr std::int64_t bucket_floats = std::int64_t{1} << 18;
 }  // namespace
 
 GradientSums::GradientSums(Group& group, bool as_bf16, TapeObserver* next)
@@ -43,16 +43,18 @@ void GradientSums::leaf_finished(Parameter& parameter) {
 void GradientSums::add(Tensor& values) {
   check(values.dtype() == DType::f32, "gradients: summed over ranks in f32, got ", values.dtype());
   if (!open_) open_ = std::make_unique<Bucket>();
-  const auto from = static_cast<const Tensor&>(values).span<float>();
-  open_->values.insert(open_->values.end(), from.begin(), from.end());
   open_->into.push_back(&values);
-  if (open_->values.size() >= bucket_floats) send();
+  open_->size += values.numel();
+  if (open_->size >= bucket_floats) send();
 }
 
 void GradientSums::send() {
   if (!open_) return;
-  bytes_ += static_cast<std::int64_t>(open_->values.size() * (as_bf16_ ? 2 : sizeof(float)));
-  open_->pending = group_.begin_sum(open_->values, as_bf16_);
+  bytes_ += open_->size * (as_bf16_ ? 2 : std::int64_t{sizeof(float)});
+  open_->values = Tensor({open_->size});
+  float* to = open_->values.data<float>();
+  for (const Tensor* from : open_->into) to = std::copy_n(from->data<float>(), from->numel(), to);
+  open_->pending = group_.begin_sum(open_->values.span<float>(), as_bf16_);
   sent_.push_back(std::move(open_));
 }
 
@@ -70,14 +72,19 @@ void GradientSums::finish(const std::vector<NamedParameter>& parameters,
   const auto start = std::chrono::steady_clock::now();
   for (const auto& bucket : sent_) {
     bucket->pending->wait();
-    const float* from = bucket->values.data();
+    const float* from = static_cast<const Tensor&>(bucket->values).data<float>();
     for (Tensor* into : bucket->into) {
       const bool mean = std::ranges::find(means, into) != means.end();
-      const float factor = mean ? 1.0F / static_cast<float>(group_.size()) : 1.0F;
+      const float factor = 1.0F / static_cast<float>(group_.size());
       if (!mean && into->shared()) *into = Tensor(into->shape());
       float* to = into->data<float>();
-      for (std::int64_t i = 0; i < into->numel(); ++i) to[i] = mean ? *from++ * factor : *from++;
+      if (mean)
+        for (std::int64_t i = 0; i < into->numel(); ++i) to[i] = from[i] * factor;
+      else
+        std::copy_n(from, into->numel(), to);
+      from += into->numel();
     }
+    bucket->values = {};
   }
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   sent_.clear();

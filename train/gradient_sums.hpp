@@ -38,8 +38,9 @@ class GradientSums final : public TapeObserver {
 
  private:
   struct Bucket {
-    std::vector<float> values;
     std::vector<Tensor*> into;  ///< the tensors that it is made of, in order
+    std::int64_t size = 0;      ///< elements of all of them
+    Tensor values;              ///< these, when it is sent
     std::unique_ptr<Group::Pending> pending;
   };
   void add(Tensor& values);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <ostream>
+#include <set>
 #include <thread>
 
 #include "exciton/core/random.hpp"
@@ -230,22 +231,30 @@ std::vector<::pid_t> ranks_of(::pid_t launcher) {
   return out;
 }
 
+/// How often a run has written a checkpoint, as far as its files tell.
+std::string state_of(const fs::path& run) {
+  std::set<std::string> files;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", none))
+    files.insert(entry.path().filename());
+  return files.empty() ? "" : *files.rbegin();
+}
+
 TEST_F(Ranks, AKilledOneEndsTheJobAndTheResumeEndsInTheSameBits) {
   write(256);
-  const auto set = with(synced, {"data.batch=128", "data.image_size=32", few, "epochs=3",
-                                 "checkpoint.every_steps=1", "--resume"});
-  const Clock::time_point start = Clock::now();
+  const auto set = with(synced, {"data.batch=32", "epochs=3", "checkpoint.every_steps=1",
+                                 "checkpoint.keep_last=100", "--resume"});
   trained(2, "whole", set);
-  const auto whole_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
   Generator rng(11);
   int kills = 0;
-  for (int attempt = 0; attempt < 12 && kills < 5; ++attempt) {
+  while (kills < 3) {
+    const std::string before = state_of(dir / "killed");
     Process job(call("killed", set), 0, mpiexec(2));
-    std::this_thread::sleep_for(std::chrono::milliseconds(
-        whole_ms / 4 + rng.below(static_cast<std::uint64_t>(whole_ms) * 3 / 4 + 1)));
+    while (job.running() && state_of(dir / "killed") == before)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::this_thread::sleep_for(std::chrono::milliseconds(rng.below(40)));
     const auto ranks = ranks_of(job.id());
-    if (ranks.empty() || !job.running()) break;  // it is done
+    if (ranks.empty()) break;  // it is done
     ::kill(ranks[rng.below(ranks.size())], SIGKILL);
     const Clock::time_point killed = Clock::now();
     const Result result = job.wait();
