@@ -76,7 +76,8 @@ Workload make_detector_workload(const WorkloadOptions& options) {
         " is a classifier's recipe; name its model instead, ", recipe.model.name);
   check(options.dtype == "f32" && options.image == 0,
         "profile: a detector runs in f32, at the size that its recipe says");
-  constexpr std::int64_t coco = 80, no_option = WorkloadOptions{}.batch;
+  constexpr std::int64_t coco = 80;
+  const std::int64_t no_option = WorkloadOptions{}.batch;
   train::Preprocessing data;
   data.class_names.resize(static_cast<std::size_t>(options.classes > 0 ? options.classes : coco));
   auto net = train::make_detector(recipe, data);
