@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """What a training step would take on many machines, from one that is here.
 
-  bench/predict_machines.py PROGRAM [--gbit 10] [--latency-ms 0.1] [--machines 1,2,4,...] [--json]
+  bench/predict_machines.py PROGRAM [--gbit 10] [--latency-ms 0.1] [--message-us 10]
+                            [--machines 1,2,4,...] [--json]
                             [MODEL:BATCH[:DTYPE] ...]
 
 BATCH is each machine's. The time of a step on one machine is measured; gradients are 4 bytes a
 parameter. With P machines every one sends and receives 2 (P - 1) / P of them. They travel in buckets
 of 1 MiB, of which each costs a latency out and one back; all but the last can travel while
-backward, two thirds of a step, is still at work. So
+backward, two thirds of a step, is still at work. A bucket is 2 (P - 1) messages to send, each of which
+costs the processor some microseconds (an estimate, 10) that no backward hides. So
 
   exchange = 2 (P - 1) / P bytes / bandwidth + 2 latency buckets
-  exposed  = max(exchange / buckets, exchange - 2/3 step)
+  exposed  = max(exchange / buckets, exchange - 2/3 step) + 2 (P - 1) buckets message
   time     = step + exposed,  efficiency = step / time
 """
 import argparse
@@ -32,6 +34,7 @@ def main():
                         default=["se_resnet20:128:bf16", "se_resnet50:16:bf16", "senet154:4:bf16"])
     parser.add_argument("--gbit", type=float, default=10)
     parser.add_argument("--latency-ms", type=float, default=0.1)
+    parser.add_argument("--message-us", type=float, default=10)
     parser.add_argument("--machines", default="1,2,4,8,16,32,64,128,256")
     parser.add_argument("--steps", default="5")
     parser.add_argument("--json", action="store_true")
@@ -49,7 +52,8 @@ def main():
             if p > 1:
                 exchange = (2 * (p - 1) / p * size / (args.gbit * 1e9 / 8) * 1e3 +
                             2 * args.latency_ms * buckets)
-                exposed = max(exchange / buckets, exchange - 2 / 3 * step)
+                exposed = (max(exchange / buckets, exchange - 2 / 3 * step) +
+                           2 * (p - 1) * buckets * args.message_us / 1e3)
             rows.append({"model": model, "batch": int(batch), "dtype": dtype, "machines": p,
                          "ms_step": step, "megabytes": size / 1e6, "ms_exchange": exchange,
                          "ms_exposed": exposed, "efficiency": step / (step + exposed)})
