@@ -16,8 +16,11 @@ if(PROJECT_IS_TOP_LEVEL)
   if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     find_program(EXCITON_CCACHE ccache NO_CACHE)
     set(EXCITON_LAUNCHER "")
-    if(EXCITON_CCACHE)  # the setting by which it keeps what is compiled behind precompiled headers
-      set(EXCITON_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${EXCITON_CCACHE})
+    # The setting by which it keeps what is compiled behind precompiled headers; these know their
+    # headers by their bytes, so that a comment that changed makes another one.
+    if(EXCITON_CCACHE)
+      set(EXCITON_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_COMMENTS=1
+          ${EXCITON_CCACHE})
     endif()
     set(CMAKE_CXX_COMPILER_LAUNCHER "${EXCITON_LAUNCHER}" CACHE STRING "Goes before the compiler")
   endif()

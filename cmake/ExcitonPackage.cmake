@@ -52,7 +52,7 @@ set(EXCITON_INTERNAL core/system_call.hpp data/batch_queue.hpp data/codec.hpp da
   ops/convolution/geometry.hpp ops/convolution/kernels.hpp ops/convolution/norm_relu_conv.hpp
   ops/convolution/path.hpp ops/convolution/plain.hpp ops/convolution/winograd.hpp ops/matrix_product.hpp
   optim/elements.hpp train/detection/run.hpp train/gradient_sums.hpp train/resume.hpp
-  train/run_parts.hpp)
+  train/task_run.hpp)
 set(EXCITON_HEADERS)
 foreach(COMPONENT ${EXCITON_COMPONENTS})
   file(GLOB_RECURSE HEADERS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
