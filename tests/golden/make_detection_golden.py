@@ -11,7 +11,6 @@ import math
 import re
 from functools import partial
 
-import numpy
 import torch
 from torch import nn
 from torchvision.models import resnet18
@@ -22,19 +21,10 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import batched_nms, box_iou, nms
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from noise import noise
+
 torch.set_num_threads(1)
 torch.manual_seed(5)
-
-
-def noise(count, key):
-    """Elements 0.. of stream `key`, in [-1, 1): a 32-bit integer hash, exact in any language."""
-    mask = numpy.uint64(0xFFFFFFFF)
-    h = numpy.arange(1, count + 1, dtype=numpy.uint64) * numpy.uint64(2654435761)
-    h = (h + numpy.uint64(key + 1) * numpy.uint64(2246822519)) & mask
-    for shift, factor in ((16, 2246822507), (13, 3266489909)):
-        h = ((h ^ (h >> numpy.uint64(shift))) * numpy.uint64(factor)) & mask
-    h ^= h >> numpy.uint64(16)
-    return torch.from_numpy(h.astype(numpy.float64) / 2.0**31 - 1)
 
 
 def key_of(name):

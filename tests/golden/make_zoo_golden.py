@@ -14,25 +14,15 @@ import json
 import math
 import sys
 
-import numpy
 import torch
 from torch import nn
 import torch.nn.functional as F
 
+from noise import noise
+
 CLASSES = 10
 IMAGES = 100000  # the key of the images; parameters have their position as key
 SAMPLES = 30     # parameters of a network whose gradients are recorded
-
-
-def noise(count, key):
-    """Elements 0.. of stream `key`, in [-1, 1): a 32-bit integer hash, exact in any language."""
-    mask = numpy.uint64(0xFFFFFFFF)
-    h = numpy.arange(1, count + 1, dtype=numpy.uint64) * numpy.uint64(2654435761)
-    h = (h + numpy.uint64(key + 1) * numpy.uint64(2246822519)) & mask
-    for shift, factor in ((16, 2246822507), (13, 3266489909)):
-        h = ((h ^ (h >> numpy.uint64(shift))) * numpy.uint64(factor)) & mask
-    h ^= h >> numpy.uint64(16)
-    return torch.from_numpy(h.astype(numpy.float64) / 2.0**31 - 1)
 
 
 def initial(name, shape, key):
