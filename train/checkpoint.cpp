@@ -347,6 +347,17 @@ std::vector<const Tensor*> matched(const Checkpoint& checkpoint, const std::stri
 
 }  // namespace
 
+MemoryLimit limit_of_network(const Checkpoint& checkpoint, const std::string& who,
+                             std::size_t beside) {
+  std::size_t stored = 0;
+  for (const SavedTensor& t : checkpoint.tensors) stored += t.tensor.bytes();
+  return MemoryLimit(4 * stored + beside,
+                     who +
+                         ": of another model: its recipe describes a network far larger than the "
+                         "weights in it, " +
+                         std::to_string(stored) + " bytes");
+}
+
 void load_model(const Checkpoint& checkpoint, nn::Module& net, const fs::path& path) {
   load_tensors(checkpoint, "model", tensors_of(net), path);
 }

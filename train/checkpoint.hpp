@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "exciton/core/memory.hpp"
 #include "exciton/core/tensor.hpp"
 #include "exciton/nn/module.hpp"
 
@@ -58,6 +59,12 @@ void verify_checkpoint(const std::filesystem::path& path);
 /// only appended to.
 inline constexpr const char* resume_advice =
     "; what was saved before is intact: make room, and resume the run";
+
+/// What a network may take that these weights are said to be of, while in scope: a recipe of a few
+/// bytes can describe one of any size. `beside`: bytes that are made on the way. `who` begins the
+/// error, which the memory pool throws.
+MemoryLimit limit_of_network(const Checkpoint& checkpoint, const std::string& who,
+                             std::size_t beside);
 
 /// Appends every parameter and buffer as "model.<name>"; the checkpoint shares their storage.
 void save_model(nn::Module& net, Checkpoint& checkpoint);

@@ -35,19 +35,12 @@
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 #include "exciton/train/resume.hpp"
-#include "exciton/train/run_parts.hpp"
-#include "exciton/train/tensorboard.hpp"
+#include "exciton/train/task_run.hpp"
 #include "exciton/train/trained_model.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string short_number(double value) {
   char text[32];
@@ -64,34 +57,23 @@ struct KernelCounts final : TapeObserver {
   }
 };
 
-/// Running totals of the epoch under way; part of checkpoints within an epoch.
-struct EpochTotals {
-  double loss_sum = 0, seconds = 0, waited = 0;
-  std::int64_t correct = 0, images = 0, skipped = 0, skipped_steps = 0;
+/// With the sums of a classifier.
+struct Totals : EpochTotals {
+  double loss_sum = 0;
+  std::int64_t correct = 0;
 
-  double loss() const { return images ? loss_sum / static_cast<double>(images) : 0; }
-  double top1() const {
-    return images ? static_cast<double>(correct) / static_cast<double>(images) : 0;
-  }
-  double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
+  double loss() const { return mean(loss_sum); }
+  double top1() const { return mean(static_cast<double>(correct)); }
   Json to_json() const {
-    return {{"loss_sum", loss_sum},
-            {"seconds", seconds},
-            {"waited", waited},
-            {"correct", correct},
-            {"images", images},
-            {"skipped", skipped},
-            {"skipped_steps", skipped_steps}};
+    Json out = common_json();
+    out.update({{"loss_sum", loss_sum}, {"correct", correct}});
+    return out;
   }
-  static EpochTotals from_json(const Json& json) {
-    EpochTotals out;
+  static Totals from_json(const Json& json) {
+    Totals out;
+    out.read_common(json);
     out.loss_sum = json.at("loss_sum").get<double>();
-    out.seconds = json.at("seconds").get<double>();
-    out.waited = json.at("waited").get<double>();
     out.correct = json.at("correct").get<std::int64_t>();
-    out.images = json.at("images").get<std::int64_t>();
-    out.skipped = json.value("skipped", std::int64_t{0});
-    out.skipped_steps = json.value("skipped_steps", std::int64_t{0});
     return out;
   }
 };
@@ -106,54 +88,32 @@ Json gate_counts(const GateStats& gates) {
 /// What was measured on `measured_on` has its name in front.
 Json to_json(const EpochLine& line) {
   const std::string& on = line.measured_on;
-  return {{"epoch", line.epoch},
-          {"train_loss", line.train_loss},
-          {"train_top1", line.train_top1},
-          {on + "_loss", line.loss},
-          {on + "_top1", line.top1},
-          {on + "_top5", line.top5},
-          {on + "_macro_recall", line.macro_recall},
-          {on + "_worst_class", line.worst_class},
-          {on + "_worst_recall", line.worst_recall},
-          {"lr", line.lr},
-          {"images_per_second", line.images_per_second},
-          {"seconds", line.seconds},
-          {"test_seconds", line.test_seconds},
-          {"data_wait_seconds", line.data_wait_seconds},
-          {"data_wait_share", line.data_wait_share()},
-          {"data_workers", line.data_workers},
-          {"threads", line.threads},
-          {"skipped_images", line.skipped_images},
-          {"skipped_steps", line.skipped_steps},
-          {"left_out_images", line.left_out_images},
-          {"left_out_files", line.left_out_files},
-          {"test_skipped_images", line.test_skipped_images},
-          {"peak_rss_mib", line.peak_rss_mib},
-          {"system_allocations", line.system_allocations},
-          {"kernels", line.kernels}};
+  Json out = common_json(line);
+  out.update({{"train_top1", line.train_top1},
+              {on + "_loss", line.loss},
+              {on + "_top1", line.top1},
+              {on + "_top5", line.top5},
+              {on + "_macro_recall", line.macro_recall},
+              {on + "_worst_class", line.worst_class},
+              {on + "_worst_recall", line.worst_recall},
+              {"left_out_images", line.left_out_images},
+              {"left_out_files", line.left_out_files},
+              {"kernels", line.kernels}});
+  return out;
 }
 
 constexpr std::uint64_t least_memory = std::uint64_t{48} << 20;
 
-class Run {
+class Run final : TaskRun {
  public:
-  /// `lock` and `start` are those of an occupied folder. Stops at `until`, if there is one.
+  /// See TaskRun. Stops at `until`, if there is one.
   Run(Recipe recipe, const RunOptions& options, Observer& observer, std::optional<FolderLock> lock,
       std::optional<FoundCheckpoint> start, std::optional<Position> until)
-      : recipe_(std::move(recipe)),
-        options_(options),
-        observer_(observer),
-        folder_(options.out, warn()),
-        lock_(std::move(lock)),
-        start_(std::move(start)),
+      : TaskRun(std::move(recipe), options, observer, std::move(lock), std::move(start)),
         until_(until) {}
 
   Outcome operator()() {
-    if (!start_ && !recipe_.init.weights.empty()) {
-      recipe_.init.weights = fs::absolute(recipe_.init.weights).lexically_normal().string();
-      initial_.emplace(
-          load_initial(recipe_.init.weights, recipe_.init.from, recipe_.model.name, warn()));
-    }
+    load_weights_to_begin_with();
     open_data();
     plan_memory();
     build();
@@ -169,7 +129,7 @@ class Run {
       if (!test) return stopped(start);
       end_epoch(*test, seconds_since(test_start), memory_stats().system_allocations - taken);
     }
-    Outcome out = outcome(start);
+    Outcome out = outcome_of(start);
     out.finished = true;
     if (position_.epoch < recipe_.epochs)
       out.stopped_early = {recipe_.early_stopping.metric, risen_.epoch, risen_.value};
@@ -178,19 +138,9 @@ class Run {
   }
 
  private:
-  Warn warn() {
-    return [this](const std::string& text) { observer_.warning(text); };
-  }
-  std::int64_t steps_per_epoch() const {
-    return (batches_ + recipe_.accumulate - 1) / recipe_.accumulate;
-  }
-  std::int64_t step() const {
-    return position_.epoch * steps_per_epoch() +
-           (position_.batch + recipe_.accumulate - 1) / recipe_.accumulate;
-  }
   /// Whether some images choose the best epoch.
   bool chooses() const { return plan_.chooses != data::Part::none; }
-  bool keeps_best() const { return chooses() && recipe_.checkpoint.keep_best; }
+  bool keeps_best() const override { return chooses() && recipe_.checkpoint.keep_best; }
   /// What the log and people call the images that are looked at after every epoch.
   const char* watched() const {
     const data::Part part = chooses() ? plan_.chooses : plan_.reported;
@@ -215,12 +165,7 @@ class Run {
   bool by_test() const { return recipe_.data.validation.by == data::Validation::By::test; }
 
   void open_data() {
-    if (recipe_.threads > 0) set_num_threads(static_cast<int>(recipe_.threads));
-    check_or(Remedy::give_data, !recipe_.data.dir.empty(), "train: the recipe names no data");
-    if (!fs::is_directory(recipe_.data.dir))
-      throw RunError("train: no data folder " + recipe_.data.dir, Remedy::fetch_data,
-                     {recipe_.data.kind, recipe_.data.dir});
-    recipe_.data.dir = fs::absolute(recipe_.data.dir).lexically_normal().string();
+    open_data_folder();
     plan_ = data::plan_splits(data::find_layout(recipe_.data.kind, recipe_.data.dir),
                               recipe_.data.validation, recipe_.seed);
     // What was found is what a resume goes by.
@@ -280,7 +225,6 @@ class Run {
     batches_ = train_->batches();
   }
 
-  bool leads() const { return !options_.group || options_.group->leads(); }
   /// Whether evaluations are cut over the ranks; gates are counted where all images are.
   bool shares_tests() const { return options_.group && !recipe_.log.gates; }
 
@@ -433,27 +377,15 @@ class Run {
 
   void start_folder() {
     if (start_) {
-      restore(*start_);
-      check_or(Remedy::more_epochs, position_.epoch + (position_.batch > 0) <= recipe_.epochs,
-               "train: resume: ", start_->path.string(), " has trained ", position_.epoch,
-               " epochs and ", position_.batch, " steps, more than epochs, which is ",
-               recipe_.epochs);
+      restore();
+      check_position();
     }
     if (!leads()) {
       start_.reset();
       return;
     }
-    if (!lock_) {
-      lock_.emplace(folder_.path(), "train", warn());
-      check_or(Remedy::another_folder, !folder_.occupied(),
-               "train: another process began a run in ", folder_.path().string(), " meanwhile");
-    }
-    check_log();
-    folder_.prepare();
-    if (options_.resume) {
-      describe_resume();
-      folder_.truncate_log(position_.epoch);
-    }
+    take_folder();
+    if (options_.resume && start_) describe_resume();
     change_course();
     folder_.write_recipe(recipe_);
     if (!changes_.empty()) {
@@ -461,12 +393,7 @@ class Run {
       for (const Change& change : changes_) journal += train::to_text(change) + '\n';
       write_text(folder_.changes(), journal, "train", resume_advice);
     }
-    // The process may have died between a checkpoint and its second name.
-    if (start_ && keeps_best() && position_.batch == 0 && position_.epoch > 0 &&
-        best_.epoch == position_.epoch && start_->path != folder_.best())
-      link_file(start_->path, folder_.best(), "train", resume_advice);
-    start_.reset();
-    if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
+    folder_is_ready();
   }
 
   /// What the recipe says now and did not before. It is written into the checkpoint that is
@@ -499,24 +426,7 @@ class Run {
       save();
   }
 
-  /// Without a checkpoint a run begins anew, and its log with it: refused where that log tells of
-  /// more than can have been trained without one.
-  void check_log() const {
-    if (start_ || !options_.resume) return;
-    const std::vector<std::string> log = folder_.read_log();
-    check_or(Remedy::bring_back,
-             log.empty() || parse_json(log.back(), "log")["epoch"].get<std::int64_t>() <=
-                                recipe_.checkpoint.every_epochs,
-             "train: resume: ", folder_.log().string(), " tells of ", log.size(),
-             " epochs, but there is no checkpoint in ", folder_.checkpoints().string());
-  }
-
   void describe_resume() {
-    if (!start_) {
-      notes_.push_back("No checkpoint in " + folder_.path().string() + " yet: starting at epoch 1");
-      return;
-    }
-    notes_.push_back("Resuming from " + start_->path.string());
     const std::int64_t planned = meta()["recipe"].value("epochs", recipe_.epochs);
     if (planned != recipe_.epochs && step() > 0 && position_.epoch < recipe_.epochs)
       notes_.push_back(std::to_string(planned) + " epochs were planned, now " +
@@ -649,8 +559,7 @@ class Run {
       const std::int64_t seen = position_.batch + 1;
       const bool updates = seen % recipe_.accumulate == 0 || seen == batches_;
       train_step(*batch, updates);
-      report_skipped(*batch);
-      if (!options_.group) totals_.skipped = std::exchange(skipped_here_, 0) + totals_.skipped;
+      skipped_here_ += report_skipped(batch->skipped, totals_.skipped + skipped_here_);
       position_.batch = seen;
       totals_.seconds = seconds_since(start);
       totals_.waited = train_->seconds_waited() - waited_before;
@@ -667,9 +576,8 @@ class Run {
 
   /// Whether all ranks go on; and counts what they have skipped since.
   bool agreed(bool goes_on) {
-    if (!options_.group) return goes_on;
     double said[] = {goes_on ? 0.0 : 1.0, static_cast<double>(std::exchange(skipped_here_, 0))};
-    options_.group->sum(said);
+    if (options_.group) options_.group->sum(said);
     totals_.skipped += static_cast<std::int64_t>(said[1]);
     return said[0] == 0;
   }
@@ -686,15 +594,7 @@ class Run {
       lr_ = loop_->lr();
       give_up("training", error.loss(), " of a batch with " + names_of(error.images()));
     }
-    if (!updates) return;
-    if (!loop_->update().skipped) {
-      skipped_in_a_row_ = 0;
-      return;
-    }
-    ++totals_.skipped_steps;
-    constexpr std::int64_t most = 20;
-    if (++skipped_in_a_row_ == most)
-      give_up("the norm of the gradients was no number for " + std::to_string(most) + " steps");
+    if (updates) count_update(loop_->update().skipped, totals_);
   }
 
   /// The first few of these images of the train set, and how many there are.
@@ -705,16 +605,6 @@ class Run {
       out += (i > 0 ? ", " : "") + train_set_->name(images[i]);
     if (images.size() > named) out += " and " + std::to_string(images.size() - named) + " others";
     return out;
-  }
-
-  /// Names the first few images that could not be read, and counts them all.
-  void report_skipped(const data::Batch& batch) {
-    constexpr std::int64_t named = 10;
-    for (const std::string& reason : batch.skipped) {
-      const std::int64_t before = totals_.skipped + skipped_here_++;
-      if (before < named) observer_.warning("left out: " + reason);
-      if (before + 1 == named) observer_.warning("further ones are only counted");
-    }
   }
 
   /// Nothing: stopped.
@@ -744,8 +634,7 @@ class Run {
     refuse_ruined(capture());
     position_ = {position_.epoch + 1, 0};
     EpochLine line;
-    line.epoch = position_.epoch;
-    line.epochs = recipe_.epochs;
+    describe_epoch(line, totals_, train_->workers());
     line.train_loss = totals_.loss();
     line.train_top1 = totals_.top1();
     line.measured_on = watched();
@@ -759,20 +648,10 @@ class Run {
     }
     const double value = test.metric(recipe_.checkpoint.best_by);
     line.best = chooses() && better(recipe_.checkpoint.best_by, value, best_.epoch, best_.value, 0);
-    line.lr = lr_;
-    line.images_per_second = totals_.rate();
-    line.seconds = totals_.seconds;
     line.test_seconds = test_seconds;
-    line.data_wait_seconds = totals_.waited;
-    line.data_workers = train_->workers();
-    line.threads = num_threads();
-    line.skipped_images = totals_.skipped;
-    line.skipped_steps = totals_.skipped_steps;
     line.test_skipped_images = test.skipped();
     line.left_out_images = train_->left_out();
     line.left_out_files = train_set_->left_out().files() + test_set_->left_out().files();
-    line.peak_rss_mib = static_cast<double>(peak_resident_bytes()) / (1 << 20);
-    line.pool_peak_bytes = memory_stats().peak_bytes_in_use;
     line.system_allocations = system_allocations;
     line.kernels = kernels_.counts;
     if (line.best) best_ = {position_.epoch, test.top1(), recipe_.checkpoint.best_by, value};
@@ -781,22 +660,13 @@ class Run {
       if (better(e.metric, now, risen_.epoch, risen_.value, e.min_delta))
         risen_ = {position_.epoch, now};
     }
-    // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
     Json json = to_json(line);
     if (recipe_.log.gates) json["gates"] = gates_;
-    if (leads()) folder_.append_log(json.dump());
-    if (events_) events_->add(json.dump());
+    log(json);
     observer_.epoch(line);
     last_ = test;
     totals_ = {};
-    const bool due = position_.epoch % recipe_.checkpoint.every_epochs == 0 || is_over();
-    if (due) save();
-    if (line.best && keeps_best() && leads()) {
-      if (due)
-        link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
-      else
-        write_checkpoint(folder_.best(), capture());
-    }
+    save_epoch(position_.epoch % recipe_.checkpoint.every_epochs == 0 || is_over(), line.best);
   }
 
   Json changes_json() const {
@@ -805,23 +675,19 @@ class Run {
     return out;
   }
 
-  Checkpoint capture() {
-    const Json meta{
-        {"recipe", to_json(recipe_)},
-        {"data", to_json(pre_)},
-        {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
-        {"step", step()},
-        {"numerics", numerics},
-        {"best",
-         {{"epoch", best_.epoch}, {"top1", best_.top1}, {"by", best_.by}, {"value", best_.value}}},
-        {"early_stopping", {{"epoch", risen_.epoch}, {"value", risen_.value}}},
-        {"chosen", chooses() && !by_test()},
-        {"changes", changes_json()},
-        {"totals", totals_.to_json()},
-        // Batches and augmentations are a function of (seed, epoch, image).
-        {"loader",
-         {{"seed", recipe_.seed}, {"epoch", position_.epoch}, {"batch", position_.batch}}},
-        {"lr", lr_}};
+  Checkpoint capture() override {
+    Json meta = common_meta();
+    meta.update(
+        {{"data", to_json(pre_)},
+         {"best",
+          {{"epoch", best_.epoch}, {"top1", best_.top1}, {"by", best_.by}, {"value", best_.value}}},
+         {"early_stopping", {{"epoch", risen_.epoch}, {"value", risen_.value}}},
+         {"chosen", chooses() && !by_test()},
+         {"changes", changes_json()},
+         {"totals", totals_.to_json()},
+         // Batches and augmentations are a function of (seed, epoch, image).
+         {"loader",
+          {{"seed", recipe_.seed}, {"epoch", position_.epoch}, {"batch", position_.batch}}}});
     Checkpoint out;
     out.meta = to_text(meta);
     save_model(*model_.net, out);
@@ -830,38 +696,15 @@ class Run {
     return out;
   }
 
-  /// A step can ruin weights after a finite loss: such weights replace nothing.
-  void refuse_ruined(const Checkpoint& checkpoint) const {
-    const SavedTensor* ruined = checkpoint.first_not_finite();
-    if (ruined) give_up(ruined->name + " holds NaN or infinities");
-  }
-
-  void save() {
-    const Checkpoint checkpoint = capture();
-    refuse_ruined(checkpoint);
-    if (!leads()) return;
-    const fs::path path = folder_.checkpoint(position_);
-    write_checkpoint(path, checkpoint);
-    good_.insert(path);
-    folder_.keep_last(recipe_.checkpoint.keep_last, position_, good_);
-  }
-
-  /// What the checkpoint that is resumed says of its run.
-  Json meta() const {
-    return parse_json(start_->checkpoint.meta, "checkpoint: " + start_->path.string());
-  }
-
-  void restore(const FoundCheckpoint& found) {
-    const auto& [path, checkpoint] = found;
+  void restore() {
+    const auto& [path, checkpoint] = *start_;
     load_model(checkpoint, *model_.net, path);
     load_tensors(checkpoint, "optimizer", optimizer_->state(), path);
     if (ema_) load_tensors(checkpoint, "average", ema_->state(), path);
     try {
       const Json meta = this->meta();
-      position_ = {meta.at("position").at("epoch").get<std::int64_t>(),
-                   meta.at("position").at("batch").get<std::int64_t>()};
-      best_ = {meta.at("best").at("epoch").get<std::int64_t>(),
-               meta.at("best").at("top1").get<double>()};
+      restore_common(meta);
+      best_.top1 = meta.at("best").at("top1").get<double>();
       best_.value = meta["best"].value("value", best_.top1);
       best_.by = meta["best"].value("by", best_.by);
       if (meta.contains("changes"))
@@ -870,29 +713,16 @@ class Run {
       if (meta.contains("early_stopping"))
         risen_ = {meta["early_stopping"].at("epoch").get<std::int64_t>(),
                   meta["early_stopping"].at("value").get<double>()};
-      totals_ = EpochTotals::from_json(meta.at("totals"));
-      lr_ = meta.at("lr").get<double>();
-      if (meta.value("numerics", std::int64_t{1}) != numerics)
-        notes_.push_back(
-            "Begun by a program that rounded differently: steps and rates are as they would have "
-            "been, the last bits are not");
+      totals_ = Totals::from_json(meta.at("totals"));
     } catch (const Json::exception&) {
       fail("checkpoint: ", path.string(), ": does not say how far its run had come");
     }
-    check(position_.epoch >= 0 && position_.batch >= 0 && position_.batch <= batches_,
-          "checkpoint: ", path.string(), ": was made with other data: batch ", position_.batch,
-          " of an epoch, this one has ", batches_);
     loop_->resume_at(step());
-    good_.insert(path);
   }
 
-  Outcome outcome(Clock::time_point start) const {
-    Outcome out;
-    out.folder = folder_.path();
-    out.checkpoint = folder_.checkpoint(position_);
+  Outcome outcome_of(Clock::time_point start) const {
+    Outcome out = outcome(start);
     out.model = model_.name;
-    out.epochs = position_.epoch;
-    out.seconds = seconds_since(start);
     out.measured_on = watched();
     out.last = last_;
     if (chooses() && best_.epoch > 0) out.best = best_;
@@ -901,15 +731,10 @@ class Run {
 
   Outcome stopped(Clock::time_point start) {
     save();
-    return outcome(start);
+    return outcome_of(start);
   }
 
-  [[noreturn]] void give_up(const std::string& what) const {
-    const auto good = folder_.last_good();
-    fail("train: ", what, " in epoch ", position_.epoch + 1, ", step ", step(), " (lr ", lr_,
-         "); try a lower schedule.lr or a longer warm-up; ",
-         good ? "last good checkpoint: " + good->string() : "nothing was saved yet");
-  }
+  using TaskRun::give_up;
   [[noreturn]] void give_up(const char* which, double loss, const std::string& where = "") const {
     give_up(std::string("the ") + which + " loss is " + (std::isnan(loss) ? "nan" : "infinite") +
             where);
@@ -939,44 +764,28 @@ class Run {
     return out;
   }
 
-  Recipe recipe_;
-  RunOptions options_;
-  Observer& observer_;
-  RunFolder folder_;
-  std::optional<FolderLock> lock_;
-  std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
   std::optional<Position> until_;
-  std::vector<Change> changes_;     ///< of the course, until now
-  bool compared_images_ = false;    ///< with those start_ was trained on
-  std::optional<Initial> initial_;  ///< weights to begin with, until they are copied
-  std::vector<std::string> notes_;  ///< about the resume, and how it begins
-  std::set<fs::path> good_;         ///< checkpoints known to be whole
+  std::vector<Change> changes_;   ///< of the course, until now
+  bool compared_images_ = false;  ///< with those start_ was trained on
   data::SplitPlan plan_;
   std::shared_ptr<const data::Dataset> train_set_;
   std::shared_ptr<const data::Dataset> test_set_;   ///< looked at after each epoch
   std::shared_ptr<const data::Dataset> final_set_;  ///< reported at the end; may be none
   Preprocessing pre_;
   std::optional<data::Loader> train_, test_;
-  std::int64_t batches_ = 0;
   std::uint64_t memory_bytes_ = 0, memory_limit_ = 0;
   nn::Model model_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<optim::Ema> ema_;
   std::optional<Loop> loop_;
   KernelCounts kernels_;
-  Position position_;
-  EpochTotals totals_;
-  Outcome::Best best_;
+  Totals totals_;
   struct {
     std::int64_t epoch = 0;
     double value = 0;
   } risen_;  ///< when early stopping's metric was last better, and what it was
-  std::int64_t skipped_in_a_row_ = 0;  ///< steps
-  std::int64_t skipped_here_ = 0;      ///< images, that totals_ does not count yet
+  std::int64_t skipped_here_ = 0;  ///< images, that totals_ does not count yet
   std::optional<Evaluation> last_;
-  double lr_ = 0;
   Json gates_;  ///< counts of the last evaluation, when the recipe wants them
-  std::optional<EventFile> events_;
 };
 
 }  // namespace
@@ -992,7 +801,7 @@ Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preproc
                   {"step", 0},
                   {"numerics", numerics},
                   {"best", {{"epoch", 0}, {"top1", -1.0}}},
-                  {"totals", EpochTotals{}.to_json()},
+                  {"totals", Totals{}.to_json()},
                   {"lr", 0.0}};
   Checkpoint out;
   out.meta = to_text(meta);

@@ -42,16 +42,7 @@ TrainedModel load(const fs::path& run_or_checkpoint, const Warn& warn) {
   out.position = {value_at<std::int64_t>(meta, "position.epoch", who),
                   value_at<std::int64_t>(meta, "position.batch", who)};
   {
-    // A recipe of a few bytes can describe a network of any size: no larger one is built than the
-    // stored weights fill, with what is made on the way.
-    constexpr std::size_t beside = std::size_t{64} << 20;
-    std::size_t stored = 0;
-    for (const SavedTensor& t : found.checkpoint.tensors) stored += t.tensor.bytes();
-    const MemoryLimit limit(4 * stored + beside,
-                            who +
-                                ": of another model: its recipe describes a network far larger "
-                                "than the weights in it, " +
-                                std::to_string(stored) + " bytes");
+    const MemoryLimit limit = limit_of_network(found.checkpoint, who, std::size_t{64} << 20);
     const nn::SkipInitialization weights_are_stored;
     out.model = make_model(out.recipe, out.preprocessing);
   }

@@ -77,15 +77,8 @@ TrainedDetector load_detector(const fs::path& run_or_checkpoint, const Warn& war
                        value_at<std::int64_t>(meta, "position.batch", who)},
                       nullptr};
   {
-    // As for classifiers: a recipe of a few bytes can describe a network of any size.
     constexpr std::size_t beside = std::size_t{128} << 20;  // the classifier of the backbone, too
-    std::size_t stored = 0;
-    for (const SavedTensor& t : found.checkpoint.tensors) stored += t.tensor.bytes();
-    const MemoryLimit limit(4 * stored + beside,
-                            who +
-                                ": of another network: its recipe describes one far larger than "
-                                "the weights in it, " +
-                                std::to_string(stored) + " bytes");
+    const MemoryLimit limit = limit_of_network(found.checkpoint, who, beside);
     const nn::SkipInitialization weights_are_stored;
     out.net = make_detector(out.recipe, out.preprocessing);
   }

@@ -15,34 +15,24 @@
 #include "exciton/train/preprocessing_json.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
-#include "exciton/train/run_parts.hpp"
-#include "exciton/train/tensorboard.hpp"
+#include "exciton/train/task_run.hpp"
 
 namespace exciton::train {
 namespace fs = std::filesystem;
 namespace det = nn::detection;
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 constexpr std::array loss_names{"loss_classifier", "loss_box_reg", "loss_objectness",
                                 "loss_rpn_box_reg"};
 using Losses = std::array<double, loss_names.size()>;
 
-/// Running totals of the epoch under way; part of checkpoints within an epoch.
-struct Totals {
+/// With the sums of a detector.
+struct Totals : EpochTotals {
   Losses sums{};
-  double seconds = 0, waited = 0;
-  std::int64_t images = 0, skipped = 0, skipped_steps = 0;
 
   std::vector<NamedValue> means() const {
     std::vector<NamedValue> out;
-    for (std::size_t i = 0; i < sums.size(); ++i)
-      out.push_back({loss_names[i], images ? sums[i] / static_cast<double>(images) : 0});
+    for (std::size_t i = 0; i < sums.size(); ++i) out.push_back({loss_names[i], mean(sums[i])});
     return out;
   }
   double loss() const {
@@ -50,19 +40,15 @@ struct Totals {
     for (const NamedValue& part : means()) sum += part.value;
     return sum;
   }
-  double rate() const { return seconds > 0 ? static_cast<double>(images) / seconds : 0; }
   Json to_json() const {
-    return {{"sums", sums},     {"seconds", seconds}, {"waited", waited},
-            {"images", images}, {"skipped", skipped}, {"skipped_steps", skipped_steps}};
+    Json out = common_json();
+    out["sums"] = sums;
+    return out;
   }
   static Totals from_json(const Json& json) {
     Totals out;
+    out.read_common(json);
     out.sums = json.at("sums").get<Losses>();
-    out.seconds = json.at("seconds").get<double>();
-    out.waited = json.at("waited").get<double>();
-    out.images = json.at("images").get<std::int64_t>();
-    out.skipped = json.at("skipped").get<std::int64_t>();
-    out.skipped_steps = json.at("skipped_steps").get<std::int64_t>();
     return out;
   }
 };
@@ -75,35 +61,15 @@ Json to_json(const std::vector<NamedValue>& values, const std::string& prefix = 
 
 /// What was measured on `measured_on` has its name in front.
 Json to_json(const EpochLine& line) {
-  Json out{{"epoch", line.epoch}, {"train_loss", line.train_loss}};
+  Json out = common_json(line);
   out.update(to_json(line.losses, "train_"));
   out.update(to_json(line.average_precision, line.measured_on + "_"));
-  out.update({{"lr", line.lr},
-              {"images_per_second", line.images_per_second},
-              {"seconds", line.seconds},
-              {"test_seconds", line.test_seconds},
-              {"data_wait_seconds", line.data_wait_seconds},
-              {"data_wait_share", line.data_wait_share()},
-              {"data_workers", line.data_workers},
-              {"threads", line.threads},
-              {"skipped_images", line.skipped_images},
-              {"skipped_steps", line.skipped_steps},
-              {"test_skipped_images", line.test_skipped_images},
-              {"peak_rss_mib", line.peak_rss_mib},
-              {"system_allocations", line.system_allocations}});
   return out;
 }
 
-class DetectorRun {
+class DetectorRun final : TaskRun {
  public:
-  DetectorRun(Recipe recipe, const RunOptions& options, Observer& observer,
-              std::optional<FolderLock> lock, std::optional<FoundCheckpoint> start)
-      : recipe_(std::move(recipe)),
-        options_(options),
-        observer_(observer),
-        folder_(options.out, warn()),
-        lock_(std::move(lock)),
-        start_(std::move(start)) {}
+  using TaskRun::TaskRun;
 
   Outcome operator()() {
     check(!options_.change,
@@ -112,11 +78,7 @@ class DetectorRun {
         !options_.fit,
         "train: memory is planned for classification: what a detector will take is not known; set "
         "recompute to block, or detection.min_size or data.batch lower");
-    if (!start_ && !recipe_.init.weights.empty()) {
-      recipe_.init.weights = fs::absolute(recipe_.init.weights).lexically_normal().string();
-      initial_.emplace(
-          load_initial(recipe_.init.weights, recipe_.init.from, recipe_.model.name, warn()));
-    }
+    load_weights_to_begin_with();
     open_data();
     build();
     start_folder();
@@ -127,31 +89,18 @@ class DetectorRun {
       if (!train_epoch()) return stopped(start);
       if (!end_epoch(taken)) return stopped(start);
     }
-    Outcome out = outcome(start);
+    Outcome out = outcome_of(start);
     out.finished = true;
     return out;
   }
 
  private:
-  Warn warn() {
-    return [this](const std::string& text) { observer_.warning(text); };
-  }
-  std::int64_t steps_per_epoch() const {
-    return (batches_ + recipe_.accumulate - 1) / recipe_.accumulate;
-  }
-  std::int64_t step() const {
-    return position_.epoch * steps_per_epoch() +
-           (position_.batch + recipe_.accumulate - 1) / recipe_.accumulate;
-  }
   const char* watched() const { return has_val_ ? "val" : "train"; }
   /// Whether the best epoch is chosen: by images that do not train.
-  bool keeps_best() const { return has_val_ && recipe_.checkpoint.keep_best; }
+  bool keeps_best() const override { return has_val_ && recipe_.checkpoint.keep_best; }
 
   void open_data() {
-    if (recipe_.threads > 0) set_num_threads(static_cast<int>(recipe_.threads));
-    check_or(Remedy::give_data, !recipe_.data.dir.empty(), "train: the recipe names no data");
-    check(fs::is_directory(recipe_.data.dir), "train: no data folder ", recipe_.data.dir);
-    recipe_.data.dir = fs::absolute(recipe_.data.dir).lexically_normal().string();
+    open_data_folder();
     recipe_.data.kind = "coco";
     const auto train = data::open_coco(recipe_.data.dir, "train");
     train->keep(recipe_.detection.images);
@@ -223,26 +172,13 @@ class DetectorRun {
   }
 
   void start_folder() {
-    if (start_) restore();
-    if (!lock_) {
-      lock_.emplace(folder_.path(), "train", warn());
-      check_or(Remedy::another_folder, !folder_.occupied(),
-               "train: another process began a run in ", folder_.path().string(), " meanwhile");
+    if (start_) {
+      restore();
+      check_position();
     }
-    folder_.prepare();
-    if (options_.resume) {
-      notes_.push_back(start_ ? "Resuming from " + start_->path.string()
-                              : "No checkpoint in " + folder_.path().string() +
-                                    " yet: starting at epoch 1");
-      folder_.truncate_log(position_.epoch);
-    }
+    take_folder();
     folder_.write_recipe(recipe_);
-    // The process may have died between a checkpoint and its second name.
-    if (start_ && keeps_best() && position_.batch == 0 && position_.epoch > 0 &&
-        best_.epoch == position_.epoch && start_->path != folder_.best())
-      link_file(start_->path, folder_.best(), "train", resume_advice);
-    start_.reset();
-    if (options_.tensorboard) events_.emplace(folder_.path(), folder_.read_log());
+    folder_is_ready();
   }
 
   RunInfo info() const {
@@ -295,7 +231,7 @@ class DetectorRun {
     while (const auto batch = train_->next()) {
       const std::int64_t seen = position_.batch + 1;
       accumulate(*batch);
-      report_skipped(*batch);
+      totals_.skipped += report_skipped(batch->skipped, totals_.skipped);
       position_.batch = seen;
       const bool updates = seen % recipe_.accumulate == 0 || seen == batches_;
       if (updates) update();
@@ -338,25 +274,11 @@ class DetectorRun {
     if (recipe_.clip_value > 0) optim::clip_values(parameters_, recipe_.clip_value);
     const double norm =
         recipe_.clip_norm > 0 ? optim::clip_gradients(parameters_, recipe_.clip_norm) : 0;
-    if (std::isfinite(norm)) {
+    if (std::isfinite(norm))
       optimizer_->step(lr_);
-      skipped_in_a_row_ = 0;
-      return;
-    }
-    optimizer_->clear_gradients();
-    ++totals_.skipped_steps;
-    constexpr std::int64_t most = 20;
-    if (++skipped_in_a_row_ == most)
-      give_up("the norm of the gradients was no number for " + std::to_string(most) + " steps");
-  }
-
-  /// Names the first few images that could not be read, and counts them all.
-  void report_skipped(const data::DetectionBatch& batch) {
-    constexpr std::int64_t named = 10;
-    for (const std::string& reason : batch.skipped) {
-      if (totals_.skipped++ < named) observer_.warning("left out: " + reason);
-      if (totals_.skipped == named) observer_.warning("further ones are only counted");
-    }
+    else
+      optimizer_->clear_gradients();
+    count_update(!std::isfinite(norm), totals_);
   }
 
   /// False: stopped in the evaluation, which a resume makes again.
@@ -382,28 +304,17 @@ class DetectorRun {
     EpochLine line = line_of(result, evaluates);
     line.test_seconds = seconds_since(start);
     line.system_allocations = memory_stats().system_allocations - allocations_before;
-    // The log comes first: a resume cuts it back to its checkpoint, but could not add a line.
-    const Json json = to_json(line);
-    folder_.append_log(json.dump());
-    if (events_) events_->add(json.dump());
+    log(to_json(line));
     observer_.epoch(line);
     if (evaluates) average_precision_ = line.average_precision;
     totals_ = {};
-    const bool due = done % recipe_.checkpoint.every_epochs == 0 || last;
-    if (due) save();
-    if (line.best && keeps_best()) {
-      if (due)
-        link_file(folder_.checkpoint(position_), folder_.best(), "train", resume_advice);
-      else
-        write_checkpoint(folder_.best(), capture());
-    }
+    save_epoch(done % recipe_.checkpoint.every_epochs == 0 || last, line.best);
     return true;
   }
 
   EpochLine line_of(const DetectionResult& result, bool evaluated) {
     EpochLine line;
-    line.epoch = position_.epoch;
-    line.epochs = recipe_.epochs;
+    describe_epoch(line, totals_, train_->workers());
     line.train_loss = totals_.loss();
     line.losses = totals_.means();
     line.measured_on = watched();
@@ -419,54 +330,21 @@ class DetectorRun {
         best_.value = ap;
       }
     }
-    line.lr = lr_;
-    line.images_per_second = totals_.rate();
-    line.seconds = totals_.seconds;
-    line.data_wait_seconds = totals_.waited;
-    line.data_workers = train_->workers();
-    line.threads = num_threads();
-    line.skipped_images = totals_.skipped;
-    line.skipped_steps = totals_.skipped_steps;
     line.test_skipped_images = result.skipped;
-    line.peak_rss_mib = static_cast<double>(peak_resident_bytes()) / (1 << 20);
-    line.pool_peak_bytes = memory_stats().peak_bytes_in_use;
     return line;
   }
 
-  Checkpoint capture() {
-    const Json meta{{"recipe", to_json(recipe_)},
-                    {"data", to_json(pre_)},
-                    {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
-                    {"step", step()},
-                    {"numerics", numerics},
-                    {"best", {{"epoch", best_.epoch}, {"by", "AP"}, {"value", best_.value}}},
-                    {"chosen", has_val_},
-                    {"totals", totals_.to_json()},
-                    {"lr", lr_}};
+  Checkpoint capture() override {
+    Json meta = common_meta();
+    meta.update({{"data", to_json(pre_)},
+                 {"best", {{"epoch", best_.epoch}, {"by", "AP"}, {"value", best_.value}}},
+                 {"chosen", has_val_},
+                 {"totals", totals_.to_json()}});
     Checkpoint out;
     out.meta = to_text(meta);
     save_model(*net_, out);
     save_tensors(optimizer_->state(), "optimizer", out);
     return out;
-  }
-
-  /// A step can ruin weights after a finite loss: such weights replace nothing.
-  void refuse_ruined(const Checkpoint& checkpoint) const {
-    const SavedTensor* ruined = checkpoint.first_not_finite();
-    if (ruined) give_up(ruined->name + " holds NaN or infinities");
-  }
-
-  void save() {
-    const Checkpoint checkpoint = capture();
-    refuse_ruined(checkpoint);
-    const fs::path path = folder_.checkpoint(position_);
-    write_checkpoint(path, checkpoint);
-    good_.insert(path);
-    folder_.keep_last(recipe_.checkpoint.keep_last, position_, good_);
-  }
-
-  Json meta() const {
-    return parse_json(start_->checkpoint.meta, "checkpoint: " + start_->path.string());
   }
 
   void restore() {
@@ -475,36 +353,18 @@ class DetectorRun {
     load_tensors(checkpoint, "optimizer", optimizer_->state(), path);
     try {
       const Json meta = this->meta();
-      position_ = {meta.at("position").at("epoch").get<std::int64_t>(),
-                   meta.at("position").at("batch").get<std::int64_t>()};
-      best_.epoch = meta.at("best").at("epoch").get<std::int64_t>();
+      restore_common(meta);
       best_.value = meta.at("best").at("value").get<double>();
       best_.by = "AP";
       totals_ = Totals::from_json(meta.at("totals"));
-      lr_ = meta.at("lr").get<double>();
-      if (meta.at("numerics").get<std::int64_t>() != numerics)
-        notes_.emplace_back(
-            "Begun by a program that rounded differently: steps and rates are as they would have "
-            "been, the last bits are not");
     } catch (const Json::exception&) {
       fail("checkpoint: ", path.string(), ": does not say how far its run had come");
     }
-    check(position_.epoch >= 0 && position_.batch >= 0 && position_.batch <= batches_,
-          "checkpoint: ", path.string(), ": was made with other data: batch ", position_.batch,
-          " of an epoch, this one has ", batches_);
-    check_or(Remedy::more_epochs, position_.epoch + (position_.batch > 0) <= recipe_.epochs,
-             "train: resume: ", path.string(), " has trained ", position_.epoch, " epochs and ",
-             position_.batch, " batches, more than epochs, which is ", recipe_.epochs);
-    good_.insert(path);
   }
 
-  Outcome outcome(Clock::time_point start) const {
-    Outcome out;
-    out.folder = folder_.path();
-    out.checkpoint = folder_.checkpoint(position_);
+  Outcome outcome_of(Clock::time_point start) const {
+    Outcome out = outcome(start);
     out.model = "faster_rcnn over " + recipe_.model.name;
-    out.epochs = position_.epoch;
-    out.seconds = seconds_since(start);
     out.measured_on = watched();
     out.average_precision = average_precision_;
     if (has_val_ && best_.epoch > 0) out.best = best_;
@@ -513,41 +373,19 @@ class DetectorRun {
 
   Outcome stopped(Clock::time_point start) {
     save();
-    return outcome(start);
+    return outcome_of(start);
   }
 
-  [[noreturn]] void give_up(const std::string& what) const {
-    const auto good = folder_.last_good();
-    fail("train: ", what, " in epoch ", position_.epoch + 1, ", step ", step(), " (lr ", lr_,
-         "); try a lower schedule.lr or a longer warm-up; ",
-         good ? "last good checkpoint: " + good->string() : "nothing was saved yet");
-  }
-
-  Recipe recipe_;
-  RunOptions options_;
-  Observer& observer_;
-  RunFolder folder_;
-  std::optional<FolderLock> lock_;
-  std::optional<FoundCheckpoint> start_;  ///< what is resumed, until it is restored
-  std::optional<Initial> initial_;        ///< weights to begin with, until they are copied
-  std::vector<std::string> notes_;
-  std::set<fs::path> good_;  ///< checkpoints known to be whole
   std::shared_ptr<const data::DetectionSet> train_set_, eval_set_;
   bool has_val_ = false;
   Preprocessing pre_;
   std::optional<data::DetectionLoader> train_, eval_;
-  std::int64_t batches_ = 0;
   std::unique_ptr<det::FasterRcnn> net_;
   std::vector<NamedParameter> parameters_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
   std::optional<optim::Schedule> schedule_;
-  Position position_;
   Totals totals_;
-  Outcome::Best best_;
   std::vector<NamedValue> average_precision_;
-  std::int64_t gathered_ = 0, skipped_in_a_row_ = 0;  ///< batches; steps
-  double lr_ = 0;
-  std::optional<EventFile> events_;
+  std::int64_t gathered_ = 0;  ///< batches since the last update
 };
 
 }  // namespace
