@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "exciton/core/named_registry.hpp"
 #include "exciton/core/suggest.hpp"
+#include "exciton/nn/layers.hpp"
 #include "exciton/nn/models/families.hpp"
 
 namespace exciton::nn {
@@ -30,6 +32,22 @@ Registry& model_registry() {
   }();
   return all;
 }
+
+namespace {
+
+/// Sets what all convolutions of a module are allowed.
+struct WinogradVisitor final : Visitor {
+  explicit WinogradVisitor(ops::WinogradProducts p) : products(p) {}
+  ops::WinogradProducts products;
+  void enter(const std::string&, Module& m) override {
+    if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->spec.winograd_products = products;
+  }
+};
+
+constexpr NameTable<ops::WinogradProducts, 2> winograd_names{
+    "winograd", {{{ops::WinogradProducts::f32, "f32"}, {ops::WinogradProducts::bf16, "bf16"}}}};
+
+}  // namespace
 
 Model make_model(const std::string& name, ModelOptions options, std::uint64_t seed) {
   const std::optional<Registry::Entry> entry = model_registry().find(name);
@@ -70,6 +88,7 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   Generator init(seed);
   Model model{.name = name, .options = options, .image_size = options.image_size, .net = {}};
   model.net = entry->make(options, init);
+  WinogradVisitor(winograd_names.parse(options.winograd)).walk(*model.net);
   return model;
 }
 

@@ -35,6 +35,9 @@ struct ModelOptions {
   /// Channels of each stage, for narrower networks (what `exciton prune` writes); empty: the
   /// family's own.
   std::vector<std::int64_t> widths = {};
+  /// All models: how Winograd's 3x3 convolutions multiply over bf16 maps, "f32" or "bf16"; see
+  /// ops::WinogradProducts.
+  std::string winograd = "f32";
 };
 
 /// A made model and what its images look like.

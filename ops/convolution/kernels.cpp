@@ -23,6 +23,8 @@ std::string name_of(ConvKernel kernel) {
       return "winograd-f4x3";
     case ConvKernel::winograd_strided:
       return "winograd-f4x3s2";
+    case ConvKernel::winograd_bf16:
+      return "winograd-bf16-f3x3";
     case ConvKernel::onednn:
       return "onednn";
     case ConvKernel::direct:
@@ -32,8 +34,7 @@ std::string name_of(ConvKernel kernel) {
 }
 
 ConvKernel ConvKernels::choose(ConvGeometry& g, std::int64_t images, Direction direction) {
-  if (Winograd::applicable(g, images, direction))
-    return ran_ = g.spec.stride == 1 ? ConvKernel::winograd : ConvKernel::winograd_strided;
+  if (Winograd::applicable(g, images, direction)) return ran_ = Winograd::kernel_of(g);
   const DType maps = g.dtype;
   g.dtype = onednn::kernel_type(g);
   if (conv_path() != ConvPath::own && onednn::takes(onednn_, direction, g, images))

@@ -19,14 +19,25 @@ using simd::winograd_kernels;
 using simd::WinogradForm;
 using simd::WinogradKernels;
 
-/// Weights are transformed to 6x6, whatever the form.
-constexpr std::int64_t weights_across = 6, weight_matrices = weights_across * weights_across;
+/// Whether this convolution multiplies pairs of bf16.
+bool in_pairs(const ConvGeometry& g) {
+  constexpr std::int64_t whole = simd::winograd_pair_channels;
+  return g.spec.winograd_products == WinogradProducts::bf16 && g.dtype == DType::bf16 &&
+         g.spec.stride == 1 && g.c % whole == 0 && g.o % whole == 0 && simd::have_winograd_pairs();
+}
 
 WinogradForm form_of(const ConvGeometry& g) {
-  return g.spec.stride == 1 ? WinogradForm::stride1 : WinogradForm::stride2;
+  if (g.spec.stride == 2) return WinogradForm::stride2;
+  return in_pairs(g) ? WinogradForm::stride1_pairs : WinogradForm::stride1;
 }
 WinogradForm transposed(const ConvGeometry& g) {
-  return g.spec.stride == 1 ? WinogradForm::stride1 : WinogradForm::stride2_transposed;
+  return g.spec.stride == 2 ? WinogradForm::stride2_transposed : form_of(g);
+}
+
+/// Matrices of the transformed weights.
+template <class T>
+std::int64_t matrices(const WinogradKernels<T>& k) {
+  return k.weights_across * k.weights_across;
 }
 
 /// Maps beside the tiles of outputs [h, w] that they belong to.
@@ -46,20 +57,20 @@ decltype(auto) with_map_type(const ConvGeometry& g, const F& f) {
   return g.dtype == DType::bf16 ? f(bf16{}) : f(float{});
 }
 
-/// Room for transformed tiles of one kind, matrices [tiles, c] in panels. A cache line between
-/// panels and matrices keeps them from falling into the same sets of the cache.
+/// Room for transformed tiles of one kind, matrices [rows, c] of slots in panels. A cache line
+/// between panels and matrices keeps them from falling into the same sets of the cache.
 struct Block {
   std::int64_t positions, width, step, stride;
   float* data = nullptr;
   template <class T>
-  Block(const WinogradKernels<T>& k, std::int64_t tiles, std::int64_t c)
+  Block(const WinogradKernels<T>& k, std::int64_t rows, std::int64_t c)
       : positions(k.positions * k.positions),
         width(k.panel(c)),
-        step(tiles * width + 16),
+        step(rows * width + 16),
         stride(c / width * step + 16) {}
   std::int64_t elements() const { return positions * stride; }
-  Panels at(std::int64_t position, std::int64_t tile = 0, std::int64_t channel = 0) const {
-    return {data + position * stride + channel / width * step + tile * width, step, stride};
+  Panels at(std::int64_t position, std::int64_t row = 0, std::int64_t slot = 0) const {
+    return {data + position * stride + slot / width * step + row * width, step, stride};
   }
 };
 
@@ -87,8 +98,9 @@ constexpr std::int64_t few_tiles = 24;  // the least that reads a thread's weigh
 /// cache at a time. Where `few_tiles` of these channels, transformed, do not fit there, or the sums
 /// of the weights' gradient not in the third-level cache, all threads share larger blocks, and the
 /// products are cut by position.
-bool fits_private_l2(std::int64_t c, std::int64_t o) {
-  return weight_matrices * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
+template <class T>
+bool fits_private_l2(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
+  return matrices(k) * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
          c * o <= 128 * 128;
 }
 
@@ -99,44 +111,63 @@ bool fits_private_l2(std::int64_t c, std::int64_t o) {
 /// 0.93, 1.23; 32 1.22, 1.05, 1.46; 64 1.4, 1.3, 1.5; 128 1.5, 1.4, 1.4; 256 1.2, 1.0, 1.1 on a
 /// quiet machine and 0.7 on a busy one, whose third-level cache is shared.)
 bool wanted(const ConvGeometry& g, Direction direction) {
-  if (conv_path() != ConvPath::automatic) return conv_path() == ConvPath::winograd;
+  if (conv_path() == ConvPath::direct || conv_path() == ConvPath::own) return false;
+  if (in_pairs(g) || conv_path() == ConvPath::winograd) return true;
   if (g.dtype == DType::f32 || !processor().bf16) return true;
   const std::int64_t least = direction == Direction::backward_weights ? 16 : 32;
   return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= least &&
-         fits_private_l2(g.c, g.o);
+         fits_private_l2(winograd_kernels<bf16>(form_of(g), g.c, g.o), g.c, g.o);
 }
 
-/// Tiles in a block of one thread, or of all.
+/// Tiles that all threads transform before they multiply.
 template <class T>
-std::int64_t block_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
-  const std::int64_t bytes = k.positions * k.positions * (c + o) * 4, step = 12;
-  if (fits_private_l2(c, o))
-    return std::clamp<std::int64_t>((256 << 10) / bytes / step * step, few_tiles, 48);
-  return std::clamp<std::int64_t>((8 << 20) / bytes / step * step, 96, 192);
+std::int64_t shared_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
+  const std::int64_t bytes = k.positions * k.positions * (c / k.channels_a_slot + o) * 4;
+  return std::clamp<std::int64_t>((8 << 20) / bytes / 12 * 12, 96, 192);
+}
+
+/// What a thread takes at a time where it has tiles of its own: transformed tiles of x, and of so
+/// many outputs at once.
+struct OwnTiles {
+  std::int64_t tiles = 0, outputs = 0;
+  explicit operator bool() const { return tiles > 0; }
+};
+
+template <class T>
+OwnTiles own_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
+  const std::int64_t bytes = k.positions * k.positions * 4, slots = c / k.channels_a_slot;
+  if (fits_private_l2(k, c, o))
+    return {std::clamp<std::int64_t>((256 << 10) / (bytes * (c + o)) / 12 * 12, few_tiles, 48), o};
+  // Wider ones keep the transformed maps, and stream the weights past them once a block: worth it
+  // where tiles enough share them.
+  constexpr std::int64_t outputs = 32;
+  const std::int64_t tiles =
+      processor().second_level_cache * 5 / 8 / (bytes * (slots + outputs)) / 12 * 12;
+  return tiles >= few_tiles ? OwnTiles{std::min<std::int64_t>(tiles, 96), outputs} : OwnTiles{};
 }
 
 /// f(position) for every position that takes this matrix of the weights.
 template <class T, class F>
 void for_positions(const WinogradKernels<T>& k, std::int64_t matrix, const F& f) {
-  const std::int64_t last = weights_across - 1;
+  const std::int64_t across = k.weights_across, last = across - 1;
   const auto end = [&](std::int64_t i) { return i == last ? k.positions : i + 1; };
-  const std::int64_t row = matrix / weights_across, column = matrix % weights_across;
+  const std::int64_t row = matrix / across, column = matrix % across;
   for (std::int64_t i = row; i < end(row); ++i)
     for (std::int64_t j = column; j < end(column); ++j) f(i * k.positions + j);
 }
 
-/// f(matrix, output, outputs) for all matrices of the weights and groups of outputs. Threads take
+/// f(matrix, output, outputs) for `all` matrices of the weights and groups of outputs. Threads take
 /// the next when they are free, the matrices with most positions first; every result has one owner,
 /// so bits do not depend on who took it.
 template <class F>
-void for_products(std::int64_t o, const F& f) {
+void for_products(std::int64_t all, std::int64_t o, const F& f) {
   constexpr std::int64_t group = 64;  // whole panels
-  const std::int64_t groups = (o + group - 1) / group, items = weight_matrices * groups;
+  const std::int64_t groups = (o + group - 1) / group, items = all * groups;
   std::atomic<std::int64_t> next{0};
   parallel(num_threads(), [&](int, int) {
     for (std::int64_t i = next++; i < items; i = next++) {
       const std::int64_t first = i % groups * group;
-      f(weight_matrices - 1 - i / groups, first, std::min(group, o - first));
+      f(all - 1 - i / groups, first, std::min(group, o - first));
     }
   });
 }
@@ -145,9 +176,9 @@ void for_products(std::int64_t o, const F& f) {
 Tensor transform_weights(WinogradForm form, const Tensor& weights, DType maps, bool rotated) {
   const Tensor w = weights.to(maps).to(DType::f32);
   const std::int64_t o = w.dim(0), c = w.dim(1), out = rotated ? c : o;
-  const auto& k = winograd_kernels<float>(form, c, o);
+  const auto& k = winograd_kernels<bf16>(form, c, o);
   const std::int64_t width = k.panel(out);
-  Tensor packed({weight_matrices, o, c});
+  Tensor packed({matrices(k), o * c / k.channels_a_slot});
   parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (rotated ? o : c))),
                [&](std::int64_t begin, std::int64_t end) {
                  k.weights(w.data<float>(), o, c, rotated, {begin * width, (end - begin) * width},
@@ -161,27 +192,35 @@ template <class T>
 void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps& in,
               const TiledMaps& out, const Tensor& packed, const T* x,
               const simd::WinogradEpilogue<T>& epilogue, T* y) {
-  const std::int64_t c = in.c, o = out.c, tiles = images * in.down * in.across;
-  const Tensor zeros = Tensor::zeros({in.w, c}, dtype_of<T>);
-  const auto multiply = [&](const Block& v, const Block& m, std::int64_t count, std::int64_t matrix,
-                            std::int64_t first, std::int64_t outputs) {
-    for_positions(k, matrix, [&](std::int64_t a) {
-      k.multiply(v.at(a), packed.data<float>() + (matrix * o + first) * c, m.at(a, 0, first), count,
-                 c, o, outputs);
-    });
+  const std::int64_t c = in.c / k.channels_a_slot, o = out.c, all = matrices(k);
+  const std::int64_t tiles = images * in.down * in.across, threads = num_threads();
+  const Tensor zeros = Tensor::zeros({in.w, in.c}, dtype_of<T>);
+  // m begins with output `first`.
+  const auto multiply = [&](const Block& v, const Panels& m, std::int64_t position,
+                            std::int64_t count, std::int64_t matrix, std::int64_t first,
+                            std::int64_t outputs) {
+    k.multiply(v.at(position), packed.data<float>() + (matrix * o + first) * c, m, count, c, o,
+               outputs);
   };
-  const std::int64_t most = std::min(tiles, block_tiles(k, c, o)), threads = num_threads();
-  if (fits_private_l2(c, o) && tiles >= most * threads) {
-    Scratch scratch(threads, {k, most, c}, {k, most, o});
+  const OwnTiles own = own_tiles(k, in.c, o);
+  if (const std::int64_t most = std::min(tiles, own.tiles); own && tiles >= most * threads) {
+    Scratch scratch(threads, {k, most, c}, {k, most, own.outputs});
     parallel_tasks((tiles + most - 1) / most, [&](std::int64_t block, int slot) {
       const Block v = scratch.first(slot), m = scratch.second(slot);
       const TileRange range{block * most, std::min(most, tiles - block * most)};
       k.input(x, in, range, zeros.data<T>(), v.at(0));
-      for (std::int64_t a = 0; a < weight_matrices; ++a) multiply(v, m, range.count, a, 0, o);
-      k.output(m.at(0), out, range, epilogue, y);
+      for (std::int64_t first = 0; first < o; first += own.outputs) {
+        const std::int64_t outputs = std::min(own.outputs, o - first);
+        for (std::int64_t a = 0; a < all; ++a)
+          for_positions(k, a, [&](std::int64_t p) {
+            multiply(v, m.at(p), p, range.count, a, first, outputs);
+          });
+        k.output(m.at(0), out, range, {first, outputs}, epilogue, y);
+      }
     });
     return;
   }
+  const std::int64_t most = std::min(tiles, shared_tiles(k, in.c, o));
   Scratch scratch(1, {k, most, c}, {k, most, o});
   const Block v = scratch.first(), m = scratch.second();
   const std::int64_t grain = std::max<std::int64_t>(1, 512 / c);
@@ -190,11 +229,13 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
     parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
       k.input(x, in, {t + begin, end - begin}, zeros.data<T>(), v.at(0, begin));
     });
-    for_products(o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
-      multiply(v, m, count, matrix, first, outputs);
+    for_products(all, o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
+      for_positions(k, matrix, [&](std::int64_t p) {
+        multiply(v, m.at(p, 0, first), p, count, matrix, first, outputs);
+      });
     });
     parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
-      k.output(m.at(0, begin), out, {t + begin, end - begin}, epilogue, y);
+      k.output(m.at(0, begin), out, {t + begin, end - begin}, {0, o}, epilogue, y);
     });
   }
 }
@@ -214,27 +255,31 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
   const TiledMaps in = tiling.over(g.h, g.w, g.c), out = tiling.over(g.oh, g.ow, g.o);
   const std::int64_t c = g.c, o = g.o, tiles = images * tiling.tiles();
   const Tensor zeros = Tensor::zeros({in.w, c}, dtype_of<T>);
-  const std::int64_t sums = weight_matrices * c * o;
+  const std::int64_t all = matrices(k), sums = all * c * o;
   const auto transform = [&](const Block& v, const Block& d, TileRange range, std::int64_t row) {
-    k.input(x, in, range, zeros.data<T>(), v.at(0, row));
+    k.input_for_gradient(x, in, range, zeros.data<T>(), v.at(0, row));
     k.output_gradient(dy, out, range, d.at(0, row));
   };
-  const std::int64_t most = std::min(tiles, block_tiles(k, c, o));
+  const auto rows_of = [&](std::int64_t count) {
+    return (count + k.tiles_a_slot - 1) / k.tiles_a_slot;
+  };
   const auto accumulate = [&](const Block& v, const Block& d, std::int64_t count, float* sum,
                               std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
     for_positions(k, matrix, [&](std::int64_t a) {
-      k.accumulate(v.at(a), d.at(a, 0, first), sum + matrix * c * o + first, count, c, o, outputs);
+      k.accumulate(v.at(a), d.at(a, 0, first), sum + matrix * c * o + first, rows_of(count), c, o,
+                   outputs);
     });
   };
   Tensor total;
-  if (fits_private_l2(c, o)) {
+  if (fits_private_l2(k, c, o)) {
+    const std::int64_t most = std::min(tiles, own_tiles(k, c, o).tiles);
     // One set of sums for each leaf. Where there are fewer leaves than threads, several transform
     // the same tiles, and each makes a part of the outputs.
     const Leaves leaves = gradient_leaves(g, images);
-    const std::int64_t panel = winograd_kernels<float>(form_of(g), c, o).panel(o);
+    const std::int64_t panel = k.panel(o);
     const std::int64_t parts =
         std::min<std::int64_t>((num_threads() + leaves.count - 1) / leaves.count, o / panel);
-    Scratch scratch(num_threads(), {k, most, c}, {k, most, o});
+    Scratch scratch(num_threads(), {k, rows_of(most), c}, {k, rows_of(most), o});
     total = Tensor({leaves.count, sums});
     parallel_tasks(leaves.count * parts, [&](std::int64_t task, int slot) {
       const std::int64_t leaf = task / parts;
@@ -244,12 +289,12 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
       const std::int64_t first = panels.begin * panel, outputs = panels.end * panel - first;
       const Block v = scratch.first(slot), d = scratch.second(slot);
       float* sum = total.data<float>() + leaf * sums;
-      for (std::int64_t row = 0; row < weight_matrices * c; ++row)
+      for (std::int64_t row = 0; row < all * c; ++row)
         std::fill_n(sum + row * o + first, outputs, 0.0F);
       for (std::int64_t t = p.begin; t < p.end; t += most) {
         const TileRange range{t, std::min(most, p.end - t)};
         transform(v, d, range, 0);
-        for (std::int64_t a = 0; a < weight_matrices; ++a)
+        for (std::int64_t a = 0; a < all; ++a)
           accumulate(v, d, range.count, sum, a, first, outputs);
       }
     });
@@ -273,15 +318,17 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
     return dw;
   } else {
     Leaves::one(images);  // so that a share knows: this sum is not cut
-    Scratch scratch(1, {k, most, c}, {k, most, o});
+    const std::int64_t most = std::min(tiles, shared_tiles(k, c, o));
+    Scratch scratch(1, {k, rows_of(most), c}, {k, rows_of(most), o});
     const Block v = scratch.first(), d = scratch.second();
     total = Tensor::zeros({sums});
     for (std::int64_t t = 0; t < tiles; t += most) {
       const std::int64_t count = std::min(most, tiles - t);
-      parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
-        transform(v, d, {t + begin, end - begin}, begin);
+      parallel_for(rows_of(count), 4 / k.tiles_a_slot, [&](std::int64_t begin, std::int64_t end) {
+        const std::int64_t first = begin * k.tiles_a_slot;
+        transform(v, d, {t + first, std::min(count, end * k.tiles_a_slot) - first}, begin);
       });
-      for_products(o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
+      for_products(all, o, [&](std::int64_t matrix, std::int64_t first, std::int64_t outputs) {
         accumulate(v, d, count, total.data<float>(), matrix, first, outputs);
       });
     }
@@ -306,18 +353,23 @@ bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction 
   if (s.stride == 2 && g.c < 32) return false;
   // Tiles that hang over the edge waste products; with few tiles reading the weights, four times as
   // many, costs more than the products save.
-  const std::int64_t tiles =
-      Tiling(g.oh, g.ow, winograd_kernels<float>(form_of(g), g.c, g.o).outputs).tiles();
-  return g.oh * g.ow >= 8 * tiles && images_of_batch(images) * tiles >= 16;
+  const std::int64_t across = winograd_kernels<bf16>(form_of(g), g.c, g.o).outputs;
+  const std::int64_t tiles = Tiling(g.oh, g.ow, across).tiles();
+  return 2 * g.oh * g.ow >= across * across * tiles && images_of_batch(images) * tiles >= 16;
+}
+
+ConvKernel Winograd::kernel_of(const ConvGeometry& g) {
+  if (g.spec.stride == 2) return ConvKernel::winograd_strided;
+  return in_pairs(g) ? ConvKernel::winograd_bf16 : ConvKernel::winograd;
 }
 
 void Winograd::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                        std::uint64_t version, const void* x, const float* bias, void* y,
                        const EpilogueInputs& epilogue) {
   if (packed_.values.empty() || packed_.version != version || packed_.maps != g.dtype ||
-      packed_.stride != g.spec.stride || packed_.weights != weights.shape())
+      packed_.kernel != kernel_of(g) || packed_.weights != weights.shape())
     packed_ = {transform_weights(form_of(g), weights, g.dtype, false), version, weights.shape(),
-               g.spec.stride, g.dtype};
+               kernel_of(g), g.dtype};
   with_map_type(g, [&]<class T>(T) {
     const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
     const Tiling tiling(g.oh, g.ow, k.outputs);

@@ -21,8 +21,15 @@
 /// them to 1e-5 of the largest output). Over bf16 maps weights are rounded to bf16 and all between
 /// stays f32, so that y differs from the native products' only by its own rounding.
 ///
+/// Where a layer allows it (WinogradProducts::bf16) and the processor multiplies pairs of bf16,
+/// transformed maps and weights are rounded to bf16 and summed in f32, by F(3x3, 3x3): 25 products
+/// for 9 pixels, with the points +-3/8, +-5/4 and infinity, which lose least there (0.5 % of the
+/// root mean square of the result; F(4x4) with the points above 0.9 %, native products 0.17 %).
+/// Tiles are half as large in memory, so that wide layers keep them in the second-level cache.
+///
 /// EXCITON_CONV (ops/convolution/path.hpp) switches it off, or on for all bf16 maps.
 #pragma once
+#include "exciton/ops/convolution/conv2d.hpp"
 #include "exciton/ops/convolution/geometry.hpp"
 
 namespace exciton::ops {
@@ -34,8 +41,11 @@ class Winograd {
   /// enough.
   static bool applicable(const ConvGeometry& g, std::int64_t images, Direction direction);
 
+  /// Which of Winograd's rows in the table of kernels.hpp then runs.
+  static ConvKernel kernel_of(const ConvGeometry& g);
+
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
-  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version, stride and type of maps.
+  /// be null. Weights [O, C, 3, 3] f32 are transformed once a version, kernel and type of maps.
   void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
                const EpilogueInputs& epilogue = {});
@@ -56,7 +66,7 @@ class Winograd {
     Tensor values;
     std::uint64_t version = 0;
     Shape weights;
-    std::int64_t stride = 0;
+    ConvKernel kernel = ConvKernel::none;
     DType maps = DType::f32;
   };
   Packed packed_;

@@ -45,6 +45,9 @@ EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
 EXCITON_DECLARE(avx512)
 #undef EXCITON_DECLARE
+namespace avx512bf16 {
+const WinogradKernels<bf16>& winograd_pair_kernels();
+}
 
 template <class T>
 const ChannelKernels<T>& channel_kernels() {
@@ -77,8 +80,12 @@ const DirectKernels<T>& direct_kernels(std::int64_t outputs) {
 template const DirectKernels<float>& direct_kernels<float>(std::int64_t);
 template const DirectKernels<bf16>& direct_kernels<bf16>(std::int64_t);
 
+bool have_winograd_pairs() { return isa() == Isa::avx512 && processor().bf16; }
+
 template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (form == WinogradForm::stride1_pairs) return avx512bf16::winograd_pair_kernels();
   const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
   switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:

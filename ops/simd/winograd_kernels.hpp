@@ -14,7 +14,12 @@
 namespace exciton::ops::simd {
 
 /// What is computed of x or dy; see ops/convolution/winograd.hpp.
-enum class WinogradForm { stride1, stride2, stride2_transposed };
+enum class WinogradForm {
+  stride1,
+  stride2,
+  stride2_transposed,
+  stride1_pairs  ///< with products of bf16; maps of bf16 alone
+};
 
 /// Maps [images, h, w, c] as the transforms see them: down x across tiles per image. Plain data,
 /// for kernel files must not share inline functions with others.
@@ -22,13 +27,13 @@ struct TiledMaps {
   std::int64_t h, w, c, down, across;
 };
 
-/// Tiles first .. first + count of a batch.
+/// Tiles first .. first + count of a batch, or channels of a map.
 struct TileRange {
   std::int64_t first, count;
 };
 
-/// Matrices [rows, c] in panels: element (row, k) of matrix a is at
-/// data[a stride + k / panel(c) step + row panel(c) + k % panel(c)].
+/// Matrices [rows, c] of slots in panels: slot (row, k) of matrix a is at
+/// data[a stride + k / panel(c) step + row panel(c) + k % panel(c)]. A slot is an f32, or two bf16.
 struct Panels {
   float* data;
   std::int64_t step, stride;
@@ -45,35 +50,41 @@ struct WinogradEpilogue {
 
 template <class T>
 struct WinogradKernels {
-  std::int64_t outputs;    ///< pixels of an output tile, each way
-  std::int64_t positions;  ///< of a transformed tile, each way
+  std::int64_t outputs;          ///< pixels of an output tile, each way
+  std::int64_t positions;        ///< of a transformed tile, each way
+  std::int64_t weights_across;   ///< of transformed weights, each way
+  std::int64_t channels_a_slot;  ///< of V: neighbouring input channels
+  std::int64_t tiles_a_slot;     ///< of V and D for the gradient: neighbouring tiles
 
-  /// Channels side by side in a panel, for `c` of them.
+  /// Slots side by side in a panel, for `c` of them in a row.
   std::int64_t (*panel)(std::int64_t c);
 
-  /// w [o, c, 3, 3] -> G w G^T packed [36, o/panel, c, panel] for outputs first .. first + count
-  /// (multiples of the panel). Position (i, j) takes matrix (min(i, 5), min(j, 5)) of the 6x6.
-  /// `rotated` swaps the roles of o and c and turns the window by 180 degrees: the weights of the
-  /// transposed convolution, outputs c.
+  /// w [o, c, 3, 3] -> G w G^T packed [A A, o/panel, c/channels_a_slot, panel] for outputs first ..
+  /// first + count (multiples of the panel), A = weights_across. Position (i, j) takes matrix
+  /// (min(i, A - 1), min(j, A - 1)). `rotated` swaps the roles of o and c and turns the window by
+  /// 180 degrees: the weights of the transposed convolution, outputs c.
   void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileRange outputs,
                   float* packed);
   /// V = B^T d B of the pixels that each tile depends on; outside the map is zero. `zeros` [w, c].
   void (*input)(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros,
                 const Panels& v);
-  /// y = A^T m A, then the epilogue.
-  void (*output)(const Panels& m, const TiledMaps& maps, TileRange tiles,
+  /// The same for `accumulate`: a row of v has tiles_a_slot tiles.
+  void (*input_for_gradient)(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros,
+                             const Panels& v);
+  /// y = A^T m A, then the epilogue, of some channels of y; m begins with the first.
+  void (*output)(const Panels& m, const TiledMaps& maps, TileRange tiles, TileRange channels,
                  const WinogradEpilogue<T>& epilogue, T* y);
-  /// D = A dy A^T. Absent from the transposed form.
+  /// D = A dy A^T, tiles_a_slot tiles a row. Absent from the transposed form.
   void (*output_gradient)(const T* dy, const TiledMaps& maps, TileRange tiles, const Panels& d);
-  /// m [rows, o] = v [rows, c] times one position's packed weights, for so many outputs from the
-  /// first of m and packed on.
+  /// m [rows, o] = v [rows, c] times one position's packed weights, c slots a row, for so many
+  /// outputs from the first of m and packed on.
   void (*multiply)(const Panels& v, const float* packed, const Panels& m, std::int64_t rows,
                    std::int64_t c, std::int64_t o, std::int64_t outputs);
   /// sum [c, o] += v^T d of one position; v [rows, c], d [rows, o], for so many outputs from the
   /// first of d and sum on.
   void (*accumulate)(const Panels& v, const Panels& d, float* sum, std::int64_t rows,
                      std::int64_t c, std::int64_t o, std::int64_t outputs);
-  /// dw [o, c, 3, 3] = G^T sum G of `sum` [36, c, o], input channels first .. first + count.
+  /// dw [o, c, 3, 3] = G^T sum G of `sum` [A A, c, o], input channels first .. first + count.
   void (*weights_gradient)(const float* sum, std::int64_t o, std::int64_t c, TileRange inputs,
                            float* dw);
 };
@@ -85,5 +96,10 @@ inline constexpr std::int64_t winograd_channels = 8;
 /// channels fill.
 template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o);
+
+/// Whether this processor, and EXCITON_ISA, have the products of WinogradForm::stride1_pairs. Its c
+/// and o are multiples of winograd_pair_channels.
+bool have_winograd_pairs();
+inline constexpr std::int64_t winograd_pair_channels = 32;
 
 }  // namespace exciton::ops::simd

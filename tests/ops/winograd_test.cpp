@@ -4,6 +4,7 @@
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/convolution/path.hpp"
 #include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/winograd_kernels.hpp"
 #include "support.hpp"
 
 namespace exciton::ops {
@@ -106,6 +107,102 @@ TEST_P(WinogradCases, RoundMapsOfBf16Once) {
   const Tensor dw = Winograd::backward_weights(g, k.images, rounded(x).raw(), rounded(dy).raw());
   EXPECT_LE(distance(dw, exact.grads[1]), 1e-5);
 }
+
+/// Distance over the root mean square of what is wanted.
+double deviation(const Tensor& got, const Tensor& wanted) {
+  double error = 0, square = 0;
+  for (std::int64_t i = 0; i < wanted.numel(); ++i) {
+    const double w = wanted.at(i), e = got.at(i) - w;
+    error += e * e;
+    square += w * w;
+  }
+  return std::sqrt(error / square);
+}
+
+class WinogradPairs : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (turned_off()) GTEST_SKIP() << "EXCITON_CONV turns Winograd's kernels off";
+    if (!simd::have_winograd_pairs()) GTEST_SKIP() << "no products of bf16 pairs here";
+  }
+  const Case k = GetParam();
+  ConvSpec spec() const {
+    ConvSpec s = k.spec();
+    s.winograd_products = WinogradProducts::bf16;
+    return s;
+  }
+  ConvGeometry geometry() const {
+    return geometry_of({k.images, k.h, k.w, k.c}, {k.o, k.c, 3, 3}, spec(), DType::bf16, false);
+  }
+  Generator rng{3};
+  Tensor x = Tensor::randn({k.images, k.h, k.w, k.c}, rng).to(DType::bf16);
+  Tensor w = Tensor::randn({k.o, k.c, 3, 3}, rng).to(DType::bf16).to(DType::f32);
+  Tensor bias = Tensor::randn({k.o}, rng);
+  Tensor dy = Tensor::randn(k.y(), rng).to(DType::bf16);
+};
+
+// Numeric experiments with these points and rounding: 0.51 % of the root mean square for maps as
+// networks have them, 0.6 % for white noise in the middle of a map, 0.7 % at its edges; 0.17 % are
+// the result's own.
+TEST_P(WinogradPairs, FollowTheDirectSumToTheirRounding) {
+  for (const auto direction :
+       {Direction::forward, Direction::backward_data, Direction::backward_weights})
+    ASSERT_TRUE(Winograd::applicable(geometry(), k.images, direction));
+  ASSERT_EQ(Winograd::kernel_of(geometry()), ConvKernel::winograd_bf16);
+  const double most = 0.0078;
+  const Outcome fast = run(Conv2d{.spec = spec()}, {x, w, bias}, dy);
+  const Outcome exact =
+      run(Conv2d{.spec = k.spec()}, {x.to(DType::f64), w.to(DType::f64), bias.to(DType::f64)},
+          dy.to(DType::f64));
+  EXPECT_LE(deviation(fast.y, exact.y), most);
+  EXPECT_LE(deviation(fast.grads[0], exact.grads[0]), most);
+  EXPECT_LE(deviation(fast.grads[1], exact.grads[1]), most);
+  EXPECT_GE(deviation(fast.y, exact.y), 0.002) << "these are not the rounded products";
+}
+
+TEST_P(WinogradPairs, EndInTheEpilogue) {
+  const Tensor gates = Tensor::randn({k.images, k.o}, rng),
+               shortcut = Tensor::randn(dy.shape(), rng).to(DType::bf16);
+  auto g = geometry();
+  Tensor conv(dy.shape(), DType::bf16), y(dy.shape(), DType::bf16);
+  Winograd winograd;
+  winograd.forward(g, k.images, w, 1, x.raw(), bias.data<float>(), conv.raw());
+  g.epilogue = {.gates = true, .shortcut = true, .relu = true};
+  winograd.forward(g, k.images, w, 1, x.raw(), bias.data<float>(), y.raw(),
+                   {gates.data<float>(), shortcut.raw()});
+  for (std::int64_t i = 0; i < y.numel(); ++i) {
+    const std::int64_t n = i / (y.numel() / k.images), o = i % k.o;
+    const double product = gates.at(n * k.o + o) * conv.at(i);
+    const double wanted = std::max(0.0, product + shortcut.at(i));
+    ASSERT_NEAR(y.at(i), wanted, (std::abs(product) + std::abs(wanted)) / 250 + 1e-6)
+        << "element " << i;
+  }
+}
+
+TEST_P(WinogradPairs, GiveTheSameBitsOnAnyNumberOfThreads) {
+  const int before = num_threads();
+  Tensor one, one_dx, one_dw;
+  for (int threads : {1, 2, 3, 8}) {
+    set_num_threads(threads);
+    Winograd winograd;
+    Tensor y(dy.shape(), DType::bf16), dx(x.shape(), DType::bf16);
+    winograd.forward(geometry(), k.images, w, 1, x.raw(), nullptr, y.raw());
+    Winograd::backward_data(geometry(), k.images, w, dy.raw(), dx.raw());
+    const Tensor dw = Winograd::backward_weights(geometry(), k.images, x.raw(), dy.raw());
+    if (threads == 1) one = y, one_dx = dx, one_dw = dw;
+    EXPECT_TRUE(same_bits(y, one)) << threads;
+    EXPECT_TRUE(same_bits(dx, one_dx)) << threads;
+    EXPECT_TRUE(same_bits(dw, one_dw)) << threads;
+  }
+  set_num_threads(before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, WinogradPairs,
+                         testing::Values(Case{2, 12, 12, 32, 32}, Case{3, 15, 13, 64, 32},
+                                         Case{16, 8, 8, 32, 64}, Case{5, 7, 31, 96, 64},
+                                         Case{4, 16, 16, 256, 256}, Case{6, 14, 14, 128, 256},
+                                         Case{30, 3, 3, 512, 512}, Case{9, 8, 8, 288, 160}),
+                         [](const auto& c) { return testing::PrintToString(c.param); });
 
 TEST_P(WinogradCases, GiveTheSameBitsOnAnyNumberOfThreads) {
   const int before = num_threads();
