@@ -97,6 +97,7 @@ if(EXCITON_APPS AND NOT BUILD_SHARED_LIBS)
 endif()
 install(FILES ${EXCITON_INCLUDE_DIR}/exciton/exciton.hpp ${EXCITON_INCLUDE_DIR}/exciton/plugin_abi.hpp
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/exciton)
+install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DATADIR}/exciton/examples)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/exciton)
 
 foreach(COMPONENT ${EXCITON_COMPONENTS} plugin exciton)

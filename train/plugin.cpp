@@ -24,7 +24,14 @@ void show_own_symbols() {
              RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);  // not of a program: shown already
 }
 
+std::vector<std::string>& loaded() {
+  static std::vector<std::string> files;
+  return files;
+}
+
 }  // namespace
+
+const std::vector<std::string>& loaded_plugins() { return loaded(); }
 
 void load_plugin(const std::filesystem::path& file) {
   const std::string who = "plugin: " + file.string();
@@ -47,6 +54,7 @@ void load_plugin(const std::filesystem::path& file) {
   } catch (const std::exception& error) {
     fail(who, ": ", error.what());
   }
+  loaded().push_back(file.string());
 }
 
 }  // namespace exciton::train

@@ -1,7 +1,6 @@
 /// Units, models, operators, data sets, optimisers and schedules of one's own, by name in recipes,
 /// checkpoints and commands: registered by a program that uses the library, or by a plugin that
-/// `exciton
-/// --plugin FILE` loads.
+/// `exciton --plugin FILE` loads.
 ///
 ///   #include <exciton/exciton.hpp>
 ///   EXCITON_PLUGIN(registries) { registries.attention.add("simam", make_simam); }
@@ -10,6 +9,8 @@
 /// and linked with no component of it: what it needs the program has.
 #pragma once
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "exciton/data/kinds.hpp"
 #include "exciton/nn/attention.hpp"
@@ -36,6 +37,10 @@ Registries registries();
 /// library, one without EXCITON_PLUGIN, one that was built by another compiler or against other
 /// headers, a name that is taken.
 void load_plugin(const std::filesystem::path& file);
+
+/// What this process has loaded so, in that order, as it was named: part of the process's state as
+/// the registries are.
+const std::vector<std::string>& loaded_plugins();
 
 }  // namespace exciton::train
 

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <string_view>
 
+#include "exciton/train/plugin.hpp"
+
 namespace exciton::apps {
 namespace {
 
@@ -23,6 +25,7 @@ std::string quoted(const std::string& word) {
 
 std::string command_line(const std::vector<std::string>& words) {
   std::string out = quoted(program_invocation_name);
+  for (const std::string& file : train::loaded_plugins()) out += " --plugin " + quoted(file);
   for (const std::string& word : words) out += ' ' + quoted(word);
   return out;
 }
