@@ -16,7 +16,7 @@ mkdir -p build/release
 ln -s "$(command -v exciton)" build/release/exciton
 
 python3 - <<'END'
-"""Folders of PNG files: 40 + 20 images for CIFAR-10, photos of three kinds, an ImageNet; one photo."""
+"""Folders of PNG files: 20 + 10 images for CIFAR-10, photos of three kinds, an ImageNet; one photo."""
 import os
 import random
 import struct
@@ -46,7 +46,7 @@ def png(path, rows):
 
 names = "airplane automobile bird cat deer dog frog horse ship truck".split()
 for label, name in enumerate(names):
-    for part, images in ("train", 4), ("test", 2):
+    for part, images in ("train", 2), ("test", 1):
         for image in range(images):
             png(f"data-cache/cifar10/{part}/{name}/{image}.png", picture(label, 32))
 for label, name in enumerate(["cat", "dog", "bird"]):
