@@ -3,10 +3,13 @@
 
 An independent definition of the networks in nn/models (same shapes, same counts), with channels-last
 memory. Fields as `exciton bench`: model, mode, batch, dtype, threads, images_per_second (median over
-steps), ms_per_step, peak_rss_mib, parameters.
+steps), ms_per_step, peak_rss_mib, parameters; and `torch`, its version, and `doubts`: what of its
+numbers is wrong, so that its speed does not count ("" if nothing). It needs no file beside it and may
+come through standard input, for a Python that lives in another root.
 """
 import argparse
 import json
+import math
 import resource
 import time
 
@@ -90,6 +93,29 @@ def make(name):
     return ResNet(stem, [(depth - 2) // 6] * 3, [16, 32, 64], se, False, 10), 32
 
 
+def doubts(net, x, losses):
+    """What is wrong with the numbers: sums over many rows, the first layer against double, the losses."""
+    rows = torch.rand(1 << 21, 8)
+    for name, got, wanted in (
+            ("a matrix product over 2 million rows", rows.T @ rows, rows.double().T @ rows.double()),
+            ("a mean of 2 million rows", rows.mean(0), rows.double().mean(0))):
+        error = ((got.double() - wanted).abs().max() / wanted.abs().max()).item()
+        if not error < 1e-3:
+            return f"{name} is off by {error:.1e}"
+    conv, few = net.stem[0], x[:2]
+    with torch.no_grad():
+        got = conv(few).double()
+        wanted = F.conv2d(few.double(), conv.weight.double(), None, conv.stride, conv.padding)
+    error = ((got - wanted).abs().max() / wanted.abs().max()).item()
+    if not error < 1e-3:
+        return f"the first convolution is off by {error:.1e}"
+    if losses and not all(math.isfinite(loss) for loss in losses):
+        return "the loss is no number"
+    if losses and not losses[-1] < losses[0] + 1:
+        return f"the loss rises from {losses[0]:.2f} to {losses[-1]:.2f} on one batch"
+    return ""
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=["train", "infer"])
@@ -98,27 +124,31 @@ def main():
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--compile", action="store_true", help="torch.compile the network")
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     net, size = make(args.model)
     net = net.to(memory_format=torch.channels_last)
+    run = torch.compile(net) if args.compile else net
+    losses = []
     x = torch.randn(args.batch, 3, size, size).to(memory_format=torch.channels_last)
     labels = torch.randint(0, net.classifier.out_features, (args.batch,))
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16")
-    sgd = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True)
+    sgd = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4, nesterov=True)
 
     def train_step():
         sgd.zero_grad(set_to_none=True)
         with autocast:
-            loss = F.cross_entropy(net(x).float(), labels)
+            loss = F.cross_entropy(run(x).float(), labels)
         loss.backward()
+        losses.append(loss.item())
         sgd.step()
 
     def infer_step():
         with torch.inference_mode(), autocast:
-            net(x)
+            run(x)
 
     net.train(args.mode == "train")
     step = train_step if args.mode == "train" else infer_step
@@ -134,7 +164,8 @@ def main():
         "threads": args.threads, "images_per_second": args.batch / seconds,
         "ms_per_step": seconds * 1e3,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "parameters": sum(p.numel() for p in net.parameters())}))
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "torch": torch.__version__, "doubts": doubts(net, x, losses)}))
 
 
 if __name__ == "__main__":
