@@ -20,8 +20,8 @@ namespace exciton::train {
 /// from shifted sums, and NaN passed on by every ReLU. 3: one form of the sigmoid's gradient and of
 /// the hard sigmoid, for gates of SE and of its variants. 4: sums over images by leaves, for any
 /// number of threads. 5: each leaf's gradient is rounded for itself, so that ranks can go on
-/// adding.
-inline constexpr std::int64_t numerics = 5;
+/// adding. 6: Winograd's products also for up to 256 channels in bf16.
+inline constexpr std::int64_t numerics = 6;
 
 /// The schedule of a recipe, whose lengths are in epochs.
 optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);

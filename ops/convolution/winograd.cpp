@@ -64,8 +64,12 @@ struct Block {
   float* data = nullptr;
   template <class T>
   Block(const WinogradKernels<T>& k, std::int64_t rows, std::int64_t c)
+      : Block(k, rows, c, k.panel(c)) {}
+  /// The same for some of a row's slots, whole panels of that width.
+  template <class T>
+  Block(const WinogradKernels<T>& k, std::int64_t rows, std::int64_t c, std::int64_t panel)
       : positions(k.positions * k.positions),
-        width(k.panel(c)),
+        width(panel),
         step(rows * width + 16),
         stride(c / width * step + 16) {}
   std::int64_t elements() const { return positions * stride; }
@@ -95,28 +99,14 @@ class Scratch {
 constexpr std::int64_t few_tiles = 24;  // the least that reads a thread's weights seldom enough
 
 /// Whether each thread takes tiles of its own from beginning to end, a block in its second-level
-/// cache at a time. Where `few_tiles` of these channels, transformed, do not fit there, or the sums
-/// of the weights' gradient not in the third-level cache, all threads share larger blocks, and the
+/// cache at a time, all its products included. Where `few_tiles` of these channels, transformed, do
+/// not fit there, or the sums of the weights' gradient not in the third-level cache, the products
+/// are made for some outputs at a time (own_tiles), or all threads share larger blocks, and the
 /// products are cut by position.
 template <class T>
 bool fits_private_l2(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
   return matrices(k) * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
          c * o <= 128 * 128;
-}
-
-/// Whether maps of this convolution come here, as EXCITON_CONV wants or as is faster. Where bf16 is
-/// multiplied natively, at twice the rate of f32, a quarter of the products still takes less time
-/// if channels enough share the transforms and blocks stay in cache; AMX multiplies at eight times
-/// the rate. (Zen 4, oneDNN's time over Winograd's, forward, data and weights: 16 channels 0.97,
-/// 0.93, 1.23; 32 1.22, 1.05, 1.46; 64 1.4, 1.3, 1.5; 128 1.5, 1.4, 1.4; 256 1.2, 1.0, 1.1 on a
-/// quiet machine and 0.7 on a busy one, whose third-level cache is shared.)
-bool wanted(const ConvGeometry& g, Direction direction) {
-  if (conv_path() == ConvPath::direct || conv_path() == ConvPath::own) return false;
-  if (in_pairs(g) || conv_path() == ConvPath::winograd) return true;
-  if (g.dtype == DType::f32 || !processor().bf16) return true;
-  const std::int64_t least = direction == Direction::backward_weights ? 16 : 32;
-  return !processor().amx && g.spec.stride == 1 && std::min(g.c, g.o) >= least &&
-         fits_private_l2(winograd_kernels<bf16>(form_of(g), g.c, g.o), g.c, g.o);
 }
 
 /// Tiles that all threads transform before they multiply.
@@ -139,11 +129,34 @@ OwnTiles own_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) 
   if (fits_private_l2(k, c, o))
     return {std::clamp<std::int64_t>((256 << 10) / (bytes * (c + o)) / 12 * 12, few_tiles, 48), o};
   // Wider ones keep the transformed maps, and stream the weights past them once a block: worth it
-  // where tiles enough share them.
-  constexpr std::int64_t outputs = 32;
+  // where a few rows of the products' kernels share them.
+  constexpr std::int64_t outputs = 32, least = 12;
   const std::int64_t tiles =
       processor().second_level_cache * 5 / 8 / (bytes * (slots + outputs)) / 12 * 12;
-  return tiles >= few_tiles ? OwnTiles{std::min<std::int64_t>(tiles, 96), outputs} : OwnTiles{};
+  return tiles >= least ? OwnTiles{std::min<std::int64_t>(tiles, 96), outputs} : OwnTiles{};
+}
+
+/// Whether maps of this convolution come here, as EXCITON_CONV wants or as is faster. Where bf16 is
+/// multiplied natively, at twice the rate of f32, a quarter of the products still takes less time
+/// if channels enough share the transforms and blocks stay in the thread's own cache; AMX
+/// multiplies at eight times the rate. oneDNN's time over Winograd's, forward, data and weights:
+///   Zen 4, quiet             16 channels 0.97, 0.93, 1.23; 32 1.22, 1.05, 1.46; 64 1.4, 1.3, 1.5;
+///                            128 1.5, 1.4, 1.4
+///   Zen 5, beside other work 16x16 maps of 256 channels 1.36, 1.31, 1.27; 32x32 of 128 to 256 1.6,
+///                            1.6, 1.3; 14x14 of 256 1.07, 1.03, 0.98; 8x8 of 512 0.88, 0.98, 1.23
+/// The weights' gradient of wide layers shares the third-level cache with whoever is there, and has
+/// no leaves: it stays with oneDNN.
+bool wanted(const ConvGeometry& g, Direction direction) {
+  if (conv_path() == ConvPath::direct || conv_path() == ConvPath::own) return false;
+  if (in_pairs(g) || conv_path() == ConvPath::winograd) return true;
+  if (g.dtype == DType::f32 || !processor().bf16) return true;
+  const std::int64_t least = direction == Direction::backward_weights ? 16 : 32;
+  if (processor().amx || g.spec.stride != 1 || std::min(g.c, g.o) < least) return false;
+  const auto& k = winograd_kernels<bf16>(form_of(g), g.c, g.o);
+  if (fits_private_l2(k, g.c, g.o)) return true;
+  const std::int64_t pixels = Tiling(g.oh, g.ow, k.outputs).tiles() * k.outputs * k.outputs;
+  return direction != Direction::backward_weights && g.c * g.o <= 256 * 256 &&
+         own_tiles(k, g.c, g.o) && own_tiles(k, g.o, g.c) && 10 * pixels <= 11 * g.oh * g.ow;
 }
 
 /// f(position) for every position that takes this matrix of the weights.
@@ -204,7 +217,7 @@ void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps&
   };
   const OwnTiles own = own_tiles(k, in.c, o);
   if (const std::int64_t most = std::min(tiles, own.tiles); own && tiles >= most * threads) {
-    Scratch scratch(threads, {k, most, c}, {k, most, own.outputs});
+    Scratch scratch(threads, {k, most, c}, {k, most, own.outputs, k.panel(o)});
     parallel_tasks((tiles + most - 1) / most, [&](std::int64_t block, int slot) {
       const Block v = scratch.first(slot), m = scratch.second(slot);
       const TileRange range{block * most, std::min(most, tiles - block * most)};

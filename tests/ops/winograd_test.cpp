@@ -228,6 +228,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{1, 13, 18, 48, 32}, Case{4, 8, 7, 8, 24}, Case{4, 5, 8, 24, 16},  // eights
                     Case{16, 12, 12, 16, 16},  // many tiles per thread
                     Case{40, 6, 7, 80, 64},    // weights too large for one thread, several blocks
+                    Case{6, 8, 8, 144, 176},   // tiles of one's own, some outputs at a time
+                    Case{6, 8, 8, 200, 136},   //
                     // stride 2
                     Case{4, 16, 16, 32, 16, 2},   // whole tiles
                     Case{4, 17, 12, 32, 48, 2},   //
