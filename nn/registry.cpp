@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "exciton/core/suggest.hpp"
+#include "exciton/nn/layers.hpp"
 #include "exciton/nn/models/families.hpp"
 
 namespace exciton::nn {
@@ -31,6 +32,24 @@ Registry& model_registry() {
   return all;
 }
 
+namespace {
+
+/// Momentum and eps of all batch norms, where the options have them.
+void set_norms(Module& net, const ModelOptions& options) {
+  struct Norms final : Visitor {
+    explicit Norms(const ModelOptions& o) : options(o) {}
+    void enter(const std::string&, Module& m) override {
+      auto* const norm = dynamic_cast<BatchNorm*>(&m);
+      if (norm && options.norm_momentum > 0) norm->options.momentum = options.norm_momentum;
+      if (norm && options.norm_eps > 0) norm->options.eps = options.norm_eps;
+    }
+    const ModelOptions& options;
+  };
+  if (options.norm_momentum > 0 || options.norm_eps > 0) Norms(options).walk(net);
+}
+
+}  // namespace
+
 Model make_model(const std::string& name, ModelOptions options, std::uint64_t seed) {
   const std::optional<Registry::Entry> entry = model_registry().find(name);
   if (!entry) {
@@ -48,6 +67,9 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   in_range("classes", options.classes, 0, 1'000'000);
   in_range("image_channels", options.image_channels, 1, 3);
   check(options.dropout < 1, name, ": dropout must be below 1, got ", options.dropout);
+  check(options.norm_momentum >= 0 && options.norm_momentum <= 1 && options.norm_eps >= 0, name,
+        ": norm: momentum must be in [0, 1] and eps not negative, got ", options.norm_momentum,
+        " and ", options.norm_eps);
   check(entry->se || !options.se.enabled, name, ": has no SE blocks; try se_", name);
   check(options.blocks.empty() || entry->stages > 0, name,
         ": has no residual stages, so no blocks to set; leave blocks out");
@@ -70,6 +92,7 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   Generator init(seed);
   Model model{.name = name, .options = options, .image_size = options.image_size, .net = {}};
   model.net = entry->make(options, init);
+  set_norms(*model.net, options);
   return model;
 }
 
