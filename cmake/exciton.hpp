@@ -53,7 +53,9 @@
 #include "exciton/ops/shake_shake.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
 #include "exciton/ops/slice_channels.hpp"
+#include "exciton/ops/smooth_activations.hpp"
 #include "exciton/ops/smooth_l1.hpp"
+#include "exciton/ops/times.hpp"
 #include "exciton/ops/upsample_nearest.hpp"
 
 // nn/
@@ -73,10 +75,13 @@
 #include "exciton/nn/stage_maps.hpp"
 #include "exciton/nn/summary.hpp"
 #include "exciton/nn/units.hpp"
+#include "exciton/nn/whitening.hpp"
 
 // optim/
 #include "exciton/optim/adamw.hpp"
 #include "exciton/optim/ema.hpp"
+#include "exciton/optim/mixed.hpp"
+#include "exciton/optim/muon.hpp"
 #include "exciton/optim/optimizer.hpp"
 #include "exciton/optim/registry.hpp"
 #include "exciton/optim/schedule.hpp"

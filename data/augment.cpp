@@ -17,6 +17,26 @@ struct Placement {
   bool mirrored = false;
 };
 
+/// The pixel that lies at `i` when a row of n is mirrored at its border pixels, -n < i < 2 n - 1.
+std::int64_t reflected(std::int64_t i, std::int64_t n) {
+  if (i < 0) return -i;
+  return i < n ? i : 2 * (n - 1) - i;
+}
+
+/// As place(), with the mirrored image around the image.
+template <std::int64_t channels, class T>
+void place_reflected(const Image& in, const Placement& p, const T* table, T* out) {
+  const std::int64_t h = in.height, w = in.width;
+  for (std::int64_t y = 0; y < h; ++y) {
+    const std::uint8_t* const row = in.pixels.data() + reflected(y + p.dy, h) * w * channels;
+    for (std::int64_t x = 0; x < w; ++x, out += channels) {
+      const std::int64_t from = reflected((p.mirrored ? w - 1 - x : x) + p.dx, w);
+      for (std::int64_t c = 0; c < channels; ++c)
+        out[c] = table[256 * c + row[from * channels + c]];
+    }
+  }
+}
+
 /// Crop, mirror and normalise. `table` is [channels, 256]; with a constant number of channels the
 /// inner loop unrolls.
 template <std::int64_t channels, class T>
@@ -288,7 +308,8 @@ void Augmenter::change_pixels(Image& image, Generator& rng) const {
 }
 
 template <class T>
-void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table, T* out) const {
+void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table,
+                    std::optional<bool> mirrored, T* out) const {
   check(in.channels == channels_, "augment: image has ", in.channels, " channels, expected ",
         channels_);
   const std::int64_t h = in.height, w = in.width;
@@ -301,7 +322,7 @@ void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table
     p.dy = integer(rng, -augment_.pad, augment_.pad);
     p.dx = integer(rng, -augment_.pad, augment_.pad);
   }
-  if (augment_.flip) p.mirrored = rng.uniform() < 0.5f;
+  if (augment_.flip) p.mirrored = mirrored ? *mirrored : rng.uniform() < 0.5f;
   std::vector<T> lit;
   if (augment_.lighting > 0) {
     const std::vector<float> values = table_with(random_light(augment_.lighting, rng));
@@ -309,12 +330,20 @@ void Augmenter::run(const Image& in, Generator& rng, const std::vector<T>& table
   }
   const Image& image = changes_pixels() ? changed : in;
   const T* values = lit.empty() ? table.data() : lit.data();
+  const bool reflects = augment_.reflect && augment_.pad > 0;
+  check(!reflects || augment_.pad < std::min(h, w),
+        "augment: padding by reflection wants pad below ", "the sides of images, ", h, " x ", w,
+        ", got ", augment_.pad);
+  const auto placed = [&]<std::int64_t channels>() {
+    reflects ? place_reflected<channels>(image, p, values, out)
+             : place<channels>(image, p, values, out);
+  };
   if (channels_ == 1)
-    place<1>(image, p, values, out);
+    placed.template operator()<1>();
   else if (channels_ == 2)
-    place<2>(image, p, values, out);
+    placed.template operator()<2>();
   else
-    place<3>(image, p, values, out);
+    placed.template operator()<3>();
   if (augment_.cutout > 0) {
     const std::int64_t top = integer(rng, 0, h - 1) - augment_.cutout / 2;
     const std::int64_t left = integer(rng, 0, w - 1) - augment_.cutout / 2;
@@ -332,12 +361,14 @@ Mixing Augmenter::mix(Tensor& batch, Generator& rng) const {
                                       : mix_batch<float>(batch, augment_, rng);
 }
 
-void Augmenter::operator()(const Image& in, Generator& rng, float* out) const {
-  run(in, rng, f32_, out);
+void Augmenter::operator()(const Image& in, Generator& rng, float* out,
+                           std::optional<bool> mirrored) const {
+  run(in, rng, f32_, mirrored, out);
 }
 
-void Augmenter::operator()(const Image& in, Generator& rng, bf16* out) const {
-  run(in, rng, bf16_, out);
+void Augmenter::operator()(const Image& in, Generator& rng, bf16* out,
+                           std::optional<bool> mirrored) const {
+  run(in, rng, bf16_, mirrored, out);
 }
 
 void Augment::operator()(const Image& in, Generator& rng, float* out) const {

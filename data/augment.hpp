@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "exciton/core/dtype.hpp"
@@ -52,8 +53,13 @@ struct Augment {
   std::int64_t shorter_side = 0;  ///< without a random resized crop: the shorter side is resized to
                                   ///< this, and the middle taken; 0: as `size`
   RandomResizedCrop random_resized_crop;
-  std::int64_t pad = 0;     ///< pixels of value 0 added on each side before the crop back to size
-  bool flip = false;        ///< mirror left-right with probability 1/2
+  std::int64_t pad = 0;  ///< pixels of value 0 added on each side before the crop back to size
+  bool reflect = false;  ///< those pixels mirror the image at its border instead, which is not
+                         ///< repeated (torchvision's padding_mode "reflect"); pad < side then
+  bool flip = false;     ///< mirror left-right with probability 1/2
+  /// With flip: an image is mirrored in every other epoch, from the first or from the second, which
+  /// is drawn once for it (Jordan 2024, arXiv 2404.00498, section 3.6).
+  bool alternating = false;
   std::int64_t cutout = 0;  ///< side of one square set to 0 after normalisation, its centre uniform
                             ///< over the image (DeVries and Taylor 2017); 0: none
   std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};  ///< per channel, of pixels scaled to 0..1
@@ -93,10 +99,15 @@ class Augmenter {
   /// only.
   View frame(Size size, Generator& rng) const;
 
-  /// The rest for one image. Draws only for what is switched on, in the order above.
-  void operator()(const Image& in, Generator& rng, float* out) const;
+  /// The rest for one image. Draws only for what is switched on, in the order above. `mirrored` is
+  /// taken in place of a draw, see alternates().
+  void operator()(const Image& in, Generator& rng, float* out,
+                  std::optional<bool> mirrored = {}) const;
   /// The f32 result rounded to bf16.
-  void operator()(const Image& in, Generator& rng, bf16* out) const;
+  void operator()(const Image& in, Generator& rng, bf16* out,
+                  std::optional<bool> mirrored = {}) const;
+  /// Whether images are mirrored by the epoch: who knows it says so.
+  bool alternates() const { return augment_.flip && augment_.alternating; }
 
   /// Mixes a batch [N, H, W, C] (f32 or bf16) in place, each image with the next one.
   Mixing mix(Tensor& batch, Generator& rng) const;
@@ -105,7 +116,8 @@ class Augmenter {
 
  private:
   template <class T>
-  void run(const Image& in, Generator& rng, const std::vector<T>& table, T* out) const;
+  void run(const Image& in, Generator& rng, const std::vector<T>& table,
+           std::optional<bool> mirrored, T* out) const;
   void change_pixels(Image& image, Generator& rng) const;
   bool changes_pixels() const;
   std::vector<float> table_with(const std::array<double, 3>& light) const;

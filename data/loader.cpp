@@ -75,6 +75,13 @@ struct Loader::State final : BatchSource<Batch> {
     }
   }
 
+  /// Of an alternating flip: whether the image is mirrored in this epoch.
+  std::optional<bool> mirrored(std::int64_t index, std::int64_t epoch) const {
+    if (!augmenter.alternates()) return {};
+    Generator rng(options.seed, loader_stream(false, no_epoch, index));
+    return (rng.uniform() < 0.5f) != (epoch % 2 == 1);
+  }
+
   template <class T>
   Batch make_as(const Order& from, std::int64_t at_epoch, std::int64_t batch,
                 const std::stop_token& stop) const {
@@ -105,7 +112,7 @@ struct Loader::State final : BatchSource<Batch> {
             "loader: ", dataset->name(index), " is [", image.height, ", ", image.width, ", ",
             image.channels, "], others of its batch ", shape,
             "; set data.image_size to resize the images to one size");
-      augmenter(image, rng, out.images.data<T>() + kept++ * values);
+      augmenter(image, rng, out.images.data<T>() + kept++ * values, mirrored(index, at_epoch));
       labels.push_back(dataset->label(index));
       out.indices.push_back(index);
       return true;

@@ -23,6 +23,7 @@ struct LoaderPosition {
 /// loaders have the highest bit set, which leaves the others to the rest of the program: 1, then 0
 /// for an image or 1 for a batch, 22 bits of epoch, 40 bits of index. The permutation of an epoch
 /// has the place of a batch before the first.
+inline constexpr std::int64_t no_epoch = 0x3fffff;  ///< stands for what is drawn once for a run
 inline std::uint64_t loader_stream(bool of_batch, std::int64_t epoch, std::int64_t index) {
   return std::uint64_t{1} << 63 | std::uint64_t{of_batch} << 62 |
          (static_cast<std::uint64_t>(epoch) & 0x3fffff) << 40 | static_cast<std::uint64_t>(index);

@@ -2,6 +2,7 @@
 
 #include "exciton/core/suggest.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -56,6 +57,20 @@ Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& in
   return normal(shape, std::sqrt(2.0 / static_cast<double>(fan_out)), init);
 }
 
+void set_dirac(Parameter& weight) {
+  const Shape& s = weight.shape();
+  check(s.rank() == 4 && s[2] % 2 == 1 && s[3] % 2 == 1,
+        "set_dirac: expected filters [out, in, kH, kW] with odd windows, got ", s);
+  const std::int64_t each = s[1] * s[2] * s[3];
+  auto w = weight.mutable_value().span<float>();
+  for (std::int64_t i = 0; i < std::min(s[0], s[1]); ++i) {
+    const auto filter =
+        w.subspan(static_cast<std::size_t>(i * each), static_cast<std::size_t>(each));
+    std::ranges::fill(filter, 0.0F);
+    filter[static_cast<std::size_t>((i * s[2] + s[2] / 2) * s[3] + s[3] / 2)] = 1;
+  }
+}
+
 Parameter normal(const Shape& shape, double deviation, Generator& init) {
   return filled(shape, init, [deviation](Generator& g) { return deviation * g.normal(); });
 }
@@ -95,6 +110,7 @@ BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o) : options
         "most ",
         most_elements, ", got ", channels);
   weight = Parameter(Tensor::full({channels}, 1));
+  weight.trainable = o.scale;
   bias = Parameter(Tensor::zeros({channels}));
   running = {Tensor::zeros({channels}), Tensor::full({channels}, 1)};
 }

@@ -34,6 +34,12 @@ class SkipInitialization {
 /// Kaiming normal (He et al. 2015, eq. 14), the paper's initialisation: independent normal values
 /// with mean 0 and standard deviation sqrt(2 / fan_out).
 Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init);
+/// Makes the first min(out, in) filters of `weight` [out, in, kH, kW] the identity (PyTorch's
+/// dirac_): w[i, j, y, x] = 1 where i = j < min(out, in) and (y, x) is the middle of the window,
+/// else 0. The filters behind them stay as they are. So a layer begins as a shortcut beside random
+/// features (Zagoruyko and Komodakis 2017, DiracNets; Jordan 2024, arXiv 2404.00498, section 3.2).
+/// Errors: no filters; a window of even sides, which has no middle.
+void set_dirac(Parameter& weight);
 /// Independent normal values with mean 0.
 Parameter normal(const Shape& shape, double deviation, Generator& init);
 /// Independent uniform values in [-bound, bound).
@@ -75,6 +81,7 @@ void keep_packed_weights(Module& module, bool keep);
 struct BatchNormOptions {
   double eps = 1e-5;
   double momentum = 0.1;
+  bool scale = true;  ///< false: weight (gamma) stays 1 and is not trained
 };
 
 /// Batch normalisation over channels; see ops/batch_norm.hpp. weight (gamma) starts at 1, bias

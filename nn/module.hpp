@@ -43,6 +43,13 @@ class Module : public Anchored<Module> {
   /// they are, unless they are weights:
   ///   void visit(Visitor& v) override { v("conv1", conv1); v("bias", bias, Role::bias); }
   virtual void visit(Visitor&) {}
+  /// How many pixels of training images (height times width, over all images) initialize() wants to
+  /// see; 0: it has nothing to compute.
+  virtual std::int64_t initial_pixels() const { return 0; }
+  /// Computes what starts from data. A run calls it on its network, before the first step and
+  /// checkpoint, with images [N, H, W, C] f32, normalised and not augmented, of about as many
+  /// pixels: the same ones for a seed. Not where a run begins with weights (recipe key init).
+  virtual void initialize(const Tensor& /*images*/) {}
   /// Training (batch statistics, dropout) or evaluation; see set_training().
   bool training = true;
   /// Fused operators where the form allows, or their plain twins; see set_fused().

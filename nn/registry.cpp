@@ -35,17 +35,23 @@ Registry& model_registry() {
 
 namespace {
 
-/// Sets what all convolutions of a module are allowed.
-struct WinogradVisitor final : Visitor {
-  explicit WinogradVisitor(ops::WinogradProducts p) : products(p) {}
-  ops::WinogradProducts products;
-  void enter(const std::string&, Module& m) override {
-    if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->spec.winograd_products = products;
-  }
-};
-
 constexpr NameTable<ops::WinogradProducts, 2> winograd_names{
     "winograd", {{{ops::WinogradProducts::f32, "f32"}, {ops::WinogradProducts::bf16, "bf16"}}}};
+
+/// What the options say of all convolutions and batch norms.
+struct LayerOptions final : Visitor {
+  explicit LayerOptions(const ModelOptions& o)
+      : options(o), products(winograd_names.parse(o.winograd)) {}
+  void enter(const std::string&, Module& m) override {
+    if (auto* const conv = dynamic_cast<Conv2d*>(&m)) conv->spec.winograd_products = products;
+    if (auto* const norm = dynamic_cast<BatchNorm*>(&m)) {
+      if (options.norm_momentum > 0) norm->options.momentum = options.norm_momentum;
+      if (options.norm_eps > 0) norm->options.eps = options.norm_eps;
+    }
+  }
+  const ModelOptions& options;
+  ops::WinogradProducts products;
+};
 
 }  // namespace
 
@@ -66,6 +72,9 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   in_range("classes", options.classes, 0, 1'000'000);
   in_range("image_channels", options.image_channels, 1, 3);
   check(options.dropout < 1, name, ": dropout must be below 1, got ", options.dropout);
+  check(options.norm_momentum >= 0 && options.norm_momentum <= 1 && options.norm_eps >= 0, name,
+        ": norm: momentum must be in [0, 1] and eps not negative, got ", options.norm_momentum,
+        " and ", options.norm_eps);
   check(entry->se || !options.se.enabled, name, ": has no SE blocks; try se_", name);
   check(options.blocks.empty() || entry->stages > 0, name,
         ": has no residual stages, so no blocks to set; leave blocks out");
@@ -88,7 +97,7 @@ Model make_model(const std::string& name, ModelOptions options, std::uint64_t se
   Generator init(seed);
   Model model{.name = name, .options = options, .image_size = options.image_size, .net = {}};
   model.net = entry->make(options, init);
-  WinogradVisitor(winograd_names.parse(options.winograd)).walk(*model.net);
+  LayerOptions(options).walk(*model.net);
   return model;
 }
 

@@ -29,7 +29,12 @@ struct ModelOptions {
   /// authors' networks, timm's legacy_seresnet); "padded" pads by 1 and rounds down (torchvision).
   std::string pool = "ceil";
   std::string stem = "";  ///< ImageNet ResNets: "" or "7x7", or "3x3" (stride 2, no pooling)
-  double dropout = -1;    ///< before the classifier; negative: the family's own
+  /// Networks of nn/models/speednet.cpp: "gelu", "silu" or "relu"; empty: the family's own.
+  std::string activation = "";
+  /// Of every batch norm: 1 - the share of the running statistics that a step keeps, and what is
+  /// added to the variance; 0: the family's own.
+  double norm_momentum = 0, norm_eps = 0;
+  double dropout = -1;  ///< before the classifier; negative: the family's own
   /// Residual blocks of each stage, for a smaller or larger relative; empty: the family's own.
   std::vector<std::int64_t> blocks = {};
   /// Channels of each stage, for narrower networks (what `exciton prune` writes); empty: the

@@ -28,7 +28,9 @@
 #include "exciton/ops/shake_shake.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
 #include "exciton/ops/slice_channels.hpp"
+#include "exciton/ops/smooth_activations.hpp"
 #include "exciton/ops/smooth_l1.hpp"
+#include "exciton/ops/times.hpp"
 #include "exciton/ops/upsample_nearest.hpp"
 
 namespace exciton::ops {
@@ -50,7 +52,7 @@ using AllOps = OpList<Conv2d, BatchNorm, Squeeze, Excite, Scale, ResidualTail, N
                       Relu, Sigmoid, Tanh, HardSigmoid, Add, Mul, MaxPool, AvgPool, GlobalAvgPool,
                       Reshape, CrossEntropy, Dropout, Concat, SliceChannels, ChannelShuffle,
                       ShortcutPad, Cast, ChannelConv, ShakeShake, RoiAlign, UpsampleNearest,
-                      GatherRows, SmoothL1, BinaryCrossEntropy>;
+                      GatherRows, SmoothL1, BinaryCrossEntropy, Gelu, Silu, Times>;
 
 /// f.template operator()<Op>() for every operator of the list.
 template <class... Ops, class F>

@@ -2,6 +2,8 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <span>
 #include <vector>
 
 #include "exciton/core/threads.hpp"
@@ -25,6 +27,21 @@ void for_all_elements(const std::vector<std::int64_t>& sizes, F&& f) {
       if (from < to) f(t, from, to);
     }
   });
+}
+
+/// Of all values, in double and by pieces of one size, so that the bits do not depend on the thread
+/// count.
+template <class T>
+double sum_of_squares(std::span<T> values) {
+  constexpr std::size_t piece = 1 << 14;
+  std::vector<double> sums((values.size() + piece - 1) / piece);
+  parallel_for(
+      static_cast<std::int64_t>(sums.size()), 4, [&](std::int64_t begin, std::int64_t end) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+          for (const T v : values.subspan(i * piece, std::min(piece, values.size() - i * piece)))
+            sums[i] += static_cast<double>(v) * static_cast<double>(v);
+      });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 }  // namespace exciton::optim

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "exciton/core/threads.hpp"
+#include "exciton/optim/elements.hpp"
 
 namespace exciton::optim {
 namespace {
@@ -21,20 +21,6 @@ bool fits(std::string_view pattern, std::string_view name) {
   for (std::size_t from = star; from <= name.size(); ++from)
     if (fits(rest, name.substr(from))) return true;
   return false;
-}
-
-/// In double and by pieces of one size, so that the bits do not depend on the thread count.
-template <class T>
-double sum_of_squares(std::span<T> values) {
-  constexpr std::size_t piece = 1 << 14;
-  std::vector<double> sums((values.size() + piece - 1) / piece);
-  parallel_for(
-      static_cast<std::int64_t>(sums.size()), 4, [&](std::int64_t begin, std::int64_t end) {
-        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-          for (const T v : values.subspan(i * piece, std::min(piece, values.size() - i * piece)))
-            sums[i] += static_cast<double>(v) * static_cast<double>(v);
-      });
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 }  // namespace
@@ -60,26 +46,49 @@ double Optimizer::decay_of(std::size_t i, double decay, bool exempt) const {
 }
 
 double Optimizer::lr_of(std::size_t i, double lr) const {
-  return factors_.empty() ? lr : factors_[i].lr * lr;
+  if (factors_.empty()) return lr;
+  const Factors& own = factors_[i];
+  return own.lr * (own.group < own_lr_.size() ? own_lr_[own.group].value_or(lr) : lr);
+}
+
+std::size_t group_of(const std::string& name, const std::vector<ParameterGroup>& groups) {
+  const auto found =
+      std::ranges::find_if(groups, [&](const ParameterGroup& g) { return fits(g.names, name); });
+  return static_cast<std::size_t>(found - groups.begin());
+}
+
+std::vector<std::int64_t> Optimizer::take_groups(const std::vector<ParameterGroup>& groups) {
+  factors_.assign(groups.empty() ? 0 : parameters_.size(), {});
+  own_lr_.assign(groups.size(), std::nullopt);
+  std::vector<std::int64_t> members(groups.size());
+  for (std::size_t i = 0; i < factors_.size(); ++i) {
+    const std::size_t g = group_of(parameters_[i].name, groups);
+    factors_[i].group = g;
+    factors_[i].trainable = parameters_[i].parameter->trainable;
+    if (g == groups.size()) continue;
+    factors_[i].lr = groups[g].lr_factor;
+    factors_[i].decay = groups[g].decay_factor;
+    ++members[g];
+  }
+  return members;
 }
 
 void Optimizer::set_groups(const std::vector<ParameterGroup>& groups) {
-  factors_.assign(groups.empty() ? 0 : parameters_.size(), {});
-  std::vector<std::int64_t> members(groups.size());
-  for (std::size_t i = 0; i < factors_.size(); ++i) {
-    const auto group = std::find_if(groups.begin(), groups.end(), [&](const ParameterGroup& g) {
-      return fits(g.names, parameters_[i].name);
-    });
-    if (group == groups.end()) continue;
-    factors_[i] = {group->lr_factor, group->decay_factor};
-    ++members[static_cast<std::size_t>(group - groups.begin())];
-  }
+  const std::vector<std::int64_t> members = take_groups(groups);
   for (std::size_t g = 0; g < groups.size(); ++g) {
     check(groups[g].lr_factor >= 0 && groups[g].decay_factor >= 0, "optimizer: the group ",
           groups[g].names, " has a negative factor");
     check(members[g] > 0, "optimizer: no parameter belongs to the group ", groups[g].names,
           "; expected names such as ", parameters_.empty() ? "" : parameters_.front().name);
   }
+}
+
+void Optimizer::set_group(std::size_t group, std::optional<double> lr) {
+  check(group < own_lr_.size(), "optimizer: group ", group, " of ", own_lr_.size());
+  own_lr_[group] = lr;
+  for (std::size_t i = 0; i < factors_.size(); ++i)
+    if (factors_[i].group == group)
+      parameters_[i].parameter->trainable = lr.has_value() && factors_[i].trainable;
 }
 
 namespace {

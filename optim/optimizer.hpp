@@ -1,5 +1,10 @@
 /// What every optimiser has in common, and all that a training loop needs of one.
 #pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "exciton/core/parameter.hpp"
@@ -11,7 +16,19 @@ namespace exciton::optim {
 struct ParameterGroup {
   std::string names;
   double lr_factor = 1, decay_factor = 1;
+  /// A name of optimizer_registry() that has these parameters; empty: the one that has the others.
+  std::string optimizer = "";
+  double momentum = -1;  ///< its momentum; negative: that of the others
+  /// Trained in so many first epochs only, by the schedule of a run of that length: with a rate
+  /// that falls, it falls to the end of them. Then frozen: no gradient is computed. 0, or more than
+  /// the run has: all epochs.
+  double epochs = 0;
+
+  bool operator==(const ParameterGroup&) const = default;
 };
+
+/// The first group that a parameter of this name belongs to, or groups.size().
+std::size_t group_of(const std::string& name, const std::vector<ParameterGroup>& groups);
 
 /// Scales all gradients by min(1, max_norm / (norm + 1e-6)), norm the square root of the sum of the
 /// squares of their elements, as torch.nn.utils.clip_grad_norm_ does. Returns norm. Call it between
@@ -42,6 +59,11 @@ class Optimizer {
   /// A parameter belongs to the first group that its name fits, and has the factors 1 where there
   /// is none. Errors: a group that no parameter belongs to, a negative factor.
   void set_groups(const std::vector<ParameterGroup>& groups);
+  /// From here on the parameters of a group have this rate, by their factor, in place of that of
+  /// step(); without one they are frozen (those that were not trainable when the groups were set
+  /// stay so).
+  virtual void set_group(std::size_t group, std::optional<double> lr);
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
  protected:
   explicit Optimizer(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {}
@@ -57,13 +79,24 @@ class Optimizer {
   /// The rate of parameter `i` by its group's factor.
   double lr_of(std::size_t i, double lr) const;
 
+  /// Takes the groups' factors for its own parameters; returns how many belong to each.
+  virtual std::vector<std::int64_t> take_groups(const std::vector<ParameterGroup>& groups);
+  /// The same for another optimiser, which is a part of this one.
+  static std::vector<std::int64_t> groups_of(Optimizer& part,
+                                             const std::vector<ParameterGroup>& groups) {
+    return part.take_groups(groups);
+  }
+
   std::vector<NamedParameter> parameters_;
 
  private:
   struct Factors {
     double lr = 1, decay = 1;
+    std::size_t group = 0;  ///< that many: none
+    bool trainable = true;
   };
-  std::vector<Factors> factors_;  ///< none: all 1
+  std::vector<Factors> factors_;               ///< none: all 1
+  std::vector<std::optional<double>> own_lr_;  ///< a group each
 };
 
 /// The values of a parameter's optimiser state, in the parameter's type: the network may

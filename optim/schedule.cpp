@@ -53,12 +53,21 @@ double one_cycle_linear(const ScheduleSpec& s, double step) {
   return step < peak ? s.lr * step / peak : s.lr * (total - step) / (total - peak);
 }
 
+double triangular(const ScheduleSpec& s, double step) {
+  const auto total = static_cast<double>(s.total_steps);
+  double peak = std::min(s.warmup_fraction * total, total - 1);
+  if (peak < 1) peak = 0;
+  if (step < peak) return s.warmup_start_lr + (s.lr - s.warmup_start_lr) * step / peak;
+  return s.final_lr + (s.lr - s.final_lr) * (total - step) / (total - peak);
+}
+
 constexpr std::pair<const char*, double (*)(const ScheduleSpec&, double)> standard[] = {
     {"constant", constant},
     {"step", drops_by_step},
     {"multistep", multistep},
     {"cosine", cosine},
-    {"one_cycle_linear", one_cycle_linear}};
+    {"one_cycle_linear", one_cycle_linear},
+    {"triangular", triangular}};
 
 }  // namespace
 
@@ -79,7 +88,8 @@ Schedule::Schedule(ScheduleSpec spec) : spec_(std::move(spec)) {
   check(is_rate(s.gamma), "schedule: gamma must not be negative, got ", s.gamma);
   check(s.kind != "step" || (std::isfinite(s.step_size) && s.step_size > 0),
         "schedule: step_size must be above 0, got ", s.step_size);
-  check(s.kind != "one_cycle_linear" || (s.warmup_fraction >= 0 && s.warmup_fraction <= 1),
+  check((s.kind != "one_cycle_linear" && s.kind != "triangular") ||
+            (s.warmup_fraction >= 0 && s.warmup_fraction <= 1),
         "schedule: warmup_fraction must be in [0, 1], got ", s.warmup_fraction);
   check(std::is_sorted(s.milestones.begin(), s.milestones.end()) &&
             std::all_of(s.milestones.begin(), s.milestones.end(), is_rate),

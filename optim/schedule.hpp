@@ -8,8 +8,8 @@
 namespace exciton::optim {
 
 struct ScheduleSpec {
-  /// "constant", "step", "multistep", "cosine" or "one_cycle_linear", or one that was registered
-  /// (optim/registry.hpp).
+  /// "constant", "step", "multistep", "cosine", "one_cycle_linear" or "triangular", or one that was
+  /// registered (optim/registry.hpp).
   std::string kind = "constant";
   double lr = 0.1;               ///< the base (for one_cycle_linear the highest) rate
   std::int64_t total_steps = 1;  ///< of the whole training
@@ -20,10 +20,11 @@ struct ScheduleSpec {
   std::vector<double>
       milestones{};              ///< multistep: epochs of the drops, ascending, may be fractional
   double final_lr = 0;           ///< cosine: the rate of the last step; 0: it would be 0 after it
-  double warmup_fraction = 0.2;  ///< one_cycle_linear: share of the steps that rise
+                                 ///< triangular: what it falls to
+  double warmup_fraction = 0.2;  ///< one_cycle_linear, triangular: share of the steps that rise
 
   std::int64_t warmup_steps = 0;  ///< the first steps, which rise to the schedule's own rate
-  double warmup_start_lr = 0;     ///< the rate at step 0 when warmup_steps > 0
+  double warmup_start_lr = 0;     ///< the rate at step 0 when warmup_steps > 0; and of triangular
   /// "linear", or "constant": warmup_start_lr during all warm-up steps (ResNet-110 of He et al.).
   std::string warmup = "linear";
 };
@@ -38,6 +39,8 @@ using ScheduleShape = std::function<double(const ScheduleSpec& spec, double step
 ///   multistep         lr gamma^(number of milestones m with s >= first(m))
 ///   cosine            final_lr + (lr - final_lr) (1 + cos(pi (s - W) / D)) / 2
 ///   one_cycle_linear  lr s / P up to P, then lr (S - s) / (S - P)
+///   triangular        start + (lr - start) s / P up to P,
+///                     then final_lr + (lr - final_lr) (S - s) / (S - P)
 /// and for s < W instead  start + (schedule(W) - start) s / W  (or start, when constant).
 /// Epochs are counted from the first step, warm-up included.
 ///

@@ -19,8 +19,8 @@ from typing import Iterator
 from urllib.parse import unquote, urldefrag
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = ["README.md", "docs/training.md", "docs/data.md", "docs/models.md", "docs/weights.md", "docs/study.md", "docs/python.md",
-          "docs/cheatsheet.md"]
+GUIDES = ["README.md", "docs/training.md", "docs/data.md", "docs/models.md", "docs/weights.md", "docs/study.md", "docs/speedrun.md",
+          "docs/python.md", "docs/cheatsheet.md"]
 INSIDE = ["docs/architecture.md", "docs/operators.md", "docs/extending.md", "docs/api.md", "docs/performance.md", "docs/results.md",
           "CONTRIBUTING.md", "CHANGELOG.md"]
 

@@ -57,7 +57,7 @@ Loop::Loop(nn::Module& net, optim::Optimizer& optimizer, optim::Schedule schedul
     : net_(net),
       optimizer_(optimizer),
       schedule_(std::move(schedule)),
-      options_(options),
+      options_(std::move(options)),
       parameters_(nn::parameters(net)),
       lr_(schedule_.lr(0)) {
   nn::set_training(net_, true);
@@ -73,6 +73,11 @@ StepResult Loop::step(const data::Batch& batch, TapeObserver* observer) {
 
 StepResult Loop::accumulate(const data::Batch& batch, TapeObserver* observer) {
   lr_ = schedule_.lr(steps_);
+  if (batches_ == 0)
+    for (const auto& [group, schedule] : options_.group_schedules)
+      optimizer_.set_group(group, steps_ < schedule.spec().total_steps
+                                      ? std::optional(schedule.lr(steps_))
+                                      : std::nullopt);
   std::optional<Share> share;
   std::optional<GradientSums> sums;
   std::vector<Tensor> before;  // gradients of the batches before, which are summed already

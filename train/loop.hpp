@@ -1,6 +1,8 @@
 /// The training step, for whoever brings their own data or their own loop. No file, no printing.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "exciton/core/error.hpp"
@@ -24,6 +26,9 @@ struct LoopOptions {
   Group* group = nullptr;
   bool sync_norms = false;      ///< batch norm over the whole batch, see Share
   bool bf16_gradients = false;  ///< on their way between the ranks
+  /// Parameter groups of the optimiser that have a schedule of their own; behind its last step they
+  /// are frozen. See optim::ParameterGroup::epochs.
+  std::vector<std::pair<std::size_t, optim::Schedule>> group_schedules{};
 };
 
 struct StepResult {

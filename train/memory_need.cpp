@@ -43,7 +43,9 @@ std::vector<MemoryEvent> recorded(const Recipe& recipe, const TrainingSize& size
                            [](const nn::NamedParameter& p) { return p.parameter->trainable; }))
     return {};  // an error of the recipe, which is told when the run begins
   nn::set_recompute(*model.net, nn::recompute_names.parse(recipe.recompute));
-  const auto optimizer = optim::make_optimizer(recipe.optimizer, nn::parameters(*model.net));
+  const auto optimizer = optim::make_optimizer(
+      recipe.optimizer, nn::parameters(*model.net),
+      with_layer_decay(recipe.parameter_groups, *model.net, recipe.layer_decay));
   std::unique_ptr<optim::Ema> ema;
   if (recipe.ema_decay > 0)
     ema = std::make_unique<optim::Ema>(nn::parameters(*model.net), nn::buffers(*model.net),

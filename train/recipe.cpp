@@ -43,6 +43,11 @@ void visit_group(Visitor& v, optim::ParameterGroup& g) {
   v.field("names", g.names, std::vector<std::string>{});
   v.field("lr_factor", g.lr_factor, Range<double>{0, 1e6});
   v.field("decay_factor", g.decay_factor, Range<double>{0, 1e6});
+  std::vector<std::string> optimizers = optim::optimizer_registry().names();
+  optimizers.emplace_back("");  // that of the others
+  v.field("optimizer", g.optimizer, optimizers, /*open=*/true);
+  v.field("momentum", g.momentum, Range<double>{-1, 0.999999});
+  v.field("epochs", g.epochs, Range<double>{0, 1e6});
 }
 
 /// Takes fields out of a JSON document, leaving absent ones at their defaults.
@@ -166,6 +171,15 @@ class Reader {
     pair("scale", to.scale_low, to.scale_high, Range<double>{1e-3, 1});
     pair("ratio", to.ratio_low, to.ratio_high, Range<double>{0.01, 100});
     close();
+  }
+  /// true, false or "alternating".
+  void flip(const char* key, data::Augment& to) {
+    const Json* value = take(key);
+    if (!value) return;
+    to.alternating = *value == "alternating";
+    if (!value->is_boolean() && !to.alternating)
+      wrong(key, "true, false or \"alternating\"", *value);
+    to.flip = to.alternating || value->get<bool>();
   }
   void field(const char* key, NormalizeRecipe& to) {
     const Json* value = take(key);
@@ -401,6 +415,12 @@ class Writer {
     else
       field(key, value.by == By::none ? "none" : "balanced");
   }
+  void flip(const char* key, const data::Augment& value) {
+    if (value.flip && value.alternating)
+      field(key, "alternating");
+    else
+      field(key, value.flip);
+  }
   void field(const char* key, const NormalizeRecipe& value) {
     if (value.automatic || value.from_dataset)
       (*levels_.back())[key] = value.automatic ? "auto" : "dataset";
@@ -424,6 +444,11 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   v.field("pool", o.pool, std::vector<std::string>{"ceil", "padded"});
   v.field("stem", o.stem, std::vector<std::string>{"", "7x7", "3x3"});
   v.field("dropout", o.dropout, Range<double>{-1, 0.99});
+  v.field("activation", o.activation, std::vector<std::string>{"", "gelu", "silu", "relu"});
+  v.object("norm", [&] {
+    v.field("momentum", o.norm_momentum, Range<double>{0, 1});
+    v.field("eps", o.norm_eps, Range<double>{0, 1});
+  });
   v.field("blocks", o.blocks, Range<std::int64_t>{1, 10'000});
   v.field("widths", o.widths, Range<std::int64_t>{1, 65536});
   v.field("winograd", o.winograd, std::vector<std::string>{"f32", "bf16"});
@@ -458,7 +483,9 @@ void visit_augment(Visitor& v, data::Augment& a) {
     v.field("hue", a.jitter.hue, Range<double>{0, 0.5});
   });
   v.field("pad_crop", a.pad, Range<std::int64_t>{0, 1024});
-  v.field("flip", a.flip);
+  v.only(a.pad > 0, "data.augment.pad_crop is 0, so that nothing is padded", "padding_mode",
+         a.reflect, "constant", "reflect");
+  v.flip("flip", a);
   v.field("lighting", a.lighting, Range<double>{0, 10});
   v.field("cutout", a.cutout, Range<std::int64_t>{0, 4096});
   v.field("erasing", a.erasing.probability, Range<double>{0, 1});
@@ -547,14 +574,19 @@ void visit(Visitor& v, Recipe& r) {
     OptimizerRecipe& o = r.optimizer;
     v.field("name", o.name, optim::optimizer_registry().names(), /*open=*/true);
     const bool sgd = o.name == "sgd", adamw = o.name == "adamw";  // a user's may read all
+    const bool muon = o.name == "muon";
     v.only(!adamw, "adamw has beta1 instead", "momentum", o.momentum, Range<double>{0, 0.999999});
     v.field("nesterov", o.nesterov);
-    v.only(!sgd, "sgd has momentum instead", "beta1", o.beta1, Range<double>{0, 0.999999});
-    v.only(!sgd, "only adamw has it", "beta2", o.beta2, Range<double>{0, 0.999999});
-    v.only(!sgd, "only adamw has it", "eps", o.eps, Range<double>{1e-30, 1});
+    const bool betas = !sgd && !muon;
+    v.only(betas, "sgd and muon have momentum instead", "beta1", o.beta1,
+           Range<double>{0, 0.999999});
+    v.only(betas, "only adamw has it", "beta2", o.beta2, Range<double>{0, 0.999999});
+    v.only(betas, "only adamw has it", "eps", o.eps, Range<double>{1e-30, 1});
     v.field("weight_decay", o.weight_decay, Range<double>{0, 1});
     v.field("decoupled", o.decoupled);
     v.field("decay_norm_and_bias", o.decay_norm_and_bias);
+    v.field("newton_schulz", o.newton_schulz, Range<std::int64_t>{1, 100});
+    v.field("normalize", o.normalize);
   });
   v.object("schedule", [&] {
     ScheduleRecipe& s = r.schedule;
@@ -562,14 +594,18 @@ void visit(Visitor& v, Recipe& r) {
     v.field("lr", s.lr, Range<double>{0});
     const bool own = !optim::is_standard_schedule(s.name);  // a user's may read all
     const auto is = [&](std::string_view name) { return own || s.name == name; };
-    v.only(is("cosine"), "only cosine ends in it", "final_lr", s.final_lr, Range<double>{0});
-    v.only(is("one_cycle_linear"),
-           "only one_cycle_linear uses it, the others have schedule.warmup_epochs",
+    const bool triangular = s.name == "triangular",
+               cycle = s.name == "one_cycle_linear" || triangular;
+    v.only(is("cosine") || triangular, "only cosine and triangular end in it", "final_lr",
+           s.final_lr, Range<double>{0});
+    v.only(own || cycle,
+           "only one_cycle_linear and triangular use it, the others have schedule.warmup_epochs",
            "warmup_fraction", s.warmup_fraction, Range<double>{0, 1});
-    v.only(s.name != "one_cycle_linear", "one_cycle_linear uses schedule.warmup_fraction",
-           "warmup_epochs", s.warmup_epochs, Range<double>{0});
+    v.only(!cycle, "one_cycle_linear and triangular use schedule.warmup_fraction", "warmup_epochs",
+           s.warmup_epochs, Range<double>{0});
     const char* no_warmup = "there is no warm-up, schedule.warmup_epochs is 0";
-    v.only(s.warmup_epochs > 0, no_warmup, "warmup_start_lr", s.warmup_start_lr, Range<double>{0});
+    v.only(s.warmup_epochs > 0 || triangular, no_warmup, "warmup_start_lr", s.warmup_start_lr,
+           Range<double>{0});
     v.only(s.warmup_epochs > 0, no_warmup, "warmup", s.warmup,
            std::vector<std::string>{"linear", "constant"});
     v.only(is("multistep"), "only multistep drops the rate at them", "milestones", s.milestones,
@@ -629,6 +665,9 @@ const std::vector<LaterKey>& later_keys() {
 
 /// What a schedule's keys say together. Runs that began before this was asked go on.
 void check_schedule(const ScheduleRecipe& s, const std::string& who) {
+  check(s.name != "triangular" || (s.warmup_start_lr <= s.lr && s.final_lr <= s.lr), who,
+        ": schedule: triangular rises to schedule.lr, ", s.lr,
+        ", and falls from it; expected warmup_start_lr and final_lr below");
   if (s.name != "one_cycle_linear" && s.warmup_epochs > 0) {
     check(s.warmup != "constant" || s.warmup_start_lr > 0 || s.lr == 0, who,
           ": schedule.warmup_start_lr: a constant warm-up with the rate 0 trains nothing; expected "
@@ -644,6 +683,20 @@ void check_schedule(const ScheduleRecipe& s, const std::string& who) {
     check(s.milestones.front() > s.warmup_epochs, who,
           ": schedule.milestones: ", s.milestones.front(), " is not behind the warm-up of ",
           s.warmup_epochs, " epochs, so schedule.lr would never be reached");
+}
+
+/// Options of the optimiser that none of those that are named reads.
+void check_optimizer(const Recipe& r, const std::string& who) {
+  const OptimizerRecipe& o = r.optimizer;
+  const OptimizerRecipe none;
+  const auto is_known = [](const std::string& name) {
+    return name == "sgd" || name == "adamw" || name.empty();
+  };
+  const bool read = !is_known(o.name) ||
+                    std::ranges::any_of(r.parameter_groups,
+                                        [&](const auto& g) { return !is_known(g.optimizer); });
+  check(read || (o.newton_schulz == none.newton_schulz && o.normalize == none.normalize), who,
+        ": optimizer.newton_schulz and optimizer.normalize: only muon has them; leave them out");
 }
 
 /// What a detector's recipe must leave as it is: nothing would read it.
@@ -668,6 +721,8 @@ void check_detection(const Recipe& r, const std::string& who) {
   unread(r.early_stopping.patience == 0, "early_stopping");
   unread(r.ema_decay == 0, "ema_decay");
   unread(!r.log.gates, "log.gates");
+  for (const optim::ParameterGroup& g : r.parameter_groups)
+    unread(g.epochs == 0, "parameter_groups: epochs");
   unread(r.model.options.classes == 0, "model.classes", ", the data has them");
   check(r.dtype == "f32", who, ": dtype: detectors run in f32, got ", r.dtype);
   check(r.detection.max_size >= r.detection.min_size, who, ": detection.max_size: expected ",
@@ -737,7 +792,10 @@ Recipe recipe_from(const Json& json, Recipe::Source source, const std::string& w
         " in which batch norms learn their statistics");
   check(std::is_sorted(recipe.schedule.milestones.begin(), recipe.schedule.milestones.end()), who,
         ": schedule.milestones: expected epochs in ascending order");
-  if (source == Recipe::Source::given) check_schedule(recipe.schedule, who);
+  if (source == Recipe::Source::given) {
+    check_schedule(recipe.schedule, who);
+    check_optimizer(recipe, who);
+  }
   if (recipe.detects()) check_detection(recipe, who);
   return recipe;
 }

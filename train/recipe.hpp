@@ -66,8 +66,8 @@ using OptimizerRecipe = optim::OptimizerSpec;
 struct ScheduleRecipe {
   std::string name = "one_cycle_linear";
   double lr = 0.1;               ///< the highest
-  double final_lr = 0;           ///< cosine: the last
-  double warmup_fraction = 0.2;  ///< one_cycle_linear: share of the steps that rise from 0
+  double final_lr = 0;           ///< cosine, triangular: the last
+  double warmup_fraction = 0.2;  ///< one_cycle_linear, triangular: share of the steps that rise
   double warmup_epochs = 0;      ///< the others: rise from warmup_start_lr to lr
   double warmup_start_lr = 0;
   std::string warmup = "linear";   ///< or "constant": warmup_start_lr throughout (He et al.)

@@ -339,8 +339,21 @@ class Run final : TaskRun {
     }
   }
 
+  /// Train images of about so many pixels, the same for a seed: normalised, not augmented.
+  Tensor images_to_begin_with(std::int64_t pixels) const {
+    const std::int64_t side = pre_.image_size;
+    data::LoaderOptions load;
+    load.batch = std::clamp<std::int64_t>(pixels / (side * side), 1, train_set_->size());
+    load.workers = 0;
+    load.seed = recipe_.seed;
+    load.skip_errors = recipe_.data.skip_errors;
+    return data::Loader(train_set_, pre_.evaluation(), load).next()->images;
+  }
+
   void build() {
     model_ = make_model(recipe_, pre_);
+    if (!initial_ && !start_ && model_.net->initial_pixels() > 0)
+      model_.net->initialize(images_to_begin_with(model_.net->initial_pixels()));
     if (initial_) {
       for (std::string& note : begin_with(*initial_, recipe_, pre_, *model_.net))
         notes_.push_back(std::move(note));
@@ -351,21 +364,23 @@ class Run final : TaskRun {
                               [](const NamedParameter& p) { return p.parameter->trainable; }),
           "recipe: freeze leaves nothing to train");
     nn::set_recompute(*model_.net, nn::recompute_names.parse(recipe_.recompute));
-    optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::parameters(*model_.net));
-    optimizer_->set_groups(
-        with_layer_decay(recipe_.parameter_groups, *model_.net, recipe_.layer_decay));
+    const std::vector<optim::ParameterGroup> groups =
+        with_layer_decay(recipe_.parameter_groups, *model_.net, recipe_.layer_decay);
+    optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::parameters(*model_.net), groups);
     if (recipe_.ema_decay > 0)
       ema_ = std::make_unique<optim::Ema>(nn::parameters(*model_.net), nn::buffers(*model_.net),
                                           ema_options(recipe_));
-    loop_.emplace(*model_.net, *optimizer_, make_schedule(recipe_, steps_per_epoch()),
-                  LoopOptions{.label_smoothing = recipe_.label_smoothing,
-                              .class_weights = weights_of(recipe_.class_weights, *train_set_),
-                              .clip_norm = recipe_.clip_norm,
-                              .clip_value = recipe_.clip_value,
-                              .average = ema_.get(),
-                              .group = options_.group,
-                              .sync_norms = recipe_.parallel.sync_norms,
-                              .bf16_gradients = recipe_.parallel.bf16_gradients});
+    loop_.emplace(
+        *model_.net, *optimizer_, make_schedule(recipe_, steps_per_epoch()),
+        LoopOptions{.label_smoothing = recipe_.label_smoothing,
+                    .class_weights = weights_of(recipe_.class_weights, *train_set_),
+                    .clip_norm = recipe_.clip_norm,
+                    .clip_value = recipe_.clip_value,
+                    .average = ema_.get(),
+                    .group = options_.group,
+                    .sync_norms = recipe_.parallel.sync_norms,
+                    .bf16_gradients = recipe_.parallel.bf16_gradients,
+                    .group_schedules = group_schedules(recipe_, groups, steps_per_epoch())});
     check_readable(recipe_);
     if (options_.group) {
       Checkpoint all;
@@ -806,7 +821,9 @@ Checkpoint initial_checkpoint(const Recipe& recipe, const Preprocessing& preproc
   Checkpoint out;
   out.meta = to_text(meta);
   save_model(net, out);
-  const auto optimizer = optim::make_optimizer(recipe.optimizer, nn::parameters(net));
+  const auto optimizer =
+      optim::make_optimizer(recipe.optimizer, nn::parameters(net),
+                            with_layer_decay(recipe.parameter_groups, net, recipe.layer_decay));
   save_tensors(optimizer->state(), "optimizer", out);
   if (recipe.ema_decay > 0)
     save_tensors(optim::Ema(nn::parameters(net), nn::buffers(net), ema_options(recipe)).state(),

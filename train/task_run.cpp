@@ -29,6 +29,21 @@ optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch
   return optim::Schedule(spec);
 }
 
+std::vector<std::pair<std::size_t, optim::Schedule>> group_schedules(
+    const Recipe& recipe, const std::vector<optim::ParameterGroup>& groups,
+    std::int64_t steps_per_epoch) {
+  std::vector<std::pair<std::size_t, optim::Schedule>> out;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (groups[g].epochs <= 0) continue;
+    optim::ScheduleSpec spec = make_schedule(recipe, steps_per_epoch).spec();
+    const auto steps = std::llround(groups[g].epochs * static_cast<double>(steps_per_epoch));
+    spec.total_steps = std::clamp<std::int64_t>(steps, 1, spec.total_steps);
+    spec.warmup_steps = std::min(spec.warmup_steps, spec.total_steps);
+    out.emplace_back(g, optim::Schedule(spec));
+  }
+  return out;
+}
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }

@@ -25,6 +25,10 @@ inline constexpr std::int64_t numerics = 6;
 
 /// The schedule of a recipe, whose lengths are in epochs.
 optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
+/// Of the groups that train in some first epochs only, as LoopOptions wants them.
+std::vector<std::pair<std::size_t, optim::Schedule>> group_schedules(
+    const Recipe& recipe, const std::vector<optim::ParameterGroup>& groups,
+    std::int64_t steps_per_epoch);
 
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start);

@@ -34,6 +34,46 @@ data::Image mirrored(const data::Image& image) {
   return out;
 }
 
+/// The image moved down and right by so many pixels, its reflection coming in.
+data::Image moved(const data::Image& image, std::int64_t by) {
+  data::Image out = image;
+  const std::int64_t h = image.height, w = image.width, c = image.channels;
+  const auto from = [by](std::int64_t i, std::int64_t n) {
+    const std::int64_t at = std::abs(i - by);
+    return at < n ? at : 2 * (n - 1) - at;
+  };
+  for (std::int64_t y = 0; y < h; ++y)
+    for (std::int64_t x = 0; x < w; ++x)
+      std::copy_n(image.pixels.begin() + (from(y, h) * w + from(x, w)) * c, c,
+                  out.pixels.begin() + (y * w + x) * c);
+  return out;
+}
+
+/// Each square and what is made of it.
+std::vector<data::Image> with_variants(std::vector<data::Image> squares, const ViewSpec& spec) {
+  if (!spec.mirror) return squares;
+  check(spec.translate < std::max<std::int64_t>(1, spec.crop), "eval: squares of ", spec.crop,
+        " pixels cannot be moved by ", spec.translate);
+  std::vector<data::Image> out;
+  for (const data::Image& square : squares) {
+    const auto both = [&](const data::Image& image) {
+      out.push_back(image);
+      out.push_back(mirrored(image));
+    };
+    both(square);
+    if (spec.translate == 0) continue;
+    both(moved(square, spec.translate));
+    both(moved(square, -spec.translate));
+  }
+  return out;
+}
+
+/// What a view counts among those of its square.
+double weight_of_view(const ViewSpec& spec, std::int64_t view) {
+  if (spec.each() < 6) return 1.0 / static_cast<double>(spec.each());
+  return view % 6 < 2 ? 0.25 : 0.125;
+}
+
 struct ImageBatch {
   std::vector<data::Image> images;
   Tensor labels;                      ///< [n]
@@ -121,16 +161,19 @@ std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec) {
     if (spec.ten)
       for (int i = 0; i < 5; ++i) out.push_back(mirrored(out[out.size() - 5]));
   }
-  return out;
+  return with_variants(std::move(out), spec);
 }
 
 Evaluation evaluate_views(const std::vector<Member>& members, const data::Dataset& set,
                           const ViewsOptions& options,
                           const std::function<void(std::int64_t)>& each, const EachImage& image) {
   check(!members.empty() && options.batch >= 1, "eval: expected a model and a batch of 1 or more");
+  for (const Member& member : members)
+    check(member.views.translate >= 0 && (member.views.mirror || member.views.translate == 0),
+          "eval: views that are moved are mirrored, too; set mirror");
   const std::int64_t classes = set.classes();
   double votes = 0;
-  for (const Member& member : members) votes += static_cast<double>(member.views.count());
+  for (const Member& member : members) votes += static_cast<double>(member.views.squares());
   Evaluation result(classes);
   for (std::int64_t begin = 0; begin < set.size(); begin += options.batch) {
     const std::int64_t end = std::min(begin + options.batch, set.size());
@@ -139,13 +182,25 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
     result.skip(static_cast<std::size_t>(end - begin - n));
     if (n == 0) continue;
     std::vector<double> sums(static_cast<std::size_t>(n * classes));
-    for (const Member& member : members)
+    for (const Member& member : members) {
+      std::int64_t view = 0;
+      Tensor mean;  // of the logits of a square's views
       for (const Tensor& input : inputs_of(member, images)) {
         const Tensor logits = (*member.net)(input).value();
         check(logits.rank() == 2 && logits.dim(1) == classes, "eval: a model has ", logits.dim(-1),
               " classes, the data ", classes);
-        add_probabilities(logits, sums);
+        if (member.views.each() == 1) {
+          add_probabilities(logits, sums);
+          continue;
+        }
+        if (view % member.views.each() == 0) mean = Tensor::zeros({n, classes});
+        const Tensor values = logits.to(DType::f32);
+        const auto weight = static_cast<float>(weight_of_view(member.views, view));
+        for (std::int64_t i = 0; i < n * classes; ++i)
+          mean.data<float>()[i] += weight * values.data<float>()[i];
+        if (++view % member.views.each() == 0) add_probabilities(mean, sums);
       }
+    }
     // The softmax of log p is p: Evaluation takes logits.
     Tensor logits({n, classes});
     for (std::size_t i = 0; i < sums.size(); ++i)

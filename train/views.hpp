@@ -21,15 +21,26 @@ struct ViewSpec {
   std::vector<std::int64_t> scales;  ///< lengths of the shorter side; none: images as they come
   std::int64_t crop = 0;             ///< side of the squares
   bool ten = false;                  ///< ten squares a scale in place of one
+  /// Each square also mirrored. The mean is of logits then, not of probabilities.
+  bool mirror = false;
+  /// Above 0, with mirror: each square also moved so many pixels up and left, and down and right,
+  /// what comes in being its reflection (Jordan 2024, arXiv 2404.00498, section 3.5). In the mean
+  /// of the logits squares in their place count half, those moved a quarter each way.
+  std::int64_t translate = 0;
 
-  std::int64_t count() const {
+  std::int64_t count() const { return squares() * each(); }
+  /// Squares cut from an image, and what is made of each.
+  std::int64_t squares() const {
     return (scales.empty() ? 1 : static_cast<std::int64_t>(scales.size())) * (ten ? 10 : 1);
   }
+  std::int64_t each() const { return mirror ? (translate > 0 ? 6 : 2) : 1; }
 };
 
 /// The spec.count() views of an image: scale by scale, in each top left, top right, bottom left,
-/// bottom right, middle, then the five mirrored; or the middle alone. A view is resized straight
-/// from the image, and has the pixels of the resized whole. Errors: a square that does not fit.
+/// bottom right, middle, then the five mirrored; or the middle alone; with `mirror`, of each of
+/// these itself, its mirror image, and with `translate` the same of both moved ones. A view is
+/// resized straight from the image, and has the pixels of the resized whole. Errors: a square that
+/// does not fit, or is moved by its side or more; a translation without mirror.
 std::vector<data::Image> views(const data::Image& image, const ViewSpec& spec);
 
 /// A model of an ensemble, and how it wants its images.

@@ -30,10 +30,12 @@ struct EvalArguments {
   std::vector<std::int64_t> resize;
   std::int64_t crop = 0, batch = 0;
   int crops = 1, threads = 0;
-  std::string csv, page;
+  std::string csv, page, views = "none";
   bool json = false, confusion = false;
 
-  bool plain() const { return runs.size() == 1 && resize.empty() && crop == 0 && crops == 1; }
+  bool plain() const {
+    return runs.size() == 1 && resize.empty() && crop == 0 && crops == 1 && views == "none";
+  }
 };
 
 std::vector<train::TrainedModel> load_all(const std::vector<std::string>& runs) {
@@ -46,7 +48,9 @@ train::ViewSpec views_of(const train::TrainedModel& trained, const EvalArguments
   const std::int64_t own = trained.preprocessing.shorter_side;
   return {.scales = args.resize.empty() && own > 0 ? std::vector{own} : args.resize,
           .crop = args.crop > 0 ? args.crop : trained.preprocessing.image_size,
-          .ten = args.crops == 10};
+          .ten = args.crops == 10,
+          .mirror = args.views != "none",
+          .translate = args.views == "mirror_translate" ? 1 : 0};
 }
 
 std::int64_t batch_of(const train::TrainedModel& trained, const EvalArguments& args) {
@@ -90,6 +94,8 @@ train::Evaluation evaluate_ensemble(const std::vector<train::TrainedModel>& mode
 std::string describe(const train::ViewSpec& views) {
   std::string text = views.ten ? "ten crops" : "centre crop";
   text += " of " + std::to_string(views.crop) + " x " + std::to_string(views.crop);
+  if (views.mirror) text += ", each and its mirror image";
+  if (views.translate > 0) text += ", and moved by a pixel";
   for (std::size_t i = 0; i < views.scales.size(); ++i)
     text += (i == 0 ? ", shorter side resized to " : ", ") + std::to_string(views.scales[i]);
   return text;
@@ -123,6 +129,7 @@ train::Json to_json(const std::vector<train::TrainedModel>& models, const data::
     if (!args.plain()) {
       const train::ViewSpec views = views_of(m, args);
       member["views"] = {{"resize", views.scales}, {"crop", views.crop}, {"crops", args.crops}};
+      if (args.views != "none") member["views"]["views"] = args.views;
     }
     members.push_back(member);
   }
@@ -149,7 +156,7 @@ int run(const EvalArguments& args) {
     check(
         args.plain() && !args.confusion && args.data.kind.empty(),
         "eval: a detector is evaluated alone, on its own sizes, on COCO's data: without --resize, "
-        "--crop, --crops, --confusion and --kind");
+        "--crop, --crops, --views, --confusion and --kind");
     return eval_detector({args.runs.front(), args.data.data, args.data.split, args.csv, args.page,
                           args.batch, args.json});
   }
@@ -217,6 +224,12 @@ void add_eval(Command& program) {
       .add_option("--crops", args->crops,
                   "1: from the middle; 10: corners, middle, and their mirror images")
       .check(one_of({"1", "10"}))
+      .show_default();
+  command
+      .add_option("--views", args->views,
+                  "of each crop: none, mirror (also its mirror image), or mirror_translate (both "
+                  "also moved by one pixel either way: six views)")
+      .check(one_of({"none", "mirror", "mirror_translate"}))
       .show_default();
   command.add_option("--batch", args->batch, "images per step (default: the run's, at most 128)")
       .check(number_in(1, 65536));

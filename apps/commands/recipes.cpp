@@ -7,6 +7,7 @@
 
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/progress.hpp"
+#include "apps/terminal/recipe_folder.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/nn/summary.hpp"
@@ -33,22 +34,6 @@ struct Listed {
   train::Recipe recipe;
   std::optional<Counted> counted;
 };
-
-/// The given folder, or ./recipes, or the installed one beside the program.
-fs::path recipe_folder(const std::string& given) {
-  std::vector<fs::path> places{given};
-  if (given.empty()) {
-    std::error_code error;  // a system without /proc only has the first place
-    const fs::path program = fs::read_symlink("/proc/self/exe", error);
-    places = {"recipes", program.parent_path().parent_path() / "share" / "exciton" / "recipes"};
-  }
-  std::string looked;
-  for (const fs::path& place : places) {
-    if (fs::is_directory(place)) return place;
-    looked += (looked.empty() ? "" : " or ") + place.string();
-  }
-  fail("recipes: no folder ", looked, "; give --dir DIR");
-}
 
 std::vector<Listed> read_all(const fs::path& folder, const std::string& filter) {
   std::vector<Listed> all;

@@ -2,7 +2,6 @@
 #include "apps/study/families.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iostream>
 #include <memory>
@@ -10,15 +9,13 @@
 
 #include "apps/commands/commands.hpp"
 #include "apps/page/page.hpp"
-#include "apps/study/run_log.hpp"
+#include "apps/study/member.hpp"
+#include "apps/study/speedrun.hpp"
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/quiet_out.hpp"
-#include "apps/terminal/train_report.hpp"
 #include "exciton/nn/summary.hpp"
-#include "exciton/train/checkpoint.hpp"
 #include "exciton/train/recipe_json.hpp"
-#include "exciton/train/run.hpp"
 #include "exciton/train/run_folder.hpp"
 #include "exciton/train/trained_model.hpp"
 
@@ -27,8 +24,10 @@ namespace fs = std::filesystem;
 namespace {
 
 struct StudyArguments {
-  std::string name, recipe = "recipes/cifar10_se_resnet20_fast.json", data, out;
+  std::string name, recipe, data, out;
   std::vector<std::string> set;
+  std::vector<std::int64_t> targets{};
+  bool se = false;
   std::int64_t seeds = 3;
   std::optional<std::string> epochs, threads;  ///< as they were written
   bool json = false;
@@ -44,38 +43,6 @@ train::Json base_recipe(const StudyArguments& args) {
     if (text) json[key] = train::try_json(*text).value_or(train::Json(*text));
   if (!json.contains("checkpoint")) json["checkpoint"] = {{"keep_last", 1}, {"keep_best", false}};
   return json;
-}
-
-/// Trains what is left of a member; a run that is done costs nothing. False: interrupted.
-bool train_member(train::Recipe recipe, const fs::path& out) {
-  const train::RunFolder folder(out, warn);
-  if (fs::exists(folder.recipe())) {
-    const train::Json begun = train::read_json(folder.recipe());
-    const train::Recipe stored = train::recipe_from(begun, train::Recipe::Source::stored);
-    recipe = train::as_begun(recipe, begun);
-    train::resumed_recipe(recipe, stored);  // refuses a folder of another recipe
-    const std::vector<train::CheckpointFile> files = folder.checkpoint_files();
-    if (stored.epochs == recipe.epochs && !files.empty() &&
-        files.front().position == train::Position{recipe.epochs, 0})
-      return true;
-  }
-  return train_and_report(recipe, {.out = out, .resume = true});
-}
-
-/// The log of a member that is trained. Errors: a line is missing or damaged.
-std::vector<train::Json> log_of(const fs::path& member, std::int64_t epochs) {
-  const train::RunFolder folder(member, warn);
-  const std::vector<train::Json> log = watched_log(folder);
-  const auto is_whole = [](const train::Json& line) {
-    return std::ranges::all_of(
-        std::array{"train_loss", "train_top1", "test_loss", "test_top1", "seconds"},
-        [&](const char* key) { return line.contains(key) && line[key].is_number(); });
-  };
-  check(static_cast<std::int64_t>(log.size()) == epochs && std::ranges::all_of(log, is_whole),
-        "study: ", folder.log().string(), " lacks some of its ", epochs,
-        " lines, of which the table is made; delete the folder ", member.string(),
-        " and give the command again: it is then trained anew");
-  return log;
 }
 
 VariantResult result_of(const Variant& variant, const std::vector<fs::path>& members,
@@ -261,7 +228,26 @@ void print(const Study& study) {
   if (study.seeds == 1) std::cout << one_seed_note(study) << '\n';
 }
 
-int run(const StudyArguments& args) {
+constexpr const char* default_recipe = "recipes/cifar10_se_resnet20_fast.json";
+
+int run(StudyArguments args) {
+  if (args.name == speedrun_study) {
+    check(args.recipe.empty(), "study: speedrun has recipes of its own, recipes/speedrun; leave ",
+          "--recipe out, and set what differs by --set");
+    const bool done = run_speedrun({.targets = args.targets,
+                                    .se = args.se,
+                                    .seeds = args.seeds,
+                                    .epochs = args.epochs,
+                                    .threads = args.threads,
+                                    .data = args.data,
+                                    .out = args.out,
+                                    .set = args.set,
+                                    .json = args.json});
+    return done ? 0 : exit_interrupted;
+  }
+  check(args.targets.empty() && !args.se,
+        "study: --targets and --se are for the study speedrun, not for ", args.name);
+  if (args.recipe.empty()) args.recipe = default_recipe;
   Study study{.family = study_family(args.name), .recipe = base_recipe(args), .seeds = args.seeds};
   const fs::path out = args.out.empty() ? fs::path("studies") / args.name : fs::path(args.out);
   study.command = "exciton study " + args.name + " --seeds " + std::to_string(args.seeds) +
@@ -309,7 +295,11 @@ void add_study(Command& program) {
   auto args = std::make_shared<StudyArguments>();
   Command& command = program.add_command(
       "study", "Train a family of networks over several seeds, and compare them");
-  command.add_option("NAME", args->name, "what is varied").required().check(one_of(study_names()));
+  command.add_option("NAME", args->name, "what is varied").required().check(one_of([] {
+    std::vector<std::string> names = study_names();
+    names.emplace_back(speedrun_study);
+    return names;
+  }()));
   command.add_option("--seeds", args->seeds, "runs of each network")
       .check(number_in(1, 1000))
       .show_default();
@@ -318,16 +308,26 @@ void add_study(Command& program) {
   add_data_option(command, args->data, "the recipe's");
   command.add_option("--out", args->out, "folder of the runs and tables (default: studies/NAME)")
       .type_name("DIR");
-  command.add_option("--recipe", args->recipe, "what is varied starts from it")
-      .type_name("FILE")
-      .show_default();
+  command
+      .add_option("--recipe", args->recipe,
+                  std::string("what is varied starts from it (default: ") + default_recipe + ')')
+      .type_name("FILE");
+  command
+      .add_option("--targets", args->targets,
+                  "speedrun: which of its recipes, by the accuracy they are named for (default: "
+                  "93,94,95)")
+      .check(one_of({"93", "94", "95", "96"}))
+      .delimiter(',')
+      .one_at_a_time();
+  command.add_flag("--se", args->se, "speedrun: also each with SE, and the comparison");
   add_set_option(command, args->set, "data.batch=64");
   command.add_option("--threads", args->threads, "processor threads (default: all)").type_name("N");
   command.add_flag("--json", args->json, "print one JSON object");
   command.footer(
       "A study that was stopped or killed goes on when the command is given again.\n"
       "Example:\n  exciton study baseline --seeds 3 --data data-cache/cifar10\n"
-      "  exciton study gate --seeds 5 --epochs 10 --out studies/gate10 --json");
+      "  exciton study gate --seeds 5 --epochs 10 --out studies/gate10 --json\n"
+      "  exciton study speedrun --targets 94 --se --seeds 5 --data data-cache/cifar10");
   command.action([args] { return run(*args); });
 }
 

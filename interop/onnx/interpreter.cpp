@@ -164,6 +164,7 @@ class Machine {
     if (type == "Add" || type == "Mul") return pairwise(node, type == "Add");
     if (type == "Relu") return each(node, [](float x) { return x > 0 || std::isnan(x) ? x : 0.f; });
     if (type == "Sigmoid") return each(node, [](float x) { return 1 / (1 + std::exp(-x)); });
+    if (type == "Erf") return each(node, [](float x) { return std::erf(x); });
     if (type == "Tanh") return each(node, [](float x) { return std::tanh(x); });
     if (type == "HardSigmoid") {
       const float alpha = a.real("alpha", 0.2f), beta = a.real("beta", 0.5f);

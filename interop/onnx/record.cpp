@@ -28,6 +28,8 @@
 #include "exciton/ops/shake_shake.hpp"
 #include "exciton/ops/shortcut_pad.hpp"
 #include "exciton/ops/slice_channels.hpp"
+#include "exciton/ops/smooth_activations.hpp"
+#include "exciton/ops/times.hpp"
 
 namespace exciton::interop::onnx {
 namespace {
@@ -54,6 +56,12 @@ class Recorder final : public TapeObserver {
     return found->second;
   }
 
+  /// Its name as [N, C], whichever form it has.
+  std::string flat(const Tensor& value) {
+    const std::string name = name_of(value);
+    return squeezed_.contains(name) ? emit("Flatten", {name}, {{"axis", std::int64_t{1}}}) : name;
+  }
+
   void recorded(const OperatorNode& op, std::span<const Var> inputs, const Var& output) override {
     output_ = &output.value();
     const bool known = take<ops::Conv2d>(op, inputs) || take<ops::BatchNorm>(op, inputs) ||
@@ -68,7 +76,8 @@ class Recorder final : public TapeObserver {
                        take<ops::ChannelShuffle>(op, inputs) ||
                        take<ops::ShortcutPad>(op, inputs) || take<ops::ShakeShake>(op, inputs) ||
                        take<ops::Dropout>(op, inputs) || take<ops::Cast>(op, inputs) ||
-                       take<ops::Reshape>(op, inputs);
+                       take<ops::Reshape>(op, inputs) || take<ops::Gelu>(op, inputs) ||
+                       take<ops::Silu>(op, inputs) || take<ops::Times>(op, inputs);
     check(known, "export: the operator ", op.name(),
           " has no form in ONNX; only those of the library do");
   }
@@ -165,6 +174,25 @@ class Recorder final : public TapeObserver {
   void on(const ops::Sigmoid&, Inputs in) { unary("Sigmoid", in); }
   void on(const ops::Tanh&, Inputs in) { unary("Tanh", in); }
   void on(const ops::HardSigmoid&, Inputs in) { unary("HardSigmoid", in, hard_sigmoid()); }
+  /// x (erf(x / sqrt 2) + 1) / 2: operator set 17 has no Gelu.
+  void on(const ops::Gelu&, Inputs in) {
+    const bool small = squeezed(in[0]);
+    const std::string x = read(in[0]);
+    const std::string erf =
+        emit("Erf", {emit("Mul", {x, constant("sqrt_half", {1}, {0.70710678F})})});
+    const std::string twice = emit("Mul", {x, emit("Add", {erf, constant("one", {1}, {1.F})})});
+    result(emit("Mul", {twice, constant("half", {1}, {0.5F})}), small);
+  }
+  void on(const ops::Silu&, Inputs in) {
+    const bool small = squeezed(in[0]);
+    const std::string x = read(in[0]);
+    result(emit("Mul", {x, emit("Sigmoid", {x})}), small);
+  }
+  void on(const ops::Times& op, Inputs in) {
+    const bool small = squeezed(in[0]);
+    const std::string name = "factor_" + std::to_string(model_.nodes.size());
+    result(emit("Mul", {read(in[0]), constant(name, {1}, {static_cast<float>(op.factor)})}), small);
+  }
   static std::map<std::string, Attribute> hard_sigmoid() {
     return {{"alpha", 1.f / 6}, {"beta", 0.5f}};
   }
@@ -397,7 +425,7 @@ Model record(nn::Module& net, const Layout& layout, const RecordOptions& options
     logits = net(Var(images)).value();
   }
   model.output_shape = {logits.dim(-1)};
-  const std::string last = recorder.name_of(logits);
+  const std::string last = recorder.flat(logits);
   for (Node& node : model.nodes) {
     std::ranges::replace(node.inputs, last, model.output);
     std::ranges::replace(node.outputs, last, model.output);

@@ -31,6 +31,8 @@ Registry::Entry reading(Registry::Entry entry, const Reads& reads) {
     check(reads.stride_on || o.stride_on == none.stride_on, name,
           ": stride_on is for ResNets of bottlenecks; leave it out");
     check(reads.pool || o.pool == none.pool, name, ": has no max pool to choose; leave pool out");
+    check(reads.activation || o.activation.empty(), name,
+          ": has its paper's activation; leave activation out");
     check(o.stem.empty() || std::ranges::count(reads.stems, o.stem) > 0, name, ": stem \"", o.stem,
           reads.stems.empty() ? "\": it has one stem; leave it out"
                               : "\": known are " + listed(reads.stems));

@@ -17,7 +17,7 @@ ops::PoolSpec strided_pool(const ModelOptions& o);
 
 /// The options that only some families read; all others they refuse, for they would be skipped.
 struct Reads {
-  bool shortcut = false, stride_on = false, pool = false;
+  bool shortcut = false, stride_on = false, pool = false, activation = false;
   std::vector<std::string> stems = {};  ///< its choices, beside none
 };
 

@@ -1,6 +1,7 @@
 #include <cstdlib>
 
 #include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/activation_kernels.hpp"
 #include "exciton/ops/simd/channel_kernels.hpp"
 #include "exciton/ops/simd/direct_kernels.hpp"
 #include "exciton/ops/simd/matrix_kernels.hpp"
@@ -34,6 +35,8 @@ Isa isa() {
 #define EXCITON_DECLARE(target)                             \
   namespace target {                                        \
   template <class T>                                        \
+  const ActivationKernels<T>& activation_kernels();         \
+  template <class T>                                        \
   const ChannelKernels<T>& channel_kernels();               \
   template <class T>                                        \
   const DirectKernels<T>& direct_kernels();                 \
@@ -48,6 +51,21 @@ EXCITON_DECLARE(avx512)
 namespace avx512bf16 {
 const WinogradKernels<bf16>& winograd_pair_kernels();
 }
+
+template <class T>
+const ActivationKernels<T>& activation_kernels() {
+  switch (isa()) {
+    case Isa::avx512:
+      return avx512::activation_kernels<T>();
+    case Isa::avx2:
+      return avx2::activation_kernels<T>();
+    case Isa::baseline:
+      break;
+  }
+  return baseline::activation_kernels<T>();
+}
+template const ActivationKernels<float>& activation_kernels<float>();
+template const ActivationKernels<bf16>& activation_kernels<bf16>();
 
 template <class T>
 const ChannelKernels<T>& channel_kernels() {

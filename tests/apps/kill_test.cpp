@@ -117,6 +117,17 @@ INSTANTIATE_TEST_SUITE_P(
                             "--set",    "data.sampler=balanced",
                             "--set",    "class_weights=balanced"},
                            {}},
+                      Kind{"speedrun",
+                           {"--epochs", "3", "--set", "checkpoint.every_steps=2", "--set",
+                            "data.validation=0.2", "--set",
+                            "model={\"name\":\"se_speednet94\",\"widths\":[8,8,8]}", "--set",
+                            "data.image_size=16", "--set",
+                            "data.augment={\"pad_crop\":2,\"padding_mode\":\"reflect\","
+                            "\"flip\":\"alternating\"}",
+                            "--set", "optimizer={\"name\":\"muon\",\"momentum\":0.6}", "--set",
+                            "parameter_groups=[{\"names\":\"whiten.bias\",\"optimizer\":\"sgd\","
+                            "\"epochs\":2},{\"names\":\"*.bias\",\"optimizer\":\"sgd\"}]"},
+                           {}},
                       // Every call after a kill asks for the change again, which is none any more.
                       Kind{"changed course",
                            {"--epochs", "3", "--set", "checkpoint.every_steps=2", "--change",

@@ -159,6 +159,39 @@ TEST_F(Studies, AKilledStudyEndsInTheSameTable) {
   check_in_browser(path("cut") + "/study.html");
 }
 
+// The speed-run's own recipes, on tiny images and with tiny networks.
+TEST_F(Studies, SpeedrunTrainsEvaluatesByViewsAndGoesOn) {
+  std::vector<std::string> call{"study",      "speedrun", "--targets",  "94", "--se",
+                                "--seeds",    "2",        "--epochs",   "1",  "--data",
+                                path("data"), "--out",    path("speed")};
+  for (const char* setting : {"data.kind=auto", "data.image_size=16", "data.batch=16",
+                              "data.validation=test", "data.workers=0", "model.widths=[8,8,8]"})
+    call.insert(call.end(), {"--set", setting});
+  const Result first = succeed(call);
+  for (const char* part : {"94-se", "±", "with six views", "PFLOP", "points with views"})
+    EXPECT_NE(first.out.find(part), std::string::npos) << part << " in " << first.out;
+  const train::Json json = train::read_json(path("speed") + "/study.json");
+  ASSERT_EQ(json["networks"].size(), 2u);
+  for (const train::Json& network : json["networks"]) {
+    EXPECT_EQ(network["top1"].size(), 2u);
+    EXPECT_EQ(network["top1_views"].size(), 2u);
+    EXPECT_GT(network["pflop"].get<double>(), 0);
+  }
+  EXPECT_EQ(json["se"].size(), 1u);
+  const Result again = succeed(call);
+  EXPECT_EQ(again.out.find("epoch 1/"), std::string::npos) << again.out;
+  EXPECT_EQ(again.out.find("Six views of"), std::string::npos) << "measured once";
+  EXPECT_EQ(train::read_json(path("speed") + "/study.json"), json);
+  call.push_back("--json");
+  EXPECT_EQ(train::Json::parse(run(call).out)["networks"], json["networks"]);
+  const Result wrong = run({"study", "baseline", "--targets", "94"});
+  EXPECT_NE(wrong.code, 0);
+  EXPECT_NE(wrong.err.find("speedrun"), std::string::npos) << wrong.err;
+  const Result views =
+      succeed({"eval", path("speed") + "/94-seed1", "--views", "mirror_translate"});
+  EXPECT_NE(views.out.find("moved by a pixel"), std::string::npos) << views.out;
+}
+
 TEST_F(Studies, ReportShowsRunsSideBySide) {
   for (const char* name : {"a", "b"})
     succeed({"train", path("recipe.json"), "--out", path(name), "--epochs",

@@ -48,6 +48,41 @@ TEST(Augment, normalises_each_channel) {
   EXPECT_EQ(rng.state().counter, 0u) << "nothing random was asked for";
 }
 
+// Reflected padding: the image and its mirror image at every border, whose pixels come once.
+TEST(Augment, reflection_reaches_every_place) {
+  Augment augment = normalise;
+  augment.pad = 3;
+  augment.flip = augment.reflect = true;
+  const Image in = noise_image(6, 8, 3, 2);
+  const auto at = [](std::int64_t i, std::int64_t n) {
+    return i < 0 ? -i : i < n ? i : 2 * n - 2 - i;
+  };
+  std::set<std::vector<float>> places;
+  for (std::int64_t dy = -3; dy <= 3; ++dy)
+    for (std::int64_t dx = -3; dx <= 3; ++dx)
+      for (const bool mirrored : {false, true}) {
+        Image seen = in;
+        for (std::int64_t y = 0; y < 6; ++y)
+          for (std::int64_t x = 0; x < 8; ++x)
+            for (std::int64_t c = 0; c < 3; ++c)
+              seen.pixels[static_cast<std::size_t>((y * 8 + x) * 3 + c)] =
+                  in.pixels[static_cast<std::size_t>(
+                      (at(y + dy, 6) * 8 + at((mirrored ? 7 - x : x) + dx, 8)) * 3 + c)];
+        places.insert(expected(augment, seen, 0, 0, false));
+      }
+  ASSERT_EQ(places.size(), 98u);
+  Generator rng(5);
+  std::set<std::vector<float>> found;
+  for (int i = 0; i < 3000; ++i) {
+    const std::vector<float> out = run(augment, in, rng);
+    ASSERT_TRUE(places.contains(out));
+    found.insert(out);
+  }
+  EXPECT_EQ(found.size(), 98u);
+  augment.pad = 6;
+  EXPECT_THROW(run(augment, in, rng), Error) << "six rows have no sixth to mirror";
+}
+
 TEST(Augment, default_scales_to_0_1) {
   const Image in{1, 3, 1, {0, 51, 255}};
   Generator rng(1);

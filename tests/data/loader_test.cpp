@@ -521,5 +521,40 @@ TEST(Loader, refuses_wrong_options) {
   expect_error([&] { loader.start_epoch(0, 3); }, {"first batch", "0 to 2", "got 3"});
 }
 
+// Every image is mirrored in every other epoch: about half of them in the first, the others in the
+// second, whichever batch they are in.
+TEST(Loader, alternating_flip_turns_every_image_in_every_other_epoch) {
+  const auto set = noise_dataset(53);
+  const Augment alternating{.flip = true, .alternating = true};
+  Loader loader(set, alternating, {.batch = 8, .drop_last = false, .workers = 2});
+  Loader plain(set, {}, {.batch = 53, .shuffle = false, .workers = 0});
+  const Batch all = epoch_of(plain, 0).at(0);
+  const std::int64_t values = 8 * 8 * 3;
+  std::vector<std::vector<bool>> mirrored(4, std::vector<bool>(53));
+  for (std::int64_t epoch = 0; epoch < 4; ++epoch)
+    for (const Batch& batch : epoch_of(loader, epoch))
+      for (std::size_t i = 0; i < batch.indices.size(); ++i) {
+        const float* const got = batch.images.data<float>() + static_cast<std::int64_t>(i) * values;
+        const float* const own = all.images.data<float>() + batch.indices[i] * values;
+        const bool same = std::equal(got, got + values, own);
+        bool turned = true;
+        for (std::int64_t y = 0; y < 8; ++y)
+          for (std::int64_t x = 0; x < 8; ++x)
+            for (std::int64_t c = 0; c < 3; ++c)
+              turned &= got[(y * 8 + x) * 3 + c] == own[(y * 8 + 7 - x) * 3 + c];
+        ASSERT_NE(same, turned);
+        mirrored[static_cast<std::size_t>(epoch)][static_cast<std::size_t>(batch.indices[i])] =
+            turned;
+      }
+  const auto first = std::ranges::count(mirrored[0], true);
+  EXPECT_GT(first, 15);
+  EXPECT_LT(first, 38);
+  for (std::size_t i = 0; i < 53; ++i) {
+    EXPECT_NE(mirrored[0][i], mirrored[1][i]);
+    EXPECT_EQ(mirrored[0][i], mirrored[2][i]);
+    EXPECT_EQ(mirrored[1][i], mirrored[3][i]);
+  }
+}
+
 }  // namespace
 }  // namespace exciton::data

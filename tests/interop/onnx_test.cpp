@@ -157,6 +157,7 @@ std::vector<NodeCase> node_cases() {
       {"gemm_plain", "Gemm", {5}, {4}, {}, {{5, 4}}},
       {"relu", "Relu", {2, 3, 3}, {2, 3, 3}},
       {"sigmoid", "Sigmoid", {2, 3, 3}, {2, 3, 3}},
+      {"erf", "Erf", {2, 3, 3}, {2, 3, 3}},
       {"tanh", "Tanh", {2, 3, 3}, {2, 3, 3}},
       {"hard_sigmoid", "HardSigmoid", {2, 5, 5}, {2, 5, 5}, {{"alpha", 1.f / 6}, {"beta", 0.5f}}},
       {"hard_sigmoid_default", "HardSigmoid", {2, 5, 5}, {2, 5, 5}},
@@ -272,6 +273,8 @@ std::vector<NetworkCase> networks() {
   with("resnet18", [](auto& o) { o.stem = "3x3"; });
   with("se_resnet18", [](auto& o) { o.se.input_relu = true; });
   with("se_resnet20", [](auto& o) { o.image_channels = 1; });
+  with("speednet93", [](auto& o) { o.blocks = {2, 3, 2}, o.activation = "silu"; });
+  with("se_speednet93", [](auto& o) { o.blocks = {2, 3, 2}; });
   for (const char* gate : {"tanh", "relu", "hard_sigmoid"})
     with("se_resnet20", [&](auto& o) { o.se.gate = gate; });
   for (const char* squeeze : {"max", "none"})

@@ -189,5 +189,30 @@ TEST_P(Golden, PlainTwinsFollowPyTorch) {
 INSTANTIATE_TEST_SUITE_P(Types, Golden, testing::Values(DType::f32, DType::f64),
                          [](const auto& type) { return std::string(name_of(type.param)); });
 
+TEST(SmoothActivations, FollowPyTorch) {
+  std::ifstream file(EXCITON_GOLDEN_DIR "/speedrun.json");
+  const json all = json::parse(file);
+  const auto compare = [&](const char* name, Var (*f)(const Var&)) {
+    const json& c = all[name];
+    const auto n = static_cast<std::int64_t>(c["x"].size());
+    for (const DType type : {DType::f64, DType::f32}) {
+      const double tolerance = type == DType::f64 ? 1e-14 : 4e-7;
+      Tape tape;
+      const Var x = tape.watch(Tensor::from({n}, c["x"], type));
+      const Var y = f(x);
+      tape.backward(y, Tensor::full({n}, 1, type));
+      for (std::int64_t i = 0; i < n; ++i) {
+        const auto k = static_cast<std::size_t>(i);
+        const double of = std::max(1.0, std::abs(c["x"][k].get<double>()));
+        EXPECT_NEAR(y.value().at(i), c["y"][k].get<double>(), tolerance * of) << name << ' ' << i;
+        EXPECT_NEAR(tape.gradient(x).at(i), c["slope"][k].get<double>(), tolerance * of)
+            << name << ' ' << i;
+      }
+    }
+  };
+  compare("gelu", gelu);
+  compare("silu", silu);
+}
+
 }  // namespace
 }  // namespace exciton::ops

@@ -201,5 +201,21 @@ TEST(Schedule, SaysWhatIsWrong) {
   EXPECT_THROW(Schedule({.kind = "one_cycle_linear", .warmup_fraction = 1.5}), Error);
 }
 
+TEST(Schedule, TriangularByHand) {
+  const Schedule s({.kind = "triangular",
+                    .lr = 1,
+                    .total_steps = 10,
+                    .final_lr = 0.1,
+                    .warmup_fraction = 0.2,
+                    .warmup_start_lr = 0.2});
+  EXPECT_DOUBLE_EQ(s.lr(0), 0.2);
+  EXPECT_DOUBLE_EQ(s.lr(1), 0.6);
+  EXPECT_DOUBLE_EQ(s.lr(2), 1);
+  EXPECT_DOUBLE_EQ(s.lr(6), 0.55);
+  EXPECT_DOUBLE_EQ(s.lr(10), 0.1);
+  const Schedule falls({.kind = "triangular", .lr = 1, .total_steps = 4, .warmup_fraction = 0});
+  for (int step = 0; step < 4; ++step) EXPECT_DOUBLE_EQ(falls.lr(step), 1 - step / 4.0);
+}
+
 }  // namespace
 }  // namespace exciton::optim

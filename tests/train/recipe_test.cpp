@@ -74,8 +74,9 @@ TEST(Recipe, wrong_types_name_path_wanted_and_got) {
   EXPECT_EQ(error_with("optimizer.momentum=\"0.9\""),
             "recipe: optimizer.momentum: expected a number, got a string (\"0.9\")");
   EXPECT_EQ(error_with("epochs=2.5"), "recipe: epochs: expected an integer, got a number (2.5)");
-  EXPECT_EQ(error_with("data.augment.flip=1"),
-            "recipe: data.augment.flip: expected true or false, got an integer (1)");
+  EXPECT_EQ(
+      error_with("data.augment.flip=1"),
+      "recipe: data.augment.flip: expected true, false or \"alternating\", got an integer (1)");
   EXPECT_EQ(error_with("seed=-1"),
             "recipe: seed: expected an integer of 0 or more, got an integer "
             "(-1)");
@@ -111,8 +112,9 @@ TEST(Recipe, combinations_without_a_meaning_are_refused) {
     const std::string message = error_with(std::string("schedule=") + schedule);
     EXPECT_NE(message.find(part), std::string::npos) << schedule << ": " << message;
   };
-  refused(R"({"name":"one_cycle_linear","warmup_epochs":2})", "uses schedule.warmup_fraction");
-  refused(R"({"name":"cosine","warmup_fraction":0.3})", "only one_cycle_linear uses it");
+  refused(R"({"name":"one_cycle_linear","warmup_epochs":2})", "use schedule.warmup_fraction");
+  refused(R"({"name":"cosine","warmup_fraction":0.3})",
+          "only one_cycle_linear and triangular use it");
   refused(R"({"name":"cosine","milestones":[1]})", "only multistep");
   refused(R"({"name":"cosine","step_epochs":2})", "only step");
   refused(R"({"name":"cosine","gamma":0.5})", "only step and multistep");
@@ -226,6 +228,38 @@ TEST(Recipe, dtype_follows_the_processor) {
   EXPECT_EQ(activation_dtype("bf16"), DType::bf16);
   // Where it is no faster than f32 it says so.
   EXPECT_EQ(ops::choose_precision("bf16").warning, !ops::processor().bf16);
+}
+
+// Everything the speed-run's recipes say is read, written and read back; what nothing reads is not.
+TEST(Recipe, SpeedrunKeys) {
+  const std::string text = R"({
+    "model": {"name": "se_speednet94", "activation": "silu", "norm": {"momentum": 0.3, "eps": 1e-6}},
+    "data": {"augment": {"pad_crop": 2, "padding_mode": "reflect", "flip": "alternating"}},
+    "optimizer": {"name": "muon", "momentum": 0.6, "newton_schulz": 5, "normalize": false},
+    "parameter_groups": [{"names": "fc.*", "optimizer": "sgd", "momentum": 0.85, "epochs": 3}],
+    "schedule": {"name": "triangular", "lr": 0.2, "warmup_start_lr": 0.04, "final_lr": 0.01,
+                 "warmup_fraction": 0.23}, "epochs": 8})";
+  const Recipe r = Recipe::parse(text);
+  EXPECT_EQ(r.model.options.activation, "silu");
+  EXPECT_EQ(r.model.options.norm_momentum, 0.3);
+  EXPECT_TRUE(r.data.augment.reflect && r.data.augment.flip && r.data.augment.alternating);
+  EXPECT_EQ(r.optimizer.newton_schulz, 5);
+  EXPECT_FALSE(r.optimizer.normalize);
+  ASSERT_EQ(r.parameter_groups.size(), 1u);
+  EXPECT_EQ(
+      r.parameter_groups[0],
+      (optim::ParameterGroup{.names = "fc.*", .optimizer = "sgd", .momentum = 0.85, .epochs = 3}));
+  EXPECT_EQ(Recipe::parse(r.text(), Recipe::Source::stored).text(), r.text());
+  EXPECT_EQ(Recipe::parse(r.text()).text(), r.text());
+  const auto refused = [&](const std::vector<std::string>& set, const std::string& part) {
+    const std::string said = error_of([&] { Recipe::parse(text).with(set); });
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+  };
+  refused({"data.augment.pad_crop=0"}, "padding_mode");
+  refused({"data.augment.flip=sometimes"}, "alternating");
+  refused({"optimizer.name=sgd"}, "only muon");
+  refused({"schedule.final_lr=1"}, "triangular");
+  refused({"parameter_groups=[{\"names\":\"fc.*\",\"optimizer\":\"nobody\"}]"}, "optimizer");
 }
 
 }  // namespace

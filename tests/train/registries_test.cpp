@@ -202,11 +202,11 @@ TEST(Registries, OptimisersAndSchedulesByName) {
   EXPECT_NEAR(rates.lr[2], 0.1 * std::pow(0.5, 14.0 / 5), 1e-12);
   EXPECT_NE(error_of([] {
               Recipe::parse(R"({"model": {"name": "resnet20"}, "optimizer": {"name": "adam"}})");
-            }).find("expected one of sgd, adamw, signs"),
+            }).find("expected one of sgd, adamw, muon, signs"),
             std::string::npos);
   EXPECT_NE(error_of([] {
               Recipe::parse(R"({"model": {"name": "resnet20"}, "schedule": {"name": "linear"}})");
-            }).find("one_cycle_linear, halves"),
+            }).find("one_cycle_linear, triangular, halves"),
             std::string::npos);
   EXPECT_NE(error_of([] {
               Recipe::parse(

@@ -73,7 +73,17 @@ INSTANTIATE_TEST_SUITE_P(
               "schedule.lr=0.001"}},
         Kind{"grouped", "se_resnext50_32x4d", {"model.blocks=[1,1,1,1]", "data.image_size=24"}},
         Kind{"depthwise", "mobilenet", {"data.image_size=40", "model.dropout=0.3"}},
-        Kind{"inception", "bn_inception", {"data.image_size=64"}}),
+        Kind{"inception", "bn_inception", {"data.image_size=64"}},
+        Kind{"speedrun",
+             "se_speednet94",
+             {"data.image_size=24", "model.widths=[16,16,16]", "model.se.min_width=2",
+              "data.augment.pad_crop=2", "data.augment.padding_mode=reflect",
+              "data.augment.flip=alternating", "optimizer.name=muon", "optimizer.momentum=0.6",
+              "schedule.lr=0.1",
+              "parameter_groups=[{\"names\":\"whiten.bias\",\"optimizer\":\"sgd\",\"epochs\":1},"
+              "{\"names\":\"*.bn*.bias\",\"optimizer\":\"sgd\",\"momentum\":0.85},"
+              "{\"names\":\"fc.*\",\"optimizer\":\"sgd\"},"
+              "{\"names\":\"*.se.*\",\"optimizer\":\"sgd\"}]"}}),
     [](const auto& kind) { return std::string(kind.param.name); });
 
 }  // namespace

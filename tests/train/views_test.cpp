@@ -159,5 +159,60 @@ TEST(Views, EnsembleIsTheMeanOfAllProbabilities) {
   }
 }
 
+TEST(Views, MirrorAndTranslationPixelByPixel) {
+  Generator rng(1);
+  const data::Image image = noise(5, 6, 3, rng);
+  const auto six = views(image, {.crop = 5, .mirror = true, .translate = 2});
+  ASSERT_EQ(six.size(), 6u);
+  const data::Image square = cut(image, 0, 0, 5, false);
+  const auto at = [](std::int64_t i) { return i < 0 ? -i : i < 5 ? i : 8 - i; };
+  std::size_t view = 0;
+  for (const std::int64_t by : {0, 2, -2})
+    for (const bool mirrored : {false, true}) {
+      data::Image wanted = square;
+      for (std::int64_t y = 0; y < 5; ++y)
+        for (std::int64_t x = 0; x < 5; ++x)
+          for (std::int64_t c = 0; c < 3; ++c)
+            wanted.pixels[static_cast<std::size_t>((y * 5 + x) * 3 + c)] =
+                square.pixels[static_cast<std::size_t>(
+                    (at(y - by) * 5 + at((mirrored ? 4 - x : x) - by)) * 3 + c)];
+      EXPECT_EQ(six[view++].pixels, wanted.pixels) << by << mirrored;
+    }
+  EXPECT_EQ(views(image, {.crop = 5, .mirror = true}).size(), 2u);
+  EXPECT_THROW(views(image, {.crop = 5, .mirror = true, .translate = 5}), Error);
+}
+
+// The mean of six views is one of logits, in which the untranslated count half.
+TEST(Views, LogitsAreWeighted) {
+  Generator rng(2);
+  const nn::Model model = nn::make_model("resnet20", {.classes = 10, .blocks = {1, 1, 1}}, 3);
+  nn::set_training(*model.net, false);
+  const data::Image image = noise(12, 12, 3, rng);
+  const ViewSpec spec{.crop = 12, .mirror = true, .translate = 1};
+  const std::vector<data::Image> all = views(image, spec);
+  std::vector<double> wanted(10);
+  for (std::size_t v = 0; v < 6; ++v) {
+    Tensor one({1, 12, 12, 3});
+    Generator unused;
+    data::Augment{}(all[v], unused, one.data<float>());
+    const Tensor logits = model(one).value();
+    for (std::int64_t c = 0; c < 10; ++c)
+      wanted[static_cast<std::size_t>(c)] += (v < 2 ? 0.25 : 0.125) * logits.at(c);
+  }
+  double total = 0;
+  for (const double z : wanted) total += std::exp(z);
+  data::MemoryDataset::Contents contents{"noise", 12, 12, 3, image.pixels, {0}, {}};
+  for (int c = 0; c < 10; ++c) contents.class_names.push_back("c" + std::to_string(c));
+  const data::MemoryDataset data(contents);
+  std::vector<double> got;
+  evaluate_views({{.net = model.net.get(), .views = spec}}, data, {}, {},
+                 [&](const Seen& seen) { got.assign(seen.logits.begin(), seen.logits.end()); });
+  ASSERT_EQ(got.size(), 10u);
+  for (std::size_t c = 0; c < 10; ++c) EXPECT_NEAR(got[c], wanted[c] - std::log(total), 1e-4);
+  EXPECT_THROW(
+      evaluate_views({{.net = model.net.get(), .views = {.crop = 12, .translate = 1}}}, data, {}),
+      Error);
+}
+
 }  // namespace
 }  // namespace exciton::train::testing

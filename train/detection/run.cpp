@@ -163,8 +163,8 @@ class DetectorRun final : TaskRun {
     check(std::ranges::any_of(parameters_,
                               [](const NamedParameter& p) { return p.parameter->trainable; }),
           "recipe: freeze leaves nothing to train");
-    optimizer_ = optim::make_optimizer(recipe_.optimizer, nn::parameters(*net_));
-    optimizer_->set_groups(
+    optimizer_ = optim::make_optimizer(
+        recipe_.optimizer, nn::parameters(*net_),
         with_layer_decay(recipe_.parameter_groups, net_->backbone(), recipe_.layer_decay));
     schedule_.emplace(make_schedule(recipe_, steps_per_epoch()));
     nn::set_training(*net_, true);

@@ -1,0 +1,11 @@
+/// Where the recipes are that come along.
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace exciton::apps {
+
+/// The given folder, or ./recipes, or the installed one beside the program. Errors: none is there.
+std::filesystem::path recipe_folder(const std::string& given = "");
+
+}  // namespace exciton::apps
