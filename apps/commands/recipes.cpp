@@ -119,7 +119,7 @@ train::Json to_json(const std::vector<Listed>& all) {
 }
 
 int run(const RecipesArguments& args) {
-  const fs::path folder = recipe_folder(args.dir);
+  const fs::path folder = recipe_folder(args.dir, "--dir");
   std::vector<Listed> all = read_all(folder, args.filter);
   check(!all.empty(), "recipes: none in ", folder.string(), " with \"", args.filter,
         "\" in its name; leave that out to see them all");

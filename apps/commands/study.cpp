@@ -232,8 +232,6 @@ constexpr const char* default_recipe = "recipes/cifar10_se_resnet20_fast.json";
 
 int run(StudyArguments args) {
   if (args.name == speedrun_study) {
-    check(args.recipe.empty(), "study: speedrun has recipes of its own, recipes/speedrun; leave ",
-          "--recipe out, and set what differs by --set");
     const bool done = run_speedrun({.targets = args.targets,
                                     .se = args.se,
                                     .seeds = args.seeds,
@@ -241,6 +239,7 @@ int run(StudyArguments args) {
                                     .threads = args.threads,
                                     .data = args.data,
                                     .out = args.out,
+                                    .recipes = args.recipe,
                                     .set = args.set,
                                     .json = args.json});
     return done ? 0 : exit_interrupted;
@@ -310,7 +309,8 @@ void add_study(Command& program) {
       .type_name("DIR");
   command
       .add_option("--recipe", args->recipe,
-                  std::string("what is varied starts from it (default: ") + default_recipe + ')')
+                  std::string("what is varied starts from it (default: ") + default_recipe +
+                      "); of speedrun the folder of its recipes")
       .type_name("FILE");
   command
       .add_option("--targets", args->targets,

@@ -37,7 +37,8 @@ struct Row {
 };
 
 std::vector<Row> rows_of(const SpeedrunArguments& args) {
-  const fs::path folder = recipe_folder() / "speedrun";
+  const fs::path folder =
+      args.recipes.empty() ? recipe_folder("", "--recipe") / "speedrun" : fs::path(args.recipes);
   const std::vector<std::int64_t> targets =
       args.targets.empty() ? std::vector<std::int64_t>{93, 94, 95} : args.targets;
   std::vector<Row> rows;

@@ -15,6 +15,7 @@ struct SpeedrunArguments {
   std::int64_t seeds = 3;
   std::optional<std::string> epochs, threads;  ///< as they were written
   std::string data, out;                       ///< empty: the recipes', studies/speedrun
+  std::string recipes;  ///< folder of cifar10_94.json ...; empty: recipes/speedrun
   std::vector<std::string> set;
   bool json = false;
 };

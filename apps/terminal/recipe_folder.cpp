@@ -7,7 +7,7 @@
 namespace exciton::apps {
 namespace fs = std::filesystem;
 
-fs::path recipe_folder(const std::string& given) {
+fs::path recipe_folder(const std::string& given, const std::string& option) {
   std::vector<fs::path> places{given};
   if (given.empty()) {
     std::error_code error;  // a system without /proc only has the first place
@@ -19,7 +19,7 @@ fs::path recipe_folder(const std::string& given) {
     if (fs::is_directory(place)) return place;
     looked += (looked.empty() ? "" : " or ") + place.string();
   }
-  fail("recipes: no folder ", looked, "; give --dir DIR");
+  fail("recipes: no folder ", looked, "; give ", option, " DIR");
 }
 
 }  // namespace exciton::apps

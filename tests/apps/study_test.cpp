@@ -161,9 +161,12 @@ TEST_F(Studies, AKilledStudyEndsInTheSameTable) {
 
 // The speed-run's own recipes, on tiny images and with tiny networks.
 TEST_F(Studies, SpeedrunTrainsEvaluatesByViewsAndGoesOn) {
-  std::vector<std::string> call{"study",      "speedrun", "--targets",  "94", "--se",
-                                "--seeds",    "2",        "--epochs",   "1",  "--data",
-                                path("data"), "--out",    path("speed")};
+  std::vector<std::string> call{
+      "study",       "speedrun",   "--targets",
+      "94",          "--se",       "--seeds",
+      "2",           "--epochs",   "1",
+      "--data",      path("data"), "--out",
+      path("speed"), "--recipe",   std::string(EXCITON_RECIPES) + "/speedrun"};
   for (const char* setting : {"data.kind=auto", "data.image_size=16", "data.batch=16",
                               "data.validation=test", "data.workers=0", "model.widths=[8,8,8]"})
     call.insert(call.end(), {"--set", setting});

@@ -150,7 +150,7 @@ TEST(Pickle, damage_is_told_with_its_place) {
       {"\x82\x01.", "opcode that is not read: 130"},
       {"\x97.", "opcode that is not read: 151"},
       {"\x8b" + le(5000, 4) + std::string(5000, 'x') + ".", "integer that is too long"}};
-  for (const auto& [text, part] : cases) expect_error([&] { pickle(text); }, {"file.pkl", part});
+  for (const auto& c : cases) expect_error([&] { pickle(c.first); }, {"file.pkl", c.second});
 }
 
 TEST(Pickle, limits_hold_against_bombs) {
@@ -208,8 +208,8 @@ TEST(Pickle, arrays_of_numpy) {
       {array("(K\1t", "a", "numpy.core.multiarray", dtype("O8")), "\"O8\""},
       {array("(K\1t", "a", "numpy.core.multiarray", "N"), "type of an array is None"},
       {"N", "expected an array of numpy, got None"}};
-  for (const auto& [text, part] : wrong)
-    expect_error([&] { numpy_array(pickle(text + ".").root(), "who"); }, {"who", part});
+  for (const auto& w : wrong)
+    expect_error([&] { numpy_array(pickle(w.first + ".").root(), "who"); }, {"who", w.second});
 }
 
 /// A batch of the python version as Python 2 wrote it: image r has the label (f + r) % 10, and all
