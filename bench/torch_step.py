@@ -77,8 +77,36 @@ class ResNet(nn.Module):
         return self.classifier(self.body(self.stem(x)).mean((2, 3)))
 
 
+class SpeedNet(nn.Module):
+    """nn/models/speednet.cpp: whitening filters (here random), then groups of two 3x3 convolutions."""
+
+    def __init__(self, widths, classes=10):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 24, 2), nn.GELU())
+        self.stem[0].weight.requires_grad_(False)
+        body, channels = [], 24
+        for width in widths:
+            body += [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.MaxPool2d(2), self.norm(width), nn.GELU(),
+                     nn.Conv2d(width, width, 3, 1, 1, bias=False), self.norm(width), nn.GELU()]
+            channels = width
+        self.body = nn.Sequential(*body)
+        self.classifier = nn.Linear(channels, classes, bias=False)
+
+    @staticmethod
+    def norm(width):
+        norm = nn.BatchNorm2d(width, eps=1e-12, momentum=0.4)
+        norm.weight.requires_grad_(False)
+        return norm
+
+    def forward(self, x):
+        return self.classifier(self.body(self.stem(x)).amax((2, 3))) / 9
+
+
 def make(name):
     """The model and its native image size."""
+    speed = {"speednet93": [64, 128, 128], "speednet94": [64, 256, 256], "speednet95": [128, 384, 384]}
+    if name in speed:
+        return SpeedNet(speed[name]), 32
     se = name.startswith("se_")
     depth = int(name.replace("se_", "").replace("resnet", ""))
     imagenet = {18: ([2, 2, 2, 2], False), 34: ([3, 4, 6, 3], False), 50: ([3, 4, 6, 3], True),
@@ -105,7 +133,8 @@ def doubts(net, x, losses):
     conv, few = net.stem[0], x[:2]
     with torch.no_grad():
         got = conv(few).double()
-        wanted = F.conv2d(few.double(), conv.weight.double(), None, conv.stride, conv.padding)
+        bias = None if conv.bias is None else conv.bias.double()
+        wanted = F.conv2d(few.double(), conv.weight.double(), bias, conv.stride, conv.padding)
     error = ((got - wanted).abs().max() / wanted.abs().max()).item()
     if not error < 1e-3:
         return f"the first convolution is off by {error:.1e}"
@@ -136,7 +165,7 @@ def main():
     x = torch.randn(args.batch, 3, size, size).to(memory_format=torch.channels_last)
     labels = torch.randint(0, net.classifier.out_features, (args.batch,))
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16")
-    sgd = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4, nesterov=True)
+    sgd = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.01, 0.9, weight_decay=5e-4, nesterov=True)
 
     def train_step():
         sgd.zero_grad(set_to_none=True)
