@@ -14,6 +14,7 @@ function(exciton_kernels COMPONENT)
   endif()
   foreach(ISA ${K_ONLY})
     add_library(exciton_${COMPONENT}_${ISA} OBJECT ${K_UNPARSED_ARGUMENTS})
+    set_target_properties(exciton_${COMPONENT}_${ISA} PROPERTIES UNITY_BUILD OFF)
     target_include_directories(exciton_${COMPONENT}_${ISA} PRIVATE ${EXCITON_INCLUDE_DIR})
     target_compile_definitions(exciton_${COMPONENT}_${ISA} PRIVATE EXCITON_TARGET=${ISA})
     # -O3 where speed counts: these loops are the product. The two warnings misfire on
