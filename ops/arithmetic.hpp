@@ -4,14 +4,13 @@
 #include "exciton/core/tape.hpp"
 #include "exciton/ops/add.hpp"
 #include "exciton/ops/mul.hpp"
+#include "exciton/ops/times.hpp"
 
 namespace exciton {
 
 inline Var operator+(const Var& a, const Var& b) { return ops::add(a, b); }
 inline Var operator*(const Var& a, const Var& b) { return ops::mul(a, b); }
-inline Var operator*(const Var& a, double factor) {
-  return a * Var(Tensor::full(a.shape(), factor, a.value().dtype()));
-}
+inline Var operator*(const Var& a, double factor) { return ops::times(a, factor); }
 inline Var operator*(double factor, const Var& a) { return a * factor; }
 inline Var operator/(const Var& a, double divisor) { return a * (1 / divisor); }
 inline Var operator-(const Var& a) { return a * -1; }

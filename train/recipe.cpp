@@ -685,16 +685,16 @@ void check_schedule(const ScheduleRecipe& s, const std::string& who) {
           s.warmup_epochs, " epochs, so schedule.lr would never be reached");
 }
 
-/// Options of the optimiser that none of those that are named reads.
+/// Refuses options of muon where no parameters have it. An optimiser of a user's own may read them.
 void check_optimizer(const Recipe& r, const std::string& who) {
   const OptimizerRecipe& o = r.optimizer;
   const OptimizerRecipe none;
-  const auto is_known = [](const std::string& name) {
-    return name == "sgd" || name == "adamw" || name.empty();
+  const auto reads = [](const std::string& name) {
+    return name != "sgd" && name != "adamw" && !name.empty();
   };
-  const bool read = !is_known(o.name) ||
-                    std::ranges::any_of(r.parameter_groups,
-                                        [&](const auto& g) { return !is_known(g.optimizer); });
+  const bool read = reads(o.name) || std::ranges::any_of(r.parameter_groups, [&](const auto& g) {
+                      return reads(g.optimizer);
+                    });
   check(read || (o.newton_schulz == none.newton_schulz && o.normalize == none.normalize), who,
         ": optimizer.newton_schulz and optimizer.normalize: only muon has them; leave them out");
 }

@@ -3,13 +3,14 @@
 ///
 ///   kernel           runs                                              because
 ///   plain            f64; twins (Conv2d::plain)                        it is the formula
+///   winograd-bf16-f3x3                                                 a 3.24th of the products,
+///   at
+///                    3x3, stride 1, bf16, where the layer allows       twice the rate
+///                    rounded products and the processor has them
 ///   winograd-f4x3    3x3, stride 1: f32; bf16 where the processor      a quarter of the products;
 ///                    does not multiply it faster                       winograd.hpp, measured
 ///                    there
 ///   winograd-f4x3s2  the same with stride 2                            81 products for 144
-///   winograd-bf16-f3x3  3x3, stride 1, bf16, where the layer allows    a 3.24th of the products,
-///   at
-///                    rounded products and the processor has them       twice the rate
 ///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form
 ///                    (onednn/kernel_table.hpp)
 ///   direct           all else: oneDNN absent, refused or distrusted    any form on any processor
