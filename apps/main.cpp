@@ -16,6 +16,8 @@
 #include "apps/terminal/hints.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/ops/convolution/onednn/convolution.hpp"
+#include "exciton/ops/processor.hpp"
+#include "exciton/train/kernel_file.hpp"
 #include "exciton/train/plugin.hpp"
 
 namespace {
@@ -54,15 +56,27 @@ void open_standard_streams() {
   }
 }
 
-/// The values of --plugin, which may stand anywhere on the command line.
-std::vector<std::string> plugins_of(int argc, char** argv) {
+/// The values of an option that may stand anywhere on the command line.
+std::vector<std::string> values_of(const std::string& option, int argc, char** argv) {
   std::vector<std::string> out;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    if (word == "--plugin" && i + 1 < argc) out.emplace_back(argv[++i]);
-    if (word.starts_with("--plugin=")) out.push_back(word.substr(9));
+    if (word == option && i + 1 < argc) out.emplace_back(argv[++i]);
+    if (word.starts_with(option + "=")) out.push_back(word.substr(option.size() + 1));
   }
   return out;
+}
+
+/// The kernels of the file that --kernels names.
+void take_kernels(const std::vector<std::string>& files,
+                  std::optional<exciton::ops::ScopedKernelChoices>& kernels) {
+  if (files.empty()) return;
+  exciton::check(files.size() == 1, "--kernels: expected one file, got ", files.size());
+  exciton::train::KernelFile file = exciton::train::read_kernel_file(files[0]);
+  kernels.emplace(std::move(file.kernels));
+  if (const std::string& here = exciton::ops::processor().name; file.processor != here)
+    exciton::apps::warn("--kernels: " + files[0] + " was measured on another processor, " +
+                        file.processor + "; this one is " + here);
 }
 
 }  // namespace
@@ -76,8 +90,11 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
 
   // Before the commands: what a plugin brings is among the words that their options take.
+  std::optional<exciton::ops::ScopedKernelChoices> choices;
   try {
-    for (const std::string& file : plugins_of(argc, argv)) exciton::train::load_plugin(file);
+    for (const std::string& file : values_of("--plugin", argc, argv))
+      exciton::train::load_plugin(file);
+    take_kernels(values_of("--kernels", argc, argv), choices);
   } catch (const std::exception& error) {
     return complain(error.what(), exit_error);
   }
@@ -88,17 +105,22 @@ int main(int argc, char** argv) {
       "--out runs/first\n  exciton eval runs/first");
   program.show_version(std::string("exciton ") + EXCITON_VERSION);
   program.require_command();
-  std::vector<std::string> plugins;  // loaded by now
+  std::vector<std::string> plugins;  // loaded by now, like the next
+  std::string kernels;
   program
       .add_option("--plugin", plugins,
                   "a shared library with units, models or data sets of your own")
       .type_name("FILE")
       .one_at_a_time();
+  program
+      .add_option("--kernels", kernels,
+                  "which kernel runs which convolution, as `exciton tune` measured it")
+      .type_name("FILE");
   for (const auto add :
-       {add_train,      add_finetune, add_eval,    add_predict, add_weights, add_import,
-        add_export,     add_inspect,  add_report,  add_study,   add_prune,   add_trace,
-        add_summary,    add_bench,    add_profile, add_data,    add_recipes, add_doctor,
-        add_completion, add_man,      add_watch})
+       {add_train,   add_finetune,   add_eval,    add_predict, add_weights, add_import,
+        add_export,  add_inspect,    add_report,  add_study,   add_prune,   add_trace,
+        add_summary, add_bench,      add_profile, add_tune,    add_data,    add_recipes,
+        add_doctor,  add_completion, add_man,     add_watch})
     add(program);
   try {
     const auto before = [] {

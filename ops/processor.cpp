@@ -22,9 +22,22 @@ std::string brand() {
   return name;
 }
 
+ProcessorKind kind() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned amd = 0x68747541;  // "Auth", of "AuthenticAMD"
+  if (!__get_cpuid(0, &a, &b, &c, &d) || b != amd || !__get_cpuid(1, &a, &b, &c, &d))
+    return ProcessorKind::other;
+  const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
+  const unsigned model = (a >> 4 & 0xf) | (a >> 12 & 0xf0);
+  if (family == 26) return ProcessorKind::zen5;
+  const bool zen4 = (model >= 0x10 && model < 0x20) || (model >= 0x60 && model < 0xb0);
+  return family == 25 && zen4 ? ProcessorKind::zen4 : ProcessorKind::other;
+}
+
 Processor read() {
   Processor p;
   p.name = brand();
+  p.kind = kind();
   p.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   p.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

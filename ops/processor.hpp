@@ -7,8 +7,12 @@
 
 namespace exciton::ops {
 
+/// Kinds whose convolutions were measured form by form; a choice between kernels may differ there.
+enum class ProcessorKind { other, zen4, zen5 };
+
 struct Processor {
-  std::string name;     ///< as the system prints it: "AMD EPYC ..."
+  std::string name;  ///< as the system prints it: "AMD EPYC ..."
+  ProcessorKind kind = ProcessorKind::other;
   bool avx2 = false;    ///< with FMA
   bool avx512 = false;  ///< F, BW, DQ and VL
   bool bf16 = false;    ///< multiplies bf16 natively (AVX512_BF16; every AMX processor has it)

@@ -139,11 +139,32 @@ void TaskRun::folder_is_ready() {
 }
 
 Json TaskRun::common_meta() const {
-  return {{"recipe", to_json(recipe_)},
-          {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
-          {"step", step()},
-          {"numerics", numerics},
-          {"lr", lr_}};
+  Json meta{{"recipe", to_json(recipe_)},
+            {"position", {{"epoch", position_.epoch}, {"batch", position_.batch}}},
+            {"step", step()},
+            {"numerics", numerics},
+            {"lr", lr_}};
+  if (const auto& kernels = ops::kernel_choices(); !kernels.empty())
+    meta["kernels"] = to_json(kernels);
+  return meta;
+}
+
+void TaskRun::take_kernels(const Json& meta) {
+  const std::string path = start_->path.string();
+  const auto begun =
+      kernel_choices_from(meta.value("kernels", Json::object()), "checkpoint: " + path);
+  const ops::KernelChoices& asked = ops::kernel_choices();
+  if (begun == asked) return;
+  check_or(Remedy::start_again, asked.empty(), "train: resume: ", path, " was trained with ",
+           begun.empty() ? "the kernels that the program chooses" : "other kernels", " than the ",
+           asked.size(), " that are asked for now");
+  try {
+    kernels_.emplace(begun);
+  } catch (const Error& error) {
+    fail_with(Remedy::start_again, "train: resume: ", path, ": ", error.what());
+  }
+  notes_.push_back(std::to_string(begun.size()) +
+                   " forms of convolutions run on the kernels that the run was begun with");
 }
 
 void TaskRun::restore_common(const Json& meta) {
@@ -151,6 +172,7 @@ void TaskRun::restore_common(const Json& meta) {
                meta.at("position").at("batch").get<std::int64_t>()};
   best_.epoch = meta.at("best").at("epoch").get<std::int64_t>();
   lr_ = meta.at("lr").get<double>();
+  take_kernels(meta);
   if (meta.value("numerics", std::int64_t{1}) != numerics)
     notes_.emplace_back(
         "Begun by a program that rounded differently: steps and rates are as they would have been, "

@@ -11,6 +11,7 @@
 #include "exciton/optim/schedule.hpp"
 #include "exciton/train/fine_tuning.hpp"
 #include "exciton/train/json.hpp"
+#include "exciton/train/kernel_file.hpp"
 #include "exciton/train/run.hpp"
 #include "exciton/train/tensorboard.hpp"
 
@@ -20,8 +21,9 @@ namespace exciton::train {
 /// from shifted sums, and NaN passed on by every ReLU. 3: one form of the sigmoid's gradient and of
 /// the hard sigmoid, for gates of SE and of its variants. 4: sums over images by leaves, for any
 /// number of threads. 5: each leaf's gradient is rounded for itself, so that ranks can go on
-/// adding. 6: Winograd's products also for up to 256 channels in bf16.
-inline constexpr std::int64_t numerics = 6;
+/// adding. 6: Winograd's products also for up to 256 channels in bf16. 7: Winograd's tiles of two
+/// sizes, and a choice of kernels from what they cost.
+inline constexpr std::int64_t numerics = 7;
 
 /// The schedule of a recipe, whose lengths are in epochs.
 optim::Schedule make_schedule(const Recipe& recipe, std::int64_t steps_per_epoch);
@@ -92,6 +94,9 @@ class TaskRun {
   /// a key that is missing (Json::exception).
   Json common_meta() const;
   void restore_common(const Json& meta);
+  /// What a checkpoint says of convolutions' kernels goes on. Errors: others are asked for, or one
+  /// that is not here.
+  void take_kernels(const Json& meta);
   /// Errors: the position is not in this data or these epochs.
   void check_position() const;
 
@@ -128,6 +133,7 @@ class TaskRun {
   std::set<std::filesystem::path> good_;  ///< checkpoints known to be whole
   std::int64_t skipped_in_a_row_ = 0;     ///< steps
   std::optional<EventFile> events_;
+  std::optional<ops::ScopedKernelChoices> kernels_;  ///< of the checkpoint that went on
 };
 
 }  // namespace exciton::train

@@ -22,6 +22,7 @@ void add_study(Command& program);
 void add_prune(Command& program);
 void add_trace(Command& program);
 void add_summary(Command& program);
+void add_tune(Command& program);
 void add_bench(Command& program);
 /// `exciton bench data`
 void add_bench_data(Command& bench);

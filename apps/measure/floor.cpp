@@ -5,10 +5,8 @@
 #include <functional>
 #include <utility>
 
-#include "exciton/core/description.hpp"
+#include "apps/measure/convolutions.hpp"
 #include "exciton/core/threads.hpp"
-#include "exciton/nn/layers.hpp"
-#include "exciton/nn/names.hpp"
 #include "exciton/ops/convolution/direct.hpp"
 #include "exciton/ops/convolution/onednn/convolution.hpp"
 
@@ -16,57 +14,6 @@ namespace exciton::apps {
 namespace {
 
 namespace onednn = ops::onednn;
-
-/// Convolutions of one shape.
-struct Shared {
-  ops::ConvGeometry geometry;
-  Shape weight;
-  std::int64_t count = 0, data_gradients = 0;
-};
-
-std::vector<EntryInfo> convolutions_of(Workload& w) {
-  nn::set_training(*w.model.net, false);
-  // A frozen layer convolves, too, and its weights name it.
-  for (const auto& p : nn::parameters(*w.model.net)) p.parameter->trainable = true;
-  Description description;
-  const Tape tape(&description);
-  (*w.model.net)(w.images);
-  std::vector<EntryInfo> found;
-  for (const EntryInfo& e : description.entries())
-    if (e.op == ops::Conv2d::name) found.push_back(e);
-  return found;
-}
-
-/// The attributes of a convolution, from its layer. SE blocks also call the operator on weights of
-/// their own, as 1x1 layers at every pixel, which leave no choice. Errors: any other.
-ops::ConvSpec spec_of(const EntryInfo& e, const nn::Names& names) {
-  if (!e.parameters.empty())
-    if (const auto* conv = dynamic_cast<const nn::Conv2d*>(&names.owner(e.parameters[0])))
-      return conv->spec;
-  const Shape &x = e.inputs[0], &w = e.inputs[1], &y = e.output;
-  check(w[2] == 1 && w[3] == 1 && x[1] == y[1] && x[2] == y[2], "bench floor: the convolution of ",
-        x, " to ", y, " by ", w, " is no Conv2d layer, so its stride is unknown");
-  ops::ConvSpec spec;
-  spec.groups = x[3] / w[1];
-  return spec;
-}
-
-std::vector<Shared> by_shape(Workload& w, const std::vector<EntryInfo>& convolutions) {
-  const nn::Names names(*w.model.net);
-  std::vector<Shared> shapes;
-  for (const EntryInfo& e : convolutions) {
-    const bool bias = e.inputs.size() > 2;
-    auto geometry =
-        ops::geometry_of(e.inputs[0], e.inputs[1], spec_of(e, names), w.precision.dtype, bias);
-    geometry.dtype = onednn::kernel_type(geometry);
-    auto at = std::find_if(shapes.begin(), shapes.end(),
-                           [&](const Shared& s) { return s.geometry == geometry; });
-    if (at == shapes.end()) at = shapes.insert(at, Shared{geometry, e.inputs[1]});
-    ++at->count;
-    if (&e != &convolutions.front()) ++at->data_gradients;
-  }
-  return shapes;
-}
 
 using Run = std::function<void()>;
 
@@ -96,10 +43,12 @@ void add(PrimitiveTime& sum, std::int64_t count, const std::pair<double, double>
   sum.least += times * std::min(ms.first, ms.second);
 }
 
-void measure(const Shared& s, std::int64_t images, int warmup, int steps, ConvolutionFloor& to) {
+void measure(const SharedConvolution& s, std::int64_t images, int warmup, int steps,
+             ConvolutionFloor& to) {
   using onednn::Primitives;
   using ops::Direction;
-  const ops::ConvGeometry& g = s.geometry;
+  ops::ConvGeometry g = s.geometry;
+  g.dtype = onednn::kernel_type(g);
   const int threads = num_threads();
   Generator rng(1);
   Tensor x = Tensor::randn({images, g.h, g.w, g.c}, rng).to(g.dtype);
@@ -165,13 +114,13 @@ void measure(const Shared& s, std::int64_t images, int warmup, int steps, Convol
 }  // namespace
 
 ConvolutionFloor convolution_floor(Workload& workload, int warmup, int steps) {
-  const std::vector<EntryInfo> convolutions = convolutions_of(workload);
+  const NetworkConvolutions found = convolutions_of(workload, "bench floor");
   ConvolutionFloor floor;
-  floor.convolutions = static_cast<std::int64_t>(convolutions.size());
-  for (const EntryInfo& e : convolutions) floor.multiply_adds += e.multiply_adds;
-  const std::vector<Shared> shapes = by_shape(workload, convolutions);
-  floor.shapes = static_cast<std::int64_t>(shapes.size());
-  for (const Shared& s : shapes) measure(s, workload.images.dim(0), warmup, steps, floor);
+  floor.convolutions = found.convolutions;
+  floor.multiply_adds = found.multiply_adds;
+  floor.shapes = static_cast<std::int64_t>(found.shapes.size());
+  for (const SharedConvolution& s : found.shapes)
+    measure(s, workload.images.dim(0), warmup, steps, floor);
   return floor;
 }
 

@@ -59,6 +59,7 @@ Tensor Conv2d::forward(Saved& saved, const Tensor& x, const Tensor& w, const Ten
   const auto cache = packed ? packed : PackedWeights().state();
   const std::lock_guard lock(cache->mutex);
   ConvKernels& kernels = cache->kernels;
+  kernels.keep_weights(packed && keep_packed);
   const Tensor y = kernels.forward(x, w, version, spec, {.bias = bias});
   saved.ran[0] = kernels.ran();
   if (!keep_packed) kernels.drop_weights();

@@ -46,6 +46,8 @@ class PackedWeights {
 enum class ConvKernel { none, plain, winograd, winograd_strided, winograd_bf16, onednn, direct };
 /// "winograd-f4x3"; "" for none.
 std::string name_of(ConvKernel kernel);
+/// The other way. Errors: no such kernel, with the names of all.
+ConvKernel conv_kernel(const std::string& name);
 
 /// x [N, H, W, C], w [O, C/groups, kH, kW], bias [O] or absent  ->  y [N, H', W', O] with
 ///   y[n,i,j,o] = bias[o] + sum over a,b,c of x[n, i s - p + a d, j s - q + b d, c] w[o,c,a,b]

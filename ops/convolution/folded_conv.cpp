@@ -101,7 +101,7 @@ struct FoldedConv::State {
   }
 };
 
-FoldedConv::FoldedConv() : state_(std::make_unique<State>()) {}
+FoldedConv::FoldedConv() : state_(std::make_unique<State>()) { state_->kernels.keep_weights(true); }
 FoldedConv::~FoldedConv() = default;
 FoldedConv::FoldedConv(FoldedConv&&) noexcept = default;
 FoldedConv& FoldedConv::operator=(FoldedConv&&) noexcept = default;

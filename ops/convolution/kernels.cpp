@@ -1,10 +1,19 @@
 #include "exciton/ops/convolution/kernels.hpp"
 
+#include "exciton/ops/convolution/choices.hpp"
 #include "exciton/ops/convolution/direct.hpp"
 #include "exciton/ops/convolution/path.hpp"
 
 namespace exciton::ops {
 namespace {
+
+constexpr std::pair<ConvKernel, const char*> names[] = {
+    {ConvKernel::plain, "plain"},
+    {ConvKernel::winograd_bf16, "winograd-bf16-f3x3"},
+    {ConvKernel::winograd, "winograd-f4x3"},
+    {ConvKernel::winograd_strided, "winograd-f4x3s2"},
+    {ConvKernel::onednn, "onednn"},
+    {ConvKernel::direct, "direct"}};
 
 /// f32 weights as kernels of `type` see them that stand in for those of `maps`.
 Tensor rounded(const Tensor& weights, DType maps, DType type) {
@@ -14,33 +23,69 @@ Tensor rounded(const Tensor& weights, DType maps, DType type) {
 }  // namespace
 
 std::string name_of(ConvKernel kernel) {
-  switch (kernel) {
-    case ConvKernel::none:
-      return "";
-    case ConvKernel::plain:
-      return "plain";
-    case ConvKernel::winograd:
-      return "winograd-f4x3";
-    case ConvKernel::winograd_strided:
-      return "winograd-f4x3s2";
-    case ConvKernel::winograd_bf16:
-      return "winograd-bf16-f3x3";
-    case ConvKernel::onednn:
-      return "onednn";
-    case ConvKernel::direct:
-      return "direct";
-  }
+  for (const auto& [value, name] : names)
+    if (value == kernel) return name;
   return "";
 }
 
+ConvKernel conv_kernel(const std::string& name) {
+  std::string all;
+  for (const auto& [value, known] : names) {
+    if (name == known) return value;
+    all += (all.empty() ? "" : ", ") + std::string(known);
+  }
+  fail("convolution: no kernel \"", name, "\"; there are ", all);
+}
+
+bool ConvKernels::can_run(ConvKernel kernel, ConvGeometry& g, std::int64_t images,
+                          Direction direction) {
+  ConvGeometry told = g;
+  switch (kernel) {
+    case ConvKernel::winograd:
+      told.spec.winograd_products = WinogradProducts::f32;
+      [[fallthrough]];
+    case ConvKernel::winograd_strided:
+    case ConvKernel::winograd_bf16:
+      if (!Winograd::can_run(told) || Winograd::kernel_of(told) != kernel) return false;
+      break;
+    case ConvKernel::onednn:
+      told.dtype = onednn::kernel_type(g);
+      if (conv_path() == ConvPath::own || !onednn::takes(onednn_, direction, told, images))
+        return false;
+      break;
+    case ConvKernel::direct:
+      break;
+    case ConvKernel::none:
+    case ConvKernel::plain:
+      return false;
+  }
+  g = told;
+  return true;
+}
+
 ConvKernel ConvKernels::choose(ConvGeometry& g, std::int64_t images, Direction direction) {
-  if (Winograd::applicable(g, images, direction)) return ran_ = Winograd::kernel_of(g);
-  const DType maps = g.dtype;
-  g.dtype = onednn::kernel_type(g);
-  if (conv_path() != ConvPath::own && onednn::takes(onednn_, direction, g, images))
-    return ran_ = ConvKernel::onednn;
-  g.dtype = maps;
-  return ran_ = ConvKernel::direct;
+  ConvKernel asked = forced_;
+  if (const KernelChoices& choices = kernel_choices();
+      asked == ConvKernel::none && !choices.empty())
+    if (const auto found = choices.find(form_name(g, direction)); found != choices.end())
+      asked = found->second;
+  if (can_run(asked, g, images, direction)) return ran_ = asked;
+  const bool kept = keeps_weights_ && direction == Direction::forward;
+  if (Winograd::applicable(g, images, direction, kept)) return ran_ = Winograd::kernel_of(g);
+  return ran_ = can_run(ConvKernel::onednn, g, images, direction) ? ConvKernel::onednn
+                                                                  : ConvKernel::direct;
+}
+
+std::vector<ConvKernel> ConvKernels::candidates(const ConvGeometry& g, std::int64_t images,
+                                                Direction direction) {
+  ConvGeometry told = g;
+  std::vector<ConvKernel> out{choose(told, images, direction)};
+  for (const auto kernel : {ConvKernel::winograd_bf16, ConvKernel::winograd,
+                            ConvKernel::winograd_strided, ConvKernel::onednn, ConvKernel::direct}) {
+    told = g;
+    if (kernel != out[0] && can_run(kernel, told, images, direction)) out.push_back(kernel);
+  }
+  return out;
 }
 
 Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t version,
@@ -65,7 +110,7 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
   if (kernel == ConvKernel::direct)
     direct::forward(g, images, w, x.raw(), bias, y.raw(), epilogue);
   else
-    winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue);
+    winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue, keeps_weights_);
   return y;
 }
 

@@ -19,8 +19,11 @@
 /// (ops/leaves.hpp): Winograd's where each thread has tiles of its own, oneDNN's and the direct
 /// kernel's. Winograd's of wider layers is one leaf.
 ///
-/// EXCITON_CONV (path.hpp) takes rows out, for tests and comparisons.
+/// EXCITON_CONV (path.hpp) takes rows out, for tests and comparisons; choices.hpp puts what was
+/// measured and asked for before the first row.
 #pragma once
+#include <vector>
+
 #include "exciton/ops/convolution/onednn/convolution.hpp"
 #include "exciton/ops/convolution/winograd.hpp"
 
@@ -49,16 +52,29 @@ class ConvKernels {
   /// What ran the last of these.
   ConvKernel ran() const { return ran_; }
 
+  /// Whether forward finds the same weights again and again, as inference does: packing them is
+  /// then worth more. It does not unless told.
+  void keep_weights(bool yes) { keeps_weights_ = yes; }
+
+  /// All that could run it, the one that would first.
+  std::vector<ConvKernel> candidates(const ConvGeometry& g, std::int64_t images,
+                                     Direction direction);
+  /// Runs all on this one, as far as it can; none: on what the table says.
+  void force(ConvKernel kernel) { forced_ = kernel; }
+
   /// Lets go of packed weights, which the next forward() packs again.
   void drop_weights();
 
  private:
-  /// The row of the table above for this direction; g.dtype becomes the type its kernel runs in.
+  /// Whether a kernel can run this direction; if so, g becomes what it is told.
+  bool can_run(ConvKernel kernel, ConvGeometry& g, std::int64_t images, Direction direction);
+  /// The row of the table above for this direction, unless another was asked for; g as above.
   ConvKernel choose(ConvGeometry& g, std::int64_t images, Direction direction);
   /// Lets go of weights that were packed beside maps of another type: rounded, or not.
   void pack_for(DType maps);
 
-  ConvKernel ran_ = ConvKernel::none;
+  ConvKernel ran_ = ConvKernel::none, forced_ = ConvKernel::none;
+  bool keeps_weights_ = false;
   DType packed_for_ = DType::f32;
   onednn::Primitives onednn_;
   Winograd winograd_;

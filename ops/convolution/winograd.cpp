@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
+#include <vector>
 
 #include "exciton/core/threads.hpp"
 #include "exciton/ops/convolution/path.hpp"
@@ -13,6 +15,7 @@ namespace exciton::ops {
 namespace {
 
 using simd::Panels;
+using simd::SmallerTile;
 using simd::TiledMaps;
 using simd::TileRange;
 using simd::winograd_kernels;
@@ -37,19 +40,55 @@ WinogradForm transposed(const ConvGeometry& g) {
 /// Matrices of the transformed weights.
 template <class T>
 std::int64_t matrices(const WinogradKernels<T>& k) {
-  return k.weights_across * k.weights_across;
+  return k.weights_down * k.weights_across;
 }
 
-/// Maps beside the tiles of outputs [h, w] that they belong to.
-struct Tiling {
-  std::int64_t down, across;
-  Tiling(std::int64_t h, std::int64_t w, std::int64_t tile)
-      : down((h + tile - 1) / tile), across((w + tile - 1) / tile) {}
+/// Positions of a transformed tile.
+template <class T>
+std::int64_t positions_of(const WinogradKernels<T>& k) {
+  return k.positions_down * k.positions_across;
+}
+
+/// Tiles that cover a line of pixels: whole ones, then such that are a pixel smaller.
+struct Line {
+  std::int64_t whole, smaller;
+};
+
+/// Whole tiles alone, of which the last may hang over the edge.
+Line hanging(std::int64_t pixels, std::int64_t tile) { return {(pixels + tile - 1) / tile, 0}; }
+
+/// To the edge and no further; where tiles of both sizes cannot do that, as above.
+Line fitting(std::int64_t pixels, std::int64_t tile) {
+  const std::int64_t smaller = (tile - pixels % tile) % tile, rest = pixels - smaller * (tile - 1);
+  return rest < 0 ? hanging(pixels, tile) : Line{rest / tile, smaller};
+}
+
+/// Tiles of one size that cover a rectangle of every map of outputs.
+struct Rectangle {
+  SmallerTile size;
+  std::int64_t top, left, down, across;  ///< the last two in tiles
   TiledMaps over(std::int64_t h, std::int64_t w, std::int64_t c) const {
-    return {h, w, c, down, across};
+    return {h, w, c, down, across, top, left};
   }
   std::int64_t tiles() const { return down * across; }
 };
+
+/// The rectangles of a map of outputs [h, w].
+std::vector<Rectangle> rectangles(const Line& rows, const Line& columns, std::int64_t tile) {
+  std::vector<Rectangle> out;
+  for (const bool low : {false, true})
+    for (const bool narrow : {false, true}) {
+      const std::int64_t down = low ? rows.smaller : rows.whole;
+      const std::int64_t across = narrow ? columns.smaller : columns.whole;
+      if (down > 0 && across > 0)
+        out.push_back({{low, narrow},
+                       low ? rows.whole * tile : 0,
+                       narrow ? columns.whole * tile : 0,
+                       down,
+                       across});
+    }
+  return out;
+}
 
 /// f(T{}) for the type of maps of this convolution.
 template <class F>
@@ -68,7 +107,7 @@ struct Block {
   /// The same for some of a row's slots, whole panels of that width.
   template <class T>
   Block(const WinogradKernels<T>& k, std::int64_t rows, std::int64_t c, std::int64_t panel)
-      : positions(k.positions * k.positions),
+      : positions(positions_of(k)),
         width(panel),
         step(rows * width + 16),
         stride(c / width * step + 16) {}
@@ -112,7 +151,7 @@ bool fits_private_l2(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o
 /// Tiles that all threads transform before they multiply.
 template <class T>
 std::int64_t shared_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
-  const std::int64_t bytes = k.positions * k.positions * (c / k.channels_a_slot + o) * 4;
+  const std::int64_t bytes = positions_of(k) * (c / k.channels_a_slot + o) * 4;
   return std::clamp<std::int64_t>((8 << 20) / bytes / 12 * 12, 96, 192);
 }
 
@@ -125,7 +164,7 @@ struct OwnTiles {
 
 template <class T>
 OwnTiles own_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
-  const std::int64_t bytes = k.positions * k.positions * 4, slots = c / k.channels_a_slot;
+  const std::int64_t bytes = positions_of(k) * 4, slots = c / k.channels_a_slot;
   if (fits_private_l2(k, c, o))
     return {std::clamp<std::int64_t>((256 << 10) / (bytes * (c + o)) / 12 * 12, few_tiles, 48), o};
   // Wider ones keep the transformed maps, and stream the weights past them once a block: worth it
@@ -136,37 +175,105 @@ OwnTiles own_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) 
   return tiles >= least ? OwnTiles{std::min<std::int64_t>(tiles, 96), outputs} : OwnTiles{};
 }
 
-/// Whether maps of this convolution come here, as EXCITON_CONV wants or as is faster. Where bf16 is
-/// multiplied natively, at twice the rate of f32, a quarter of the products still takes less time
-/// if channels enough share the transforms and blocks stay in the thread's own cache; AMX
-/// multiplies at eight times the rate. oneDNN's time over Winograd's, forward, data and weights:
-///   Zen 4, quiet             16 channels 0.97, 0.93, 1.23; 32 1.22, 1.05, 1.46; 64 1.4, 1.3, 1.5;
-///                            128 1.5, 1.4, 1.4
-///   Zen 5, beside other work 16x16 maps of 256 channels 1.36, 1.31, 1.27; 32x32 of 128 to 256 1.6,
-///                            1.6, 1.3; 14x14 of 256 1.07, 1.03, 0.98; 8x8 of 512 0.88, 0.98, 1.23
-/// The weights' gradient of wide layers shares the third-level cache with whoever is there, and has
-/// no leaves: it stays with oneDNN.
-bool wanted(const ConvGeometry& g, Direction direction) {
-  if (conv_path() == ConvPath::direct || conv_path() == ConvPath::own) return false;
+/// What passes over vectors cost on a processor, in cycles in which it could multiply and add as
+/// many vectors of f32 as it can at most.
+struct Costs {
+  double transform;      ///< of a vector of channels of a tile, in or out
+  double transform_two;  ///< with stride 2
+  double bytes;          ///< that a cycle streams from the third-level cache
+  double weight;         ///< of an element of transformed weights, or of their gradient, in lanes
+};
+
+/// Zen 4 (EPYC, 2 shared cores): measured by `exciton tune`, quiet, for 16 to 640 channels, maps of
+/// 3 to 32 pixels. Zen 5 (the same), which multiplies twice as much a cycle: beside other work.
+/// Others are taken for such with a slower third-level cache.
+constexpr Costs costs_of(ProcessorKind kind) {
+  switch (kind) {
+    case ProcessorKind::zen4:
+      return {260, 700, 14, 60};
+    case ProcessorKind::zen5:
+      return {470, 1300, 14, 100};
+    case ProcessorKind::other:
+      break;
+  }
+  return {470, 1300, 8, 100};
+}
+
+/// Cycles of the direct sum, in vectors as in Costs, times their width: oneDNN comes near the peak
+/// of the type, which for bf16 is that of f32 elsewhere than on these.
+double direct_cycles(const ConvGeometry& g, std::int64_t images) {
+  const bool native = g.dtype == DType::bf16 && processor().bf16;
+  const double rate = !native ? 1 : processor().amx ? 16 : 2;
+  constexpr double reached = 0.9;
+  return static_cast<double>(images * g.oh * g.ow * 9 * g.c * g.o) / (rate * reached);
+}
+
+/// The same of Winograd's products, transforms, and weights or sums on their way through the
+/// caches, for tiles that cover maps of outputs so.
+double winograd_cycles(const ConvGeometry& g, std::int64_t images, Direction direction,
+                       bool keeps_weights, const std::vector<Rectangle>& cover) {
+  const Costs costs = costs_of(processor().kind);
+  constexpr double lanes = 16;  // of the vectors that were measured
+  const auto channels = static_cast<double>(g.c + g.o);
+  const double transforms = channels * (g.spec.stride == 2 ? costs.transform_two : costs.transform);
+  const bool gradient = direction == Direction::backward_weights;
+  const bool narrow = fits_private_l2(winograd_kernels<bf16>(form_of(g), g.c, g.o), g.c, g.o);
+  // Sums of wide layers are read and written for every few tiles.
+  const double reached = !gradient ? 0.97 : narrow && g.spec.stride == 1 ? 0.9 : 0.7;
+  double cycles = 0;
+  for (const Rectangle& r : cover) {
+    const auto& k = winograd_kernels<bf16>(form_of(g), g.c, g.o, r.size);
+    const std::int64_t tiles = images * r.tiles();
+    const auto products =
+        static_cast<double>(positions_of(k) * g.c * g.o) / static_cast<double>(k.channels_a_slot);
+    cycles += static_cast<double>(tiles) * (products / reached + transforms);
+    const auto weights = static_cast<double>(matrices(k) * g.c * g.o);
+    if (!keeps_weights) cycles += weights * costs.weight;
+    if (narrow) continue;
+    const OwnTiles own = own_tiles(k, g.c, g.o);
+    const std::int64_t block = own && !gradient ? own.tiles : shared_tiles(k, g.c, g.o);
+    const auto blocks = static_cast<double>((tiles + block - 1) / block);
+    const double bytes = weights * 4 / static_cast<double>(k.channels_a_slot);
+    cycles += blocks * bytes * (gradient ? 2 : 1) / costs.bytes * lanes;
+  }
+  return cycles;
+}
+
+/// Tiles that hang over the edge, or such of two sizes, whichever takes less time: products for
+/// nothing on the one hand, several times the weights on the other.
+std::vector<Rectangle> cover(const ConvGeometry& g, std::int64_t images, Direction direction,
+                             bool keeps_weights) {
+  const bool data = direction == Direction::backward_data;
+  const std::int64_t h = data ? g.h : g.oh, w = data ? g.w : g.ow;
+  const auto& k = winograd_kernels<bf16>(data ? transposed(g) : form_of(g), g.c, g.o);
+  const std::int64_t tile = k.outputs_down;
+  auto hang = rectangles(hanging(h, tile), hanging(w, tile), tile);
+  if (g.spec.stride == 2) return hang;
+  auto fit = rectangles(fitting(h, tile), fitting(w, tile), tile);
+  const auto cycles = [&](const auto& tiles) {
+    return winograd_cycles(g, images, direction, keeps_weights, tiles);
+  };
+  return cycles(fit) < cycles(hang) ? fit : hang;
+}
+
+/// Whether what can run here should, as EXCITON_CONV wants or as takes less time: f32 takes a
+/// quarter of the products of the direct sum, bf16 that is multiplied natively at twice the rate
+/// the half, less what transforms and the edges of maps cost; AMX multiplies at more than eight
+/// times the rate.
+bool wanted(const ConvGeometry& g, std::int64_t images, Direction direction, bool keeps_weights,
+            const std::vector<Rectangle>& tiles) {
   if (in_pairs(g) || conv_path() == ConvPath::winograd) return true;
-  if (g.dtype == DType::f32 || !processor().bf16) return true;
-  const std::int64_t least = direction == Direction::backward_weights ? 16 : 32;
-  if (processor().amx || g.spec.stride != 1 || std::min(g.c, g.o) < least) return false;
-  const auto& k = winograd_kernels<bf16>(form_of(g), g.c, g.o);
-  if (fits_private_l2(k, g.c, g.o)) return true;
-  const std::int64_t pixels = Tiling(g.oh, g.ow, k.outputs).tiles() * k.outputs * k.outputs;
-  return direction != Direction::backward_weights && g.c * g.o <= 256 * 256 &&
-         own_tiles(k, g.c, g.o) && own_tiles(k, g.o, g.c) && 10 * pixels <= 11 * g.oh * g.ow;
+  return winograd_cycles(g, images, direction, keeps_weights, tiles) < direct_cycles(g, images);
 }
 
 /// f(position) for every position that takes this matrix of the weights.
 template <class T, class F>
 void for_positions(const WinogradKernels<T>& k, std::int64_t matrix, const F& f) {
-  const std::int64_t across = k.weights_across, last = across - 1;
-  const auto end = [&](std::int64_t i) { return i == last ? k.positions : i + 1; };
-  const std::int64_t row = matrix / across, column = matrix % across;
-  for (std::int64_t i = row; i < end(row); ++i)
-    for (std::int64_t j = column; j < end(column); ++j) f(i * k.positions + j);
+  const std::int64_t row = matrix / k.weights_across, column = matrix % k.weights_across;
+  const std::int64_t below = row == k.weights_down - 1 ? k.positions_down : row + 1;
+  const std::int64_t behind = column == k.weights_across - 1 ? k.positions_across : column + 1;
+  for (std::int64_t i = row; i < below; ++i)
+    for (std::int64_t j = column; j < behind; ++j) f(i * k.positions_across + j);
 }
 
 /// f(matrix, output, outputs) for `all` matrices of the weights and groups of outputs. Threads take
@@ -185,22 +292,27 @@ void for_products(std::int64_t all, std::int64_t o, const F& f) {
   });
 }
 
-/// The weights as maps of their type see them: rounded to it.
-Tensor transform_weights(WinogradForm form, const Tensor& weights, DType maps, bool rotated) {
+/// The weights as maps of their type see them, rounded to it, for each of the rectangles.
+std::vector<Tensor> transform_weights(WinogradForm form, const std::vector<Rectangle>& cover,
+                                      const Tensor& weights, DType maps, bool rotated) {
   const Tensor w = weights.to(maps).to(DType::f32);
   const std::int64_t o = w.dim(0), c = w.dim(1), out = rotated ? c : o;
-  const auto& k = winograd_kernels<bf16>(form, c, o);
-  const std::int64_t width = k.panel(out);
-  Tensor packed({matrices(k), o * c / k.channels_a_slot});
-  parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (rotated ? o : c))),
-               [&](std::int64_t begin, std::int64_t end) {
-                 k.weights(w.data<float>(), o, c, rotated, {begin * width, (end - begin) * width},
-                           packed.data<float>());
-               });
-  return packed;
+  std::vector<Tensor> all;
+  for (const Rectangle& r : cover) {
+    const auto& k = winograd_kernels<bf16>(form, c, o, r.size);
+    const std::int64_t width = k.panel(out);
+    Tensor packed({matrices(k), o * c / k.channels_a_slot});
+    parallel_for(out / width, std::max<std::int64_t>(1, 4096 / (width * (rotated ? o : c))),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   k.weights(w.data<float>(), o, c, rotated, {begin * width, (end - begin) * width},
+                             packed.data<float>());
+                 });
+    all.push_back(std::move(packed));
+  }
+  return all;
 }
 
-/// y = epilogue(conv(x)) with transformed weights, for maps of `images`.
+/// The tiles' part of y = epilogue(conv(x)) with transformed weights, for maps of `images`.
 template <class T>
 void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps& in,
               const TiledMaps& out, const Tensor& packed, const T* x,
@@ -260,13 +372,15 @@ Leaves gradient_leaves(const ConvGeometry& g, std::int64_t images) {
       .worth(images * g.oh * g.ow * weights);
 }
 
-/// dw [O, C, 3, 3] of maps of `images`.
+/// Adds to dw of each leaf, plain [leaves, O, C, 3, 3], what tiles of a rectangle of the maps give;
+/// the first rectangle writes it.
 template <class T>
-Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, const T* dy) {
-  const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
-  const Tiling tiling(g.oh, g.ow, k.outputs);
+void add_weight_gradient(const ConvGeometry& g, const Rectangle& tiling, bool narrow,
+                         const Leaves& leaves, const T* x, const T* dy, bool first_one,
+                         Tensor& each) {
+  const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o, tiling.size);
   const TiledMaps in = tiling.over(g.h, g.w, g.c), out = tiling.over(g.oh, g.ow, g.o);
-  const std::int64_t c = g.c, o = g.o, tiles = images * tiling.tiles();
+  const std::int64_t c = g.c, o = g.o, tiles = leaves.images * tiling.tiles();
   const Tensor zeros = Tensor::zeros({in.w, c}, dtype_of<T>);
   const std::int64_t all = matrices(k), sums = all * c * o;
   const auto transform = [&](const Block& v, const Block& d, TileRange range, std::int64_t row) {
@@ -284,11 +398,10 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
     });
   };
   Tensor total;
-  if (fits_private_l2(k, c, o)) {
+  if (narrow) {
     const std::int64_t most = std::min(tiles, own_tiles(k, c, o).tiles);
     // One set of sums for each leaf. Where there are fewer leaves than threads, several transform
     // the same tiles, and each makes a part of the outputs.
-    const Leaves leaves = gradient_leaves(g, images);
     const std::int64_t panel = k.panel(o);
     const std::int64_t parts =
         std::min<std::int64_t>((num_threads() + leaves.count - 1) / leaves.count, o / panel);
@@ -311,30 +424,11 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
           accumulate(v, d, range.count, sum, a, first, outputs);
       }
     });
-    // Each leaf's is transformed back before they are added: ranks go on adding.
-    const std::int64_t elements = o * c * 9;
-    Tensor each({leaves.count, elements});
-    parallel_for(leaves.count * c, std::max<std::int64_t>(1, 4096 / o),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end;) {
-                     const std::int64_t leaf = i / c, first = i % c,
-                                        rows = std::min(c - first, end - i);
-                     k.weights_gradient(total.data<float>() + leaf * sums, o, c, {first, rows},
-                                        each.data<float>() + leaf * elements);
-                     i += rows;
-                   }
-                 });
-    fold_leaves(each.data<float>(), leaves.count, elements);
-    if (leaves.count == 1) return each.reshape({o, c, 3, 3});
-    Tensor dw({o, c, 3, 3});
-    std::copy_n(each.data<float>(), elements, dw.data<float>());
-    return dw;
   } else {
-    Leaves::one(images);  // so that a share knows: this sum is not cut
     const std::int64_t most = std::min(tiles, shared_tiles(k, c, o));
     Scratch scratch(1, {k, rows_of(most), c}, {k, rows_of(most), o});
     const Block v = scratch.first(), d = scratch.second();
-    total = Tensor::zeros({sums});
+    total = Tensor::zeros({1, sums});
     for (std::int64_t t = 0; t < tiles; t += most) {
       const std::int64_t count = std::min(most, tiles - t);
       parallel_for(rows_of(count), 4 / k.tiles_a_slot, [&](std::int64_t begin, std::int64_t end) {
@@ -346,29 +440,71 @@ Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, c
       });
     }
   }
-  Tensor dw({o, c, 3, 3});
-  parallel_for(c, std::max<std::int64_t>(1, 4096 / o), [&](std::int64_t begin, std::int64_t end) {
-    k.weights_gradient(total.data<float>(), o, c, {begin, end - begin}, dw.data<float>());
+  // Each leaf's is transformed back before they are added: ranks go on adding.
+  Tensor more = first_one ? each : Tensor(each.shape());
+  const std::int64_t elements = o * c * 9;
+  parallel_for(leaves.count * c, std::max<std::int64_t>(1, 4096 / o),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end;) {
+                   const std::int64_t leaf = i / c, first = i % c,
+                                      rows = std::min(c - first, end - i);
+                   k.weights_gradient(total.data<float>() + leaf * sums, o, c, {first, rows},
+                                      more.data<float>() + leaf * elements);
+                   i += rows;
+                 }
+               });
+  if (first_one) return;
+  float* to = each.data<float>();
+  const float* from = more.data<float>();
+  parallel_for(each.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) to[i] += from[i];
   });
+}
+
+/// dw [O, C, 3, 3] of maps of `images`.
+template <class T>
+Tensor weight_gradient(const ConvGeometry& g, std::int64_t images, const T* x, const T* dy) {
+  const bool narrow = fits_private_l2(winograd_kernels<T>(form_of(g), g.c, g.o), g.c, g.o);
+  // One leaf also says to a share that this sum is not cut.
+  const Leaves leaves = narrow ? gradient_leaves(g, images) : Leaves::one(images);
+  const std::int64_t elements = g.o * g.c * 9;
+  Tensor each({leaves.count, elements});
+  bool first = true;
+  for (const Rectangle& r : cover(g, images_of_batch(images), Direction::backward_weights, false)) {
+    add_weight_gradient(g, r, narrow, leaves, x, dy, first, each);
+    first = false;
+  }
+  fold_leaves(each.data<float>(), leaves.count, elements);
+  if (leaves.count == 1) return each.reshape({g.o, g.c, 3, 3});
+  Tensor dw({g.o, g.c, 3, 3});
+  std::copy_n(each.data<float>(), elements, dw.data<float>());
   return dw;
 }
 
 }  // namespace
 
-bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction direction) {
-  if (!wanted(g, direction)) return false;
+bool Winograd::can_run(const ConvGeometry& g) {
+  if (conv_path() == ConvPath::direct || conv_path() == ConvPath::own) return false;
   const ConvSpec& s = g.spec;
-  if (g.kh != 3 || g.kw != 3 || s.stride > 2 || s.dilation != 1 || s.groups != 1 ||
-      s.padding != 1 || s.row_padding() != 1)
-    return false;
-  if (g.c % simd::winograd_channels != 0 || g.o % simd::winograd_channels != 0) return false;
-  // Transforming the 9x9 pixels of few channels costs what their products save.
-  if (s.stride == 2 && g.c < 32) return false;
-  // Tiles that hang over the edge waste products; with few tiles reading the weights, four times as
+  return g.kh == 3 && g.kw == 3 && s.stride <= 2 && s.dilation == 1 && s.groups == 1 &&
+         s.padding == 1 && s.row_padding() == 1 && g.c % simd::winograd_channels == 0 &&
+         g.o % simd::winograd_channels == 0;
+}
+
+bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction direction,
+                          bool keeps_weights) {
+  if (!can_run(g)) return false;
+  images = images_of_batch(images);
+  const auto tiles = cover(g, images, direction, keeps_weights);
+  if (!wanted(g, images, direction, keeps_weights, tiles)) return false;
+  // Tiles that are mostly edge waste products; with few tiles reading the weights, several times as
   // many, costs more than the products save.
-  const std::int64_t across = winograd_kernels<bf16>(form_of(g), g.c, g.o).outputs;
-  const std::int64_t tiles = Tiling(g.oh, g.ow, across).tiles();
-  return 2 * g.oh * g.ow >= across * across * tiles && images_of_batch(images) * tiles >= 16;
+  const auto across = winograd_kernels<bf16>(form_of(g), g.c, g.o).outputs_across;
+  std::int64_t all = 0;
+  for (const Rectangle& r : tiles) all += images * r.tiles();
+  const bool edges = tiles.size() == 1 && !tiles[0].size.down && !tiles[0].size.across;
+  const std::int64_t map = hanging(g.oh, across).whole * hanging(g.ow, across).whole;
+  return (!edges || 2 * g.oh * g.ow >= across * across * map) && (keeps_weights || all >= 16);
 }
 
 ConvKernel Winograd::kernel_of(const ConvGeometry& g) {
@@ -378,32 +514,41 @@ ConvKernel Winograd::kernel_of(const ConvGeometry& g) {
 
 void Winograd::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                        std::uint64_t version, const void* x, const float* bias, void* y,
-                       const EpilogueInputs& epilogue) {
+                       const EpilogueInputs& epilogue, bool keeps_weights) {
+  const auto tiles = cover(g, images_of_batch(images), Direction::forward, keeps_weights);
+  Packed::Sizes sizes;
+  for (const Rectangle& r : tiles) sizes.emplace_back(r.size.down, r.size.across);
   if (packed_.values.empty() || packed_.version != version || packed_.maps != g.dtype ||
-      packed_.kernel != kernel_of(g) || packed_.weights != weights.shape())
-    packed_ = {transform_weights(form_of(g), weights, g.dtype, false), version, weights.shape(),
-               kernel_of(g), g.dtype};
+      packed_.kernel != kernel_of(g) || packed_.weights != weights.shape() ||
+      packed_.sizes != sizes)
+    packed_ = {transform_weights(form_of(g), tiles, weights, g.dtype, false),
+               version,
+               weights.shape(),
+               kernel_of(g),
+               g.dtype,
+               std::move(sizes)};
   with_map_type(g, [&]<class T>(T) {
-    const auto& k = winograd_kernels<T>(form_of(g), g.c, g.o);
-    const Tiling tiling(g.oh, g.ow, k.outputs);
-    convolve<T>(k, images, tiling.over(g.h, g.w, g.c), tiling.over(g.oh, g.ow, g.o), packed_.values,
-                static_cast<const T*>(x),
-                {.bias = bias,
-                 .gates = epilogue.gates,
-                 .shortcut = static_cast<const T*>(epilogue.shortcut),
-                 .relu = g.epilogue.relu},
-                static_cast<T*>(y));
+    for (std::size_t i = 0; i < tiles.size(); ++i)
+      convolve<T>(winograd_kernels<T>(form_of(g), g.c, g.o, tiles[i].size), images,
+                  tiles[i].over(g.h, g.w, g.c), tiles[i].over(g.oh, g.ow, g.o), packed_.values[i],
+                  static_cast<const T*>(x),
+                  {.bias = bias,
+                   .gates = epilogue.gates,
+                   .shortcut = static_cast<const T*>(epilogue.shortcut),
+                   .relu = g.epilogue.relu},
+                  static_cast<T*>(y));
   });
 }
 
 void Winograd::backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                              const void* dy, void* dx) {
+  const auto tiles = cover(g, images_of_batch(images), Direction::backward_data, false);
+  const auto packed = transform_weights(transposed(g), tiles, weights, g.dtype, true);
   with_map_type(g, [&]<class T>(T) {
-    const auto& k = winograd_kernels<T>(transposed(g), g.c, g.o);
-    const Tiling tiling(g.h, g.w, k.outputs);
-    convolve<T>(k, images, tiling.over(g.oh, g.ow, g.o), tiling.over(g.h, g.w, g.c),
-                transform_weights(transposed(g), weights, g.dtype, true), static_cast<const T*>(dy),
-                {}, static_cast<T*>(dx));
+    for (std::size_t i = 0; i < tiles.size(); ++i)
+      convolve<T>(winograd_kernels<T>(transposed(g), g.c, g.o, tiles[i].size), images,
+                  tiles[i].over(g.oh, g.ow, g.o), tiles[i].over(g.h, g.w, g.c), packed[i],
+                  static_cast<const T*>(dy), {}, static_cast<T*>(dx));
   });
 }
 

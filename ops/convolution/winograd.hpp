@@ -27,8 +27,15 @@
 /// root mean square of the result; F(4x4) with the points above 0.9 %, native products 0.17 %).
 /// Tiles are half as large in memory, so that wide layers keep them in the second-level cache.
 ///
+/// Where maps are no multiple of a tile and tiles are many, stride 1 fills them to the edge with
+/// tiles of two sizes, the other a pixel smaller each way: 7 pixels are 4 + 3, or 3 + 2 + 2, which
+/// takes 121 products in the place of 144, and 169 of 225.
+///
 /// EXCITON_CONV (ops/convolution/path.hpp) switches it off, or on for all bf16 maps.
 #pragma once
+#include <utility>
+#include <vector>
+
 #include "exciton/ops/convolution/conv2d.hpp"
 #include "exciton/ops/convolution/geometry.hpp"
 
@@ -36,10 +43,14 @@ namespace exciton::ops {
 
 class Winograd {
  public:
-  /// Whether this direction of the convolution of so many images should run here: the form above,
-  /// maps whose type the processor does not multiply faster, channels that fill vectors, and tiles
-  /// enough.
-  static bool applicable(const ConvGeometry& g, std::int64_t images, Direction direction);
+  /// Whether all directions can run here: the form above, and channels that fill vectors.
+  static bool can_run(const ConvGeometry& g);
+
+  /// Whether this direction of the convolution of so many images should, too: maps whose type the
+  /// processor does not multiply faster, and tiles enough. Transformed weights cost nothing where
+  /// they are kept from call to call.
+  static bool applicable(const ConvGeometry& g, std::int64_t images, Direction direction,
+                         bool keeps_weights = false);
 
   /// Which of Winograd's rows in the table of kernels.hpp then runs.
   static ConvKernel kernel_of(const ConvGeometry& g);
@@ -48,7 +59,7 @@ class Winograd {
   /// be null. Weights [O, C, 3, 3] f32 are transformed once a version, kernel and type of maps.
   void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
-               const EpilogueInputs& epilogue = {});
+               const EpilogueInputs& epilogue = {}, bool keeps_weights = false);
   /// dx [N, H, W, C] of dy [N, H, W, O]. The rotated weights are transformed on every call:
   /// training changes them before the next.
   static void backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
@@ -63,11 +74,13 @@ class Winograd {
  private:
   /// Transformed weights, and all that they depend on.
   struct Packed {
-    Tensor values;
+    using Sizes = std::vector<std::pair<bool, bool>>;  ///< of tiles: a pixel lower, narrower
+    std::vector<Tensor> values;                        ///< for each of the sizes
     std::uint64_t version = 0;
     Shape weights;
     ConvKernel kernel = ConvKernel::none;
     DType maps = DType::f32;
+    Sizes sizes;
   };
   Packed packed_;
 };

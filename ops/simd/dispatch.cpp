@@ -32,24 +32,24 @@ Isa isa() {
 
 }  // namespace
 
-#define EXCITON_DECLARE(target)                             \
-  namespace target {                                        \
-  template <class T>                                        \
-  const ActivationKernels<T>& activation_kernels();         \
-  template <class T>                                        \
-  const ChannelKernels<T>& channel_kernels();               \
-  template <class T>                                        \
-  const DirectKernels<T>& direct_kernels();                 \
-  template <class T>                                        \
-  const WinogradKernels<T>& winograd_kernels(WinogradForm); \
-  const MatrixKernels& matrix_kernels();                    \
+#define EXCITON_DECLARE(target)                                          \
+  namespace target {                                                     \
+  template <class T>                                                     \
+  const ActivationKernels<T>& activation_kernels();                      \
+  template <class T>                                                     \
+  const ChannelKernels<T>& channel_kernels();                            \
+  template <class T>                                                     \
+  const DirectKernels<T>& direct_kernels();                              \
+  template <class T>                                                     \
+  const WinogradKernels<T>& winograd_kernels(WinogradForm, SmallerTile); \
+  const MatrixKernels& matrix_kernels();                                 \
   }
 EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
 EXCITON_DECLARE(avx512)
 #undef EXCITON_DECLARE
 namespace avx512bf16 {
-const WinogradKernels<bf16>& winograd_pair_kernels();
+const WinogradKernels<bf16>& winograd_pair_kernels(SmallerTile);
 }
 
 template <class T>
@@ -101,24 +101,25 @@ template const DirectKernels<bf16>& direct_kernels<bf16>(std::int64_t);
 bool have_winograd_pairs() { return isa() == Isa::avx512 && processor().bf16; }
 
 template <class T>
-const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o) {
+const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
+                                           SmallerTile smaller) {
   if constexpr (std::is_same_v<T, bf16>)
-    if (form == WinogradForm::stride1_pairs) return avx512bf16::winograd_pair_kernels();
+    if (form == WinogradForm::stride1_pairs) return avx512bf16::winograd_pair_kernels(smaller);
   const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
   switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:
-      return avx512::winograd_kernels<T>(form);
+      return avx512::winograd_kernels<T>(form, smaller);
     case Isa::avx2:
-      return avx2::winograd_kernels<T>(form);
+      return avx2::winograd_kernels<T>(form, smaller);
     case Isa::baseline:
       break;
   }
-  return baseline::winograd_kernels<T>(form);
+  return baseline::winograd_kernels<T>(form, smaller);
 }
 template const WinogradKernels<float>& winograd_kernels<float>(WinogradForm, std::int64_t,
-                                                               std::int64_t);
+                                                               std::int64_t, SmallerTile);
 template const WinogradKernels<bf16>& winograd_kernels<bf16>(WinogradForm, std::int64_t,
-                                                             std::int64_t);
+                                                             std::int64_t, SmallerTile);
 
 const MatrixKernels& matrix_kernels() {
   switch (isa()) {

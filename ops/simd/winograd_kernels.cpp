@@ -11,7 +11,7 @@ constexpr float p = 0.70710678118654752F, q = 1.41421356237309505F;
 constexpr float p3 = p * 0.5F, q3 = q * 2.0F;  // cubes
 
 /// F(4, 3): four outputs of three taps by six products.
-struct Stride1 {
+struct Four {
   static constexpr int inputs = 6, positions = 6, weights = 6, outputs = 4, step = 4, before = 1;
   static constexpr bool transposed = false;
 
@@ -60,6 +60,12 @@ struct Stride1 {
     w[2] = sp * 0.5F + sq * 2.0F + u[5];
   }
 };
+
+/// The same without 0, for three outputs.
+struct Points {
+  static constexpr float p = EXCITON_TARGET::p, q = EXCITON_TARGET::q;
+};
+using Three = ThreeOutputs<Points>;
 
 /// F(4, 2): four outputs of two taps by five products, the points without 0.
 struct TwoTaps {
@@ -144,15 +150,25 @@ struct Stride2Transposed : Stride2 {
 
 }  // namespace
 
-template <class T>
-const WinogradKernels<T>& winograd_kernels(WinogradForm form) {
-  static constexpr WinogradKernels<T> kernels[] = {
-      kernels_of<Stride1, T, Singles, Singles>(), kernels_of<Stride2, T, Singles, Singles>(),
-      kernels_of<Stride2Transposed, T, Singles, Singles>()};
-  return kernels[static_cast<int>(form)];
+template <class Down, class Across, class T>
+constexpr WinogradKernels<T> single() {
+  return kernels_of<Form<Down, Across>, T, Singles, Singles>();
 }
-template const WinogradKernels<float>& winograd_kernels<float>(WinogradForm);
-template const WinogradKernels<bf16>& winograd_kernels<bf16>(WinogradForm);
+
+template <class T>
+const WinogradKernels<T>& winograd_kernels(WinogradForm form, SmallerTile smaller) {
+  static constexpr WinogradKernels<T> strided = single<Stride2, Stride2, T>(),
+                                      transposed =
+                                          single<Stride2Transposed, Stride2Transposed, T>();
+  static constexpr WinogradKernels<T> kernels[2][2] = {
+      {single<Four, Four, T>(), single<Four, Three, T>()},
+      {single<Three, Four, T>(), single<Three, Three, T>()}};
+  if (form == WinogradForm::stride2) return strided;
+  if (form == WinogradForm::stride2_transposed) return transposed;
+  return kernels[smaller.down ? 1 : 0][smaller.across ? 1 : 0];
+}
+template const WinogradKernels<float>& winograd_kernels<float>(WinogradForm, SmallerTile);
+template const WinogradKernels<bf16>& winograd_kernels<bf16>(WinogradForm, SmallerTile);
 
 }  // namespace EXCITON_TARGET
 }  // namespace exciton::ops::simd

@@ -2,10 +2,10 @@
 /// all between them in f32; ops/convolution/winograd.hpp has the equations and puts them together.
 /// Built once an instruction set, chosen at run time. Each works on the calling thread.
 ///
-/// A batch of output maps is cut into square tiles, numbered through rows, columns and images. A
-/// transformed block of tiles is a matrix [tiles, channels] for each position of the transformed
-/// tile. Each is cut into panels of `panel(channels)` neighbouring channels, so that products read
-/// it from one end to the other.
+/// A batch of output maps, or one rectangle of each, is cut into tiles, numbered through rows,
+/// columns and images. A transformed block of tiles is a matrix [tiles, channels] for each position
+/// of the transformed tile. Each is cut into panels of `panel(channels)` neighbouring channels, so
+/// that products read it from one end to the other.
 #pragma once
 #include <cstdint>
 
@@ -21,10 +21,17 @@ enum class WinogradForm {
   stride1_pairs  ///< with products of bf16; maps of bf16 alone
 };
 
-/// Maps [images, h, w, c] as the transforms see them: down x across tiles per image. Plain data,
-/// for kernel files must not share inline functions with others.
+/// Whether tiles are one pixel lower, or narrower, than the form's: a few of those fill maps to the
+/// edge that are no multiple of it. Forms of stride 1 have them.
+struct SmallerTile {
+  bool down = false, across = false;
+};
+
+/// Maps [images, h, w, c] as the transforms see them: down x across tiles per image, the first of
+/// which begins at the pixel (top, left) of the outputs. Plain data, for kernel files must not
+/// share inline functions with others.
 struct TiledMaps {
-  std::int64_t h, w, c, down, across;
+  std::int64_t h, w, c, down, across, top, left;
 };
 
 /// Tiles first .. first + count of a batch, or channels of a map.
@@ -50,19 +57,19 @@ struct WinogradEpilogue {
 
 template <class T>
 struct WinogradKernels {
-  std::int64_t outputs;          ///< pixels of an output tile, each way
-  std::int64_t positions;        ///< of a transformed tile, each way
-  std::int64_t weights_across;   ///< of transformed weights, each way
-  std::int64_t channels_a_slot;  ///< of V: neighbouring input channels
-  std::int64_t tiles_a_slot;     ///< of V and D for the gradient: neighbouring tiles
+  std::int64_t outputs_down, outputs_across;      ///< pixels of an output tile
+  std::int64_t positions_down, positions_across;  ///< of a transformed tile
+  std::int64_t weights_down, weights_across;      ///< of transformed weights
+  std::int64_t channels_a_slot;                   ///< of V: neighbouring input channels
+  std::int64_t tiles_a_slot;  ///< of V and D for the gradient: neighbouring tiles
 
   /// Slots side by side in a panel, for `c` of them in a row.
   std::int64_t (*panel)(std::int64_t c);
 
-  /// w [o, c, 3, 3] -> G w G^T packed [A A, o/panel, c/channels_a_slot, panel] for outputs first ..
-  /// first + count (multiples of the panel), A = weights_across. Position (i, j) takes matrix
-  /// (min(i, A - 1), min(j, A - 1)). `rotated` swaps the roles of o and c and turns the window by
-  /// 180 degrees: the weights of the transposed convolution, outputs c.
+  /// w [o, c, 3, 3] -> G w G^T packed [D A, o/panel, c/channels_a_slot, panel] for outputs first ..
+  /// first + count (multiples of the panel), D = weights_down, A = weights_across. Position (i, j)
+  /// takes matrix (min(i, D - 1), min(j, A - 1)). `rotated` swaps the roles of o and c and turns
+  /// the window by 180 degrees: the weights of the transposed convolution, outputs c.
   void (*weights)(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileRange outputs,
                   float* packed);
   /// V = B^T d B of the pixels that each tile depends on; outside the map is zero. `zeros` [w, c].
@@ -84,7 +91,7 @@ struct WinogradKernels {
   /// first of d and sum on.
   void (*accumulate)(const Panels& v, const Panels& d, float* sum, std::int64_t rows,
                      std::int64_t c, std::int64_t o, std::int64_t outputs);
-  /// dw [o, c, 3, 3] = G^T sum G of `sum` [A A, c, o], input channels first .. first + count.
+  /// dw [o, c, 3, 3] = G^T sum G of `sum` [D A, c, o], input channels first .. first + count.
   void (*weights_gradient)(const float* sum, std::int64_t o, std::int64_t c, TileRange inputs,
                            float* dw);
 };
@@ -95,7 +102,8 @@ inline constexpr std::int64_t winograd_channels = 8;
 /// The kernels of the best instruction set that this processor has and whose vectors c and o
 /// channels fill.
 template <class T>
-const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o);
+const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
+                                           SmallerTile smaller = {});
 
 /// Whether this processor, and EXCITON_ISA, have the products of WinogradForm::stride1_pairs. Its c
 /// and o are multiples of winograd_pair_channels.

@@ -12,9 +12,65 @@ namespace {
 constexpr int L = Vec<float>::lanes;
 constexpr std::int64_t cache_line = 64;  // bytes
 
-// A form names the lines of its transforms (t = B^T d, y = A^T m, u = G w) with their transposes,
-// and how tiles lie: `inputs` pixels from `step` times the tile less `before` on give `outputs`.
-// Weights are transformed to `weights` each way.
+// Lines of transforms (t = B^T d, y = A^T m, u = G w) with their transposes, and how tiles lie:
+// `inputs` pixels from `step` times the tile less `before` on give `outputs`. Weights are
+// transformed to `weights`. A form has lines down its columns and lines across its rows.
+template <class DownLines, class AcrossLines>
+struct Form {
+  using Down = DownLines;
+  using Across = AcrossLines;
+};
+
+/// F(3, 3): three outputs of three taps by five products, with the interpolation points +-p, +-q
+/// and infinity.
+template <class Points>
+struct ThreeOutputs {
+  static constexpr float p = Points::p, q = Points::q, pp = p * p, qq = q * q;
+  static constexpr float at_p = 1 / (2 * p * (pp - qq)), at_q = 1 / (2 * q * (qq - pp));
+  static constexpr int inputs = 5, positions = 5, weights = 5, outputs = 3, step = 3, before = 1;
+  static constexpr bool transposed = false;
+
+  static EXCITON_INLINE void input(const V32 (&d)[5], V32 (&t)[5]) {
+    const V32 ep = (d[2] - d[0] * qq) * p, op = d[3] - d[1] * qq;
+    const V32 eq = (d[2] - d[0] * pp) * q, oq = d[3] - d[1] * pp;
+    t[0] = op + ep;
+    t[1] = op - ep;
+    t[2] = oq + eq;
+    t[3] = oq - eq;
+    t[4] = d[4] - d[2] * (pp + qq) + d[0] * (pp * qq);
+  }
+  static EXCITON_INLINE void output(const V32 (&m)[5], V32 (&y)[3]) {
+    const V32 sp = m[0] + m[1], dp = m[0] - m[1], sq = m[2] + m[3], dq = m[2] - m[3];
+    y[0] = sp + sq;
+    y[1] = dp * p + dq * q;
+    y[2] = sp * pp + sq * qq + m[4];
+  }
+  static EXCITON_INLINE void output_gradient(const V32 (&y)[3], V32 (&d)[5]) {
+    const V32 ep = y[0] + y[2] * pp, op = y[1] * p;
+    const V32 eq = y[0] + y[2] * qq, oq = y[1] * q;
+    d[0] = ep + op;
+    d[1] = ep - op;
+    d[2] = eq + oq;
+    d[3] = eq - oq;
+    d[4] = y[2];
+  }
+  static EXCITON_INLINE void weight(const V32 (&w)[3], V32 (&u)[5]) {
+    const V32 ep = (w[0] + w[2] * pp) * at_p, op = w[1] * (p * at_p);
+    const V32 eq = (w[0] + w[2] * qq) * at_q, oq = w[1] * (q * at_q);
+    u[0] = op + ep;
+    u[1] = op - ep;
+    u[2] = oq + eq;
+    u[3] = oq - eq;
+    u[4] = w[2];
+  }
+  static EXCITON_INLINE void weight_gradient(const V32 (&u)[5], V32 (&w)[3]) {
+    const V32 sp = (u[0] + u[1]) * (p * at_p), dp = (u[0] - u[1]) * at_p;
+    const V32 sq = (u[2] + u[3]) * (q * at_q), dq = (u[2] - u[3]) * at_q;
+    w[0] = dp + dq;
+    w[1] = sp + sq;
+    w[2] = dp * pp + dq * qq + u[4];
+  }
+};
 
 /// Walks through tiles: image, row and column in tiles.
 struct TileCursor {
@@ -92,39 +148,41 @@ struct TilePairs : Pairs {
 
 template <class Form, class Slots, class T>
 void input(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros, const Panels& v) {
-  constexpr int I = Form::inputs, P = Form::positions;
+  using Down = typename Form::Down;
+  using Across = typename Form::Across;
+  constexpr int H = Down::inputs, W = Across::inputs, P = Down::positions, Q = Across::positions;
   const std::int64_t c = maps.c, line = maps.w * c, width = panel(c / Slots::channels),
                      stride = v.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const T* image = x + at.image * maps.h * line;
-    const std::int64_t top = at.row * Form::step - Form::before;
-    const std::int64_t left = at.column * Form::step - Form::before;
-    const T* rows[I];
-    for (int i = 0; i < I; ++i) {
+    const std::int64_t top = maps.top + at.row * Down::step - Down::before;
+    const std::int64_t left = maps.left + at.column * Across::step - Across::before;
+    const T* rows[H];
+    for (int i = 0; i < H; ++i) {
       const std::int64_t r = top + i;
       rows[i] = r >= 0 && r < maps.h ? image + r * line : zeros;
     }
     const int from = left < 0 ? 1 : 0;
-    const int to = left_of(maps.w, left, I);
+    const int to = left_of(maps.w, left, W);
     for (std::int64_t k = 0; k < c; k += L) {
-      V32 part[P][I];  // [position down][column]
-      for (int j = 0; j < I; ++j) {
+      V32 part[P][W];  // [position down][column]
+      for (int j = 0; j < W; ++j) {
         if (j < from || j >= to) {
           for (auto& row : part) row[j] = V32{};
           continue;
         }
         const std::int64_t offset = (left + j) * c + k;
-        V32 d[I], s[P];
-        for (int i = 0; i < I; ++i) d[i] = load(rows[i] + offset);
-        Form::input(d, s);
+        V32 d[H], s[P];
+        for (int i = 0; i < H; ++i) d[i] = load(rows[i] + offset);
+        Down::input(d, s);
         for (int i = 0; i < P; ++i) part[i][j] = s[i];
       }
       float* to_v = at_channel(v, width, k / Slots::channels) + t / Slots::tiles * width;
       for (int i = 0; i < P; ++i) {
-        V32 s[P];
-        Form::input(part[i], s);
-        for (int j = 0; j < P; ++j) Slots::put(to_v + (i * P + j) * stride, s[j], t % 2 == 1);
+        V32 s[Q];
+        Across::input(part[i], s);
+        for (int j = 0; j < Q; ++j) Slots::put(to_v + (i * Q + j) * stride, s[j], t % 2 == 1);
       }
     }
   }
@@ -133,32 +191,34 @@ void input(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros, c
 template <class Form, class T>
 void output(const Panels& m, const TiledMaps& maps, TileRange tiles, TileRange channels,
             const WinogradEpilogue<T>& e, T* y) {
-  constexpr int O = Form::outputs, P = Form::positions;
+  using Down = typename Form::Down;
+  using Across = typename Form::Across;
+  constexpr int H = Down::outputs, W = Across::outputs, P = Down::positions, Q = Across::positions;
   const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = m.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
-    const std::int64_t corner = ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
-    const int down = left_of(maps.h, at.row * O, O);
-    const int across = left_of(maps.w, at.column * O, O);
+    const std::int64_t row = maps.top + at.row * H, column = maps.left + at.column * W;
+    const std::int64_t corner = ((at.image * maps.h + row) * maps.w + column) * c;
+    const int down = left_of(maps.h, row, H), across = left_of(maps.w, column, W);
     // Few channels leave the processor's own prefetch too little time between two tiles.
     for (int i = 0; i < down && channels.count == c; ++i)
-      for (std::int64_t k = 0; k < O * c; k += cache_line / static_cast<std::int64_t>(sizeof(T)))
-        __builtin_prefetch(y + corner + i * line + 2 * O * c + k, 1);
+      for (std::int64_t k = 0; k < W * c; k += cache_line / static_cast<std::int64_t>(sizeof(T)))
+        __builtin_prefetch(y + corner + i * line + 2 * W * c + k, 1);
     for (std::int64_t k = channels.first; k < channels.first + channels.count; k += L) {
       const float* from = at_channel(m, width, k - channels.first) + t * width;
-      V32 part[O][P];
-      for (int j = 0; j < P; ++j) {
-        V32 s[P], r[O];
-        for (int i = 0; i < P; ++i) s[i] = load(from + (i * P + j) * stride);
-        Form::output(s, r);
-        for (int i = 0; i < O; ++i) part[i][j] = r[i];
+      V32 part[H][Q];
+      for (int j = 0; j < Q; ++j) {
+        V32 s[P], r[H];
+        for (int i = 0; i < P; ++i) s[i] = load(from + (i * Q + j) * stride);
+        Down::output(s, r);
+        for (int i = 0; i < H; ++i) part[i][j] = r[i];
       }
       const V32 bias = e.bias ? load(e.bias + k) : V32{};
       for (int i = 0; i < down; ++i) {
-        V32 r[O];
-        Form::output(part[i], r);
+        V32 r[W];
+        Across::output(part[i], r);
         const std::int64_t to = corner + i * line + k;
-        for (int j = 0; j < O; ++j) {
+        for (int j = 0; j < W; ++j) {
           if (j >= across) break;
           V32 out = r[j] + bias;
           if (e.gates) out *= load(e.gates + at.image * c + k);
@@ -173,27 +233,29 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, TileRange c
 
 template <class Form, class Slots, class T>
 void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const Panels& d) {
-  constexpr int O = Form::outputs, P = Form::positions;
+  using Down = typename Form::Down;
+  using Across = typename Form::Across;
+  constexpr int H = Down::outputs, W = Across::outputs, P = Down::positions, Q = Across::positions;
   const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = d.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
-    const T* corner = dy + ((at.image * maps.h + at.row * O) * maps.w + at.column * O) * c;
-    const int down = left_of(maps.h, at.row * O, O);
-    const int across = left_of(maps.w, at.column * O, O);
+    const std::int64_t row = maps.top + at.row * H, column = maps.left + at.column * W;
+    const T* corner = dy + ((at.image * maps.h + row) * maps.w + column) * c;
+    const int down = left_of(maps.h, row, H), across = left_of(maps.w, column, W);
     for (std::int64_t k = 0; k < c; k += L) {
-      V32 part[P][O];
-      for (int j = 0; j < O; ++j) {
-        V32 s[O], r[P];
-        for (int i = 0; i < O; ++i)
+      V32 part[P][W];
+      for (int j = 0; j < W; ++j) {
+        V32 s[H], r[P];
+        for (int i = 0; i < H; ++i)
           s[i] = i < down && j < across ? load(corner + i * line + j * c + k) : V32{};
-        Form::output_gradient(s, r);
+        Down::output_gradient(s, r);
         for (int i = 0; i < P; ++i) part[i][j] = r[i];
       }
       float* to = at_channel(d, width, k) + t / Slots::tiles * width;
       for (int i = 0; i < P; ++i) {
-        V32 r[P];
-        Form::output_gradient(part[i], r);
-        for (int j = 0; j < P; ++j) Slots::put(to + (i * P + j) * stride, r[j], t % 2 == 1);
+        V32 r[Q];
+        Across::output_gradient(part[i], r);
+        for (int j = 0; j < Q; ++j) Slots::put(to + (i * Q + j) * stride, r[j], t % 2 == 1);
       }
     }
   }
@@ -203,7 +265,9 @@ void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const 
 template <class Form, class Rows>
 void weights(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileRange outputs,
              float* packed) {
-  constexpr int A = Form::weights;
+  using Down = typename Form::Down;
+  using Across = typename Form::Across;
+  constexpr int D = Down::weights, A = Across::weights;
   const std::int64_t in = rotated ? o : c, out = rotated ? c : o, width = panel(out);
   const std::int64_t rows = in / Rows::tiles;
   const std::int64_t next_output = rotated ? 9 : c * 9, next_input = rotated ? c * 9 : 9;
@@ -215,15 +279,15 @@ void weights(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileR
         const int source = rotated ? 8 - tap : tap;
         for (int l = 0; l < L; ++l) window[tap % 3][tap / 3][l] = from[l * next_output + source];
       }
-      V32 part[A][3];  // [position down][column]
+      V32 part[D][3];  // [position down][column]
       for (int j = 0; j < 3; ++j) {
-        V32 r[A];
-        Form::weight(window[j], r);
-        for (int a = 0; a < A; ++a) part[a][j] = r[a];
+        V32 r[D];
+        Down::weight(window[j], r);
+        for (int a = 0; a < D; ++a) part[a][j] = r[a];
       }
-      for (int a = 0; a < A; ++a) {
+      for (int a = 0; a < D; ++a) {
         V32 r[A];
-        Form::weight(part[a], r);
+        Across::weight(part[a], r);
         for (int b = 0; b < A; ++b) {
           float* to = packed + ((a * A + b) * out + k / width * width) * rows +
                       i / Rows::tiles * width + k % width;
@@ -236,19 +300,21 @@ void weights(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileR
 template <class Form>
 void weights_gradient(const float* sum, std::int64_t o, std::int64_t c, TileRange inputs,
                       float* dw) {
-  constexpr int A = Form::weights;
+  using Down = typename Form::Down;
+  using Across = typename Form::Across;
+  constexpr int D = Down::weights, A = Across::weights;
   for (std::int64_t i = inputs.first; i < inputs.first + inputs.count; ++i)
     for (std::int64_t k = 0; k < o; k += L) {
       V32 part[3][A];
       for (int b = 0; b < A; ++b) {
-        V32 u[A], r[3];
-        for (int a = 0; a < A; ++a) u[a] = load(sum + ((a * A + b) * c + i) * o + k);
-        Form::weight_gradient(u, r);
+        V32 u[D], r[3];
+        for (int a = 0; a < D; ++a) u[a] = load(sum + ((a * A + b) * c + i) * o + k);
+        Down::weight_gradient(u, r);
         for (int a = 0; a < 3; ++a) part[a][b] = r[a];
       }
       for (int a = 0; a < 3; ++a) {
         V32 r[3];
-        Form::weight_gradient(part[a], r);
+        Across::weight_gradient(part[a], r);
         for (int b = 0; b < 3; ++b)
           for (int l = 0; l < L; ++l) dw[((k + l) * c + i) * 9 + a * 3 + b] = r[b][l];
       }
@@ -350,9 +416,14 @@ void accumulate(const Panels& v, const Panels& d, float* sum, std::int64_t rows,
 /// maps whose gradients are.
 template <class Form, class T, class Forward, class Gradient>
 constexpr WinogradKernels<T> kernels_of() {
-  WinogradKernels<T> k{.outputs = Form::outputs,
-                       .positions = Form::positions,
-                       .weights_across = Form::weights,
+  using Down = typename Form::Down;
+  using Across = typename Form::Across;
+  WinogradKernels<T> k{.outputs_down = Down::outputs,
+                       .outputs_across = Across::outputs,
+                       .positions_down = Down::positions,
+                       .positions_across = Across::positions,
+                       .weights_down = Down::weights,
+                       .weights_across = Across::weights,
                        .channels_a_slot = Forward::channels,
                        .tiles_a_slot = Gradient::tiles,
                        .panel = panel,
@@ -364,7 +435,7 @@ constexpr WinogradKernels<T> kernels_of() {
                        .multiply = multiply<Forward>,
                        .accumulate = accumulate<Gradient>,
                        .weights_gradient = weights_gradient<Form>};
-  if constexpr (!Form::transposed) k.output_gradient = output_gradient<Form, Gradient, T>;
+  if constexpr (!Down::transposed) k.output_gradient = output_gradient<Form, Gradient, T>;
   return k;
 }
 

@@ -2,6 +2,7 @@
 #include "exciton/ops/convolution/winograd.hpp"
 
 #include "exciton/core/threads.hpp"
+#include "exciton/ops/convolution/choices.hpp"
 #include "exciton/ops/convolution/path.hpp"
 #include "exciton/ops/processor.hpp"
 #include "exciton/ops/simd/winograd_kernels.hpp"
@@ -44,6 +45,14 @@ class WinogradCases : public testing::TestWithParam<Case> {
     if (turned_off()) GTEST_SKIP() << "EXCITON_CONV turns Winograd's kernels off";
   }
   const Case k = GetParam();
+  /// Winograd's kernels for this case, whatever the table says of it.
+  KernelChoices choices() const {
+    KernelChoices out;
+    for (const auto direction :
+         {Direction::forward, Direction::backward_data, Direction::backward_weights})
+      out[form_name(geometry(k), direction)] = Winograd::kernel_of(geometry(k));
+    return out;
+  }
   Generator rng{3};
   Tensor x = Tensor::randn({k.images, k.h, k.w, k.c}, rng);
   Tensor w = Tensor::randn({k.o, k.c, 3, 3}, rng);
@@ -52,9 +61,8 @@ class WinogradCases : public testing::TestWithParam<Case> {
 };
 
 TEST_P(WinogradCases, FollowTheDirectSum) {
-  for (const auto direction :
-       {Direction::forward, Direction::backward_data, Direction::backward_weights})
-    ASSERT_TRUE(Winograd::applicable(geometry(k), k.images, direction));
+  ASSERT_TRUE(Winograd::can_run(geometry(k)));
+  const ScopedKernelChoices here(choices());
   const Conv2d op{.spec = k.spec()};
   const Outcome fast = run(op, {x, w, bias}, dy);
   const Outcome exact =
@@ -73,6 +81,7 @@ TEST_P(WinogradCases, EndInTheEpilogue) {
   Winograd winograd;
   winograd.forward(g, k.images, w, 1, x.data<float>(), bias.data<float>(), y.data<float>(),
                    {gates.data<float>(), shortcut.raw()});
+  const ScopedKernelChoices here(choices());
   Conv2d::Saved unused;
   const Tensor conv = Conv2d{.spec = k.spec()}.forward(unused, x, w, bias);
   for (std::int64_t i = 0; i < y.numel(); ++i) {
@@ -201,10 +210,13 @@ INSTANTIATE_TEST_SUITE_P(Shapes, WinogradPairs,
                          testing::Values(Case{2, 12, 12, 32, 32}, Case{3, 15, 13, 64, 32},
                                          Case{16, 8, 8, 32, 64}, Case{5, 7, 31, 96, 64},
                                          Case{4, 16, 16, 256, 256}, Case{6, 14, 14, 128, 256},
-                                         Case{30, 3, 3, 512, 512}, Case{9, 8, 8, 288, 160}),
+                                         Case{30, 3, 3, 512, 512}, Case{9, 8, 8, 288, 160},
+                                         Case{150, 7, 7, 32, 64}, Case{90, 8, 5, 64, 32},
+                                         Case{300, 4, 4, 32, 32}, Case{70, 7, 14, 160, 192}),
                          [](const auto& c) { return testing::PrintToString(c.param); });
 
 TEST_P(WinogradCases, GiveTheSameBitsOnAnyNumberOfThreads) {
+  const ScopedKernelChoices here(choices());
   const int before = num_threads();
   Tensor one, one_dw;
   for (int threads : {1, 2, 3, 8}) {
@@ -230,6 +242,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{40, 6, 7, 80, 64},    // weights too large for one thread, several blocks
                     Case{6, 8, 8, 144, 176},   // tiles of one's own, some outputs at a time
                     Case{6, 8, 8, 200, 136},   //
+                    // tiles of two sizes
+                    Case{96, 7, 7, 32, 16}, Case{60, 6, 7, 16, 24}, Case{200, 5, 3, 16, 32},
+                    Case{24, 14, 13, 144, 176},  //
                     // stride 2
                     Case{4, 16, 16, 32, 16, 2},   // whole tiles
                     Case{4, 17, 12, 32, 48, 2},   //
@@ -247,9 +262,11 @@ TEST(Winograd, LeavesOtherFormsAlone) {
                         DType type = DType::f32, Direction direction = Direction::forward) {
     return Winograd::applicable(geometry_of(maps, weights, spec, type, false), maps[0], direction);
   };
-  EXPECT_TRUE(suits(x, w, same));
-  EXPECT_TRUE(suits({16, 8, 8, 32}, {16, 32, 3, 3}, {.stride = 2, .padding = 1}));
-  EXPECT_FALSE(suits({16, 8, 8, 16}, w, {.stride = 2, .padding = 1})) << "few channels";
+  EXPECT_TRUE(suits({32, 16, 16, 32}, {32, 32, 3, 3}, same));
+  EXPECT_TRUE(suits({64, 16, 16, 64}, {64, 64, 3, 3}, {.stride = 2, .padding = 1}));
+  const bool forced = conv_path() == ConvPath::winograd;
+  EXPECT_EQ(suits({64, 8, 8, 8}, {8, 8, 3, 3}, {.stride = 2, .padding = 1}), forced)
+      << "few channels";
   EXPECT_FALSE(suits({16, 12, 12, 16}, w, {.stride = 3, .padding = 1}));
   EXPECT_FALSE(suits(x, w, {}));
   EXPECT_FALSE(suits(x, w, {.padding = 2, .dilation = 2}));
@@ -260,12 +277,24 @@ TEST(Winograd, LeavesOtherFormsAlone) {
   EXPECT_FALSE(suits({64, 2, 2, 16}, w, same)) << "tiles that are mostly edge";
   EXPECT_FALSE(suits({1, 8, 8, 16}, w, same)) << "too few tiles for the weights";
   const DType bf16 = DType::bf16;
-  const bool forced = conv_path() == ConvPath::winograd;
-  const auto of_weights = Direction::backward_weights;
-  EXPECT_EQ(suits(x, w, same, bf16), forced || !processor().bf16) << "native products";
-  EXPECT_EQ(suits(x, w, same, bf16, of_weights), forced || !processor().amx);
-  EXPECT_EQ(suits({8, 8, 8, 32}, {32, 32, 3, 3}, same, bf16), forced || !processor().amx);
+  const Shape many{64, 32, 32, 64}, wide{64, 64, 3, 3};
+  EXPECT_TRUE(suits(many, wide, same));
+  for (const auto direction :
+       {Direction::forward, Direction::backward_data, Direction::backward_weights})
+    EXPECT_EQ(suits(many, wide, same, bf16, direction), forced || !processor().amx);
+  EXPECT_EQ(suits({64, 32, 32, 8}, {8, 8, 3, 3}, same, bf16), forced || !processor().bf16)
+      << "native products";
   EXPECT_EQ(suits({2, 14, 14, 512}, {512, 512, 3, 3}, same, bf16), forced || !processor().bf16);
+}
+
+TEST(Winograd, TakesRoundedProductsOfMapsToTheirEdge) {
+  if (turned_off() || !simd::have_winograd_pairs())
+    GTEST_SKIP() << "no products of bf16 pairs here";
+  const ConvSpec spec{.padding = 1, .winograd_products = WinogradProducts::bf16};
+  // Tiles of 2x2 alone: with 3x3 most of them would hang over the edge.
+  EXPECT_TRUE(
+      Winograd::applicable(geometry_of({300, 4, 4, 32}, {32, 32, 3, 3}, spec, DType::bf16, false),
+                           300, Direction::forward));
 }
 
 TEST(Winograd, TransformsWeightsAgainForMapsOfAnotherType) {
