@@ -3,8 +3,8 @@
 # of them are there.
 #   scripts/install_packages.sh [--dev] [--python] [--docs] [PACKAGE...]
 # --python adds what the Python module is built from, --docs what runs the notebooks and makes the site.
-# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache), and
-# OpenBLAS for -DEXCITON_OPENBLAS=ON.
+# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache, and Chromium for the
+# pages), and OpenBLAS for -DEXCITON_OPENBLAS=ON.
 set -euo pipefail
 
 packages=(
@@ -20,7 +20,7 @@ packages=(
 )
 for argument in "$@"; do
   case $argument in
-    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev
+    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache chromium libbenchmark-dev
                        libopenblas-dev) ;;
     --python) packages+=(python3-dev python3-numpy pybind11-dev) ;;
     --docs) packages+=(python3-nbconvert python3-ipykernel python3-matplotlib python3-markdown) ;;
