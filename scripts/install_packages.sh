@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Exciton is built from. Does nothing, and needs no root, when all
 # of them are there.
-#   scripts/install_packages.sh [--dev] [--python] [--docs] [PACKAGE...]
+#   scripts/install_packages.sh [--only] [--dev] [--python] [--docs] [PACKAGE...]
+# --only leaves out what every build needs: the PACKAGEs and what other options add, and no more.
 # --python adds what the Python module is built from, --docs what runs the notebooks and makes the site.
-# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache), and
-# OpenBLAS for -DEXCITON_OPENBLAS=ON.
+# --dev adds what developers check with (Clang, clang-tidy, clang-format, shellcheck, ccache, and Chromium for the
+# pages), and OpenBLAS for -DEXCITON_OPENBLAS=ON.
 set -euo pipefail
 
 packages=(
@@ -18,13 +19,20 @@ packages=(
   libcurl4-openssl-dev libssl-dev ca-certificates
   libgtest-dev libturbojpeg0-dev  # the tests, and the JPEG files that they write
 )
+if [[ ${1:-} == --only ]]; then
+  packages=()
+  shift
+fi
 for argument in "$@"; do
   case $argument in
-    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache libbenchmark-dev
+    --dev) packages+=(clang clang-tidy clang-format libomp-dev shellcheck ccache chromium libbenchmark-dev
                        libopenblas-dev) ;;
     --python) packages+=(python3-dev python3-numpy pybind11-dev) ;;
     --docs) packages+=(python3-nbconvert python3-ipykernel python3-matplotlib python3-markdown) ;;
-    -*) echo "install_packages.sh: unknown option $argument (there are --dev, --python and --docs)" >&2; exit 2 ;;
+    -*)
+      echo "install_packages.sh: unknown option $argument (there are --only, which comes first, --dev, --python and --docs)" >&2
+      exit 2
+      ;;
     *) packages+=("$argument") ;;
   esac
 done

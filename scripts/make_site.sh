@@ -10,11 +10,11 @@ run=0
 if [[ ${1:-} == --run ]]; then run=1; shift; fi
 site=$(realpath -m -- "${1:-site}")
 
-scripts/install_packages.sh python3-markdown
+scripts/install_packages.sh --only python3-markdown
 python3=/usr/bin/python3
 notebooks=()
 if ((run)); then
-  scripts/install_packages.sh python3-nbconvert python3-ipykernel python3-matplotlib dataset-fashion-mnist
+  scripts/install_packages.sh --only --docs dataset-fashion-mnist
   executed=$(mktemp -d)
   trap 'rm -rf "$executed"' EXIT
   PYTHONPATH=$PWD/build/release/python "$python3" -m nbconvert --log-level=WARN --to notebook --execute \

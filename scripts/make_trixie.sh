@@ -1,21 +1,29 @@
 #!/usr/bin/env bash
 # Another Debian in a folder, to try the project there: makes it (debootstrap, 0.4 GB; only once),
 # clones the commit that is checked out into it and runs a command in the clone. Needs root.
-#   scripts/make_trixie.sh [--suite SUITE] DIR [COMMAND...]
+#   scripts/make_trixie.sh [--suite SUITE] [--dist PACKAGES] DIR [COMMAND...]
 #   scripts/make_trixie.sh /srv/trixie                            Debian 13: its test suite
 #   scripts/make_trixie.sh /srv/trixie scripts/quickstart.sh
 #   scripts/make_trixie.sh --suite bookworm /srv/bookworm         Debian 12
-# SUITE: a release of Debian, trixie unless given. COMMAND: scripts/test.sh unless given. The clone,
-# DIR/src/exciton, keeps its build folder from one call to the next. A folder `shared` beside this
-# checkout (real data for some tests) is shown to the clone at the same place, read-only.
+#   scripts/make_trixie.sh /srv/trixie scripts/package.sh         packages for it, and a trial on an empty one:
+#   scripts/make_trixie.sh --dist /srv/trixie/src/exciton/dist /srv/empty scripts/try_packages.sh
+# SUITE: a release of Debian, trixie unless given. PACKAGES: a folder that the clone sees as its dist/,
+# read-only. COMMAND: scripts/test.sh unless given. The clone, DIR/src/exciton, keeps its build folder from
+# one call to the next. A folder `shared` beside this checkout (real data for some tests) is shown to the
+# clone at the same place, read-only.
 set -euo pipefail
 here=$(realpath -- "$(dirname "${BASH_SOURCE[0]}")/..")
 
 suite=trixie
-if [[ ${1:-} == --suite ]]; then
-  suite=${2:?make_trixie.sh: --suite expects the name of a release}
+dist=
+while [[ ${1:-} == --suite || ${1:-} == --dist ]]; do
+  if [[ $1 == --suite ]]; then
+    suite=${2:?make_trixie.sh: --suite expects the name of a release}
+  else
+    dist=$(realpath -e -- "${2:?make_trixie.sh: --dist expects a folder of packages}")
+  fi
   shift 2
-fi
+done
 if (($# == 0)) || [[ $1 == -* ]]; then
   sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
@@ -72,6 +80,7 @@ show /dev /dev
 show /dev/pts /dev/pts
 show /dev/shm /dev/shm
 if [[ -d $here/../shared ]]; then show "$(realpath -- "$here/../shared")" /src/shared read-only; fi
+if [[ -n $dist ]]; then show "$dist" /src/exciton/dist read-only; fi
 
 # Root's own environment stays outside, but for the settings that choose kernels.
 settings=()

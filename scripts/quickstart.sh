@@ -54,7 +54,7 @@ else
   echo "CIFAR-10 is not in $cifar, and cannot be downloaded from here."
   recipe=recipes/fashion_mnist_quickstart.json
   data=/usr/share/datasets/fashion-mnist
-  [[ -d $data ]] || scripts/install_packages.sh dataset-fashion-mnist
+  [[ -d $data ]] || scripts/install_packages.sh --only dataset-fashion-mnist
   description=$(describe "$data")
   chosen="Taking Fashion-MNIST from Debian's package dataset-fashion-mnist:"
 fi

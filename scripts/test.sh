@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/install_packages.sh --python dataset-fashion-mnist libopenmpi-dev openmpi-bin
+scripts/install_packages.sh --python --docs dataset-fashion-mnist libopenmpi-dev openmpi-bin
 cmake --preset release -DEXCITON_TESTS=ON
 cmake --build --preset release
 ctest --preset release --parallel "$(nproc)" "$@"

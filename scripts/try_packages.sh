@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tries what scripts/package.sh made, on a Debian that has nothing of it (scripts/make_trixie.sh):
+# Tries what scripts/package.sh made, on a Debian that has nothing of it (scripts/make_trixie.sh --dist DIR):
 #   scripts/try_packages.sh [DIR]       dist/ unless given; as root
 # Installs the packages, trains on Fashion-MNIST, calls Python, runs the first notebook; builds an example against
 # libexciton-dev; then takes all of it away, and trains with the tarball and the wheel alone.
