@@ -128,7 +128,7 @@ def main():
     parser.add_argument("--check", type=int, default=0, metavar="RANKS")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     machines = [int(n) for n in args.machines.split(",")]
     specs = [(spec.split(":") + ["f32"])[:3] for spec in args.models]
     if args.check:
