@@ -14,6 +14,7 @@ struct Place {
   int ranks_here = 1;  ///< on this one
   int sharing = 1;     ///< of these, those that may run on this rank's very processors
   int processors = 1;  ///< that this rank may run on
+  std::string link{};  ///< that is emulated, "10 Gbit/s and 0.1 ms"; "" where messages just go
   /// Threads for this rank: its processors, shared with those that have the same.
   int threads() const { return processors / sharing > 1 ? processors / sharing : 1; }
 };

@@ -6,8 +6,11 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <list>
+#include <map>
+#include <optional>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -19,6 +22,7 @@
 #include "exciton/core/memory.hpp"
 #include "exciton/parallel/launch.hpp"
 #include "exciton/parallel/launched.hpp"
+#include "exciton/parallel/link.hpp"
 
 namespace exciton::ranks {
 namespace {
@@ -42,19 +46,117 @@ void fold(std::vector<std::vector<T>>& rows) {
       for (std::size_t i = 0; i < rows[row].size(); ++i) rows[row][i] += rows[row + step][i];
 }
 
+/// The links of a LinkSpec. MPI moves the messages as fast as it can; beside each goes a note of
+/// when it would begin to arrive, and who waits for it waits until it would have. Nothing of this
+/// needs the processor at a certain moment, as with a network card that works by itself.
+class Links {
+ public:
+  using Time = Port::Time;
+  Links(MPI_Comm comm, const LinkSpec& spec) : spec_(spec) {
+    check_mpi(MPI_Comm_dup(comm, &comm_), "duplicate the communicator");
+    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+  }
+  ~Links() { MPI_Comm_free(&comm_); }
+  Links(const Links&) = delete;
+  const LinkSpec& spec() const { return spec_; }
+  /// A message goes; when its last bit will have left.
+  Time send(int to, int tag, std::size_t bytes) {
+    const Port::Passage out = out_.pass(Clock::now(), spec_.occupies(bytes));
+    std::erase_if(notes_, [](Sent& sent) {
+      int gone = 0;
+      check_mpi(MPI_Test(&sent.request, &gone, MPI_STATUS_IGNORE), "test");
+      return gone != 0;
+    });
+    Sent& sent = notes_.emplace_back();
+    sent.note = {.first = (out.first + spec_.latency()).time_since_epoch().count(),
+                 .takes = spec_.occupies(bytes).count()};
+    check_mpi(MPI_Isend(&sent.note, sizeof sent.note, MPI_BYTE, to, tag, comm_, &sent.request),
+              "send");
+    return out.last;
+  }
+  /// When the next message of `from` with this tag, which is the caller's from now on, will be
+  /// whole; nothing where that is not known yet.
+  std::optional<Time> claim(int from, int tag) {
+    read_notes();
+    const auto found = arrivals_.find({from, tag});
+    if (found == arrivals_.end()) return std::nullopt;
+    const Time out = found->second.front();
+    found->second.pop_front();
+    if (found->second.empty()) arrivals_.erase(found);
+    return out;
+  }
+  /// Sleeps until the first of the messages that somebody has asked for since the last time is due,
+  /// but not so long that one that nobody knows of would be kept waiting.
+  void sleep() {
+    std::this_thread::sleep_until(std::max(soonest_, Clock::now() + std::chrono::microseconds(20)));
+    soonest_ = Clock::now() + std::chrono::microseconds(100);
+  }
+  /// Whether `at` is past.
+  bool past(Time at) {
+    soonest_ = std::min(soonest_, at);
+    return at <= Clock::now();
+  }
+
+ private:
+  struct Note {
+    Clock::rep first, takes;
+  };
+  struct Sent {
+    Note note{};
+    MPI_Request request = MPI_REQUEST_NULL;
+  };
+  struct Coming {
+    int from, tag;
+    std::chrono::nanoseconds takes;
+  };
+  void read_notes() {
+    for (;;) {
+      int there = 0;
+      MPI_Status status;
+      check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_, &there, &status), "probe");
+      if (!there) break;
+      Note note{};
+      check_mpi(MPI_Recv(&note, sizeof note, MPI_BYTE, status.MPI_SOURCE, status.MPI_TAG, comm_,
+                         MPI_STATUS_IGNORE),
+                "receive");
+      coming_.emplace(Time(Clock::duration(note.first)),
+                      Coming{.from = status.MPI_SOURCE,
+                             .tag = status.MPI_TAG,
+                             .takes = std::chrono::nanoseconds(note.takes)});
+    }
+    // What began to arrive first passes first, from whomever it is.
+    for (const Time now = Clock::now(); !coming_.empty() && coming_.begin()->first <= now;
+         coming_.erase(coming_.begin())) {
+      const auto& [first, one] = *coming_.begin();
+      arrivals_[{one.from, one.tag}].push_back(in_.pass(first, one.takes).last);
+    }
+  }
+
+  LinkSpec spec_;
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  Port out_, in_;
+  Time soonest_{};
+  std::list<Sent> notes_;
+  std::multimap<Time, Coming> coming_;  ///< by when the first bit is here
+  std::map<std::pair<int, int>, std::deque<Time>> arrivals_;
+};
+
 /// Messages that are under way, with who they are to or from.
 class Messages {
  public:
-  explicit Messages(MPI_Comm comm) : comm_(comm) {}
+  /// `links` that they go over, or nullptr.
+  Messages(MPI_Comm comm, Links* links) : comm_(comm), links_(links) {}
   template <class T>
   void send(int to, int tag, std::span<const T> values) {
     add(to);
+    if (links_) due_.push_back({.tag = tag, .at = links_->send(to, tag, values.size_bytes())});
     check_mpi(MPI_Isend(values.data(), bytes(values), MPI_BYTE, to, tag, comm_, &requests_.back()),
               "send");
   }
   template <class T>
   void receive(int from, int tag, std::span<T> values) {
     add(from);
+    if (links_) due_.push_back({.tag = tag, .at = std::nullopt});
     check_mpi(
         MPI_Irecv(values.data(), bytes(values), MPI_BYTE, from, tag, comm_, &requests_.back()),
         "receive");
@@ -67,8 +169,14 @@ class Messages {
                           MPI_STATUSES_IGNORE),
               "test");
     if (!all) return false;
+    if (links_) {
+      bool passed = true;
+      for (std::size_t i = 0; i < due_.size(); ++i) passed = has_passed(i) && passed;
+      if (!passed) return false;
+    }
     requests_.clear();
     peers_.clear();
+    due_.clear();
     return true;
   }
   /// The ranks of those that have not.
@@ -80,6 +188,7 @@ class Messages {
         check_mpi(MPI_Test(&requests_[i], &there, MPI_STATUS_IGNORE), "test");
       else
         there = 1;
+      if (links_ && !has_passed(i)) there = 0;
       if (!there && std::ranges::find(out, peers_[i]) == out.end()) out.push_back(peers_[i]);
     }
     return out;
@@ -96,10 +205,22 @@ class Messages {
     requests_.emplace_back(MPI_REQUEST_NULL);
     peers_.push_back(peer);
   }
+  /// Whether the links are done with message i, too.
+  bool has_passed(std::size_t i) {
+    Due& due = due_[i];
+    if (!due.at) due.at = links_->claim(peers_[i], due.tag);
+    return due.at && links_->past(*due.at);
+  }
 
   MPI_Comm comm_;
+  Links* links_;
   std::vector<MPI_Request> requests_;
   std::vector<int> peers_;
+  struct Due {
+    int tag;
+    std::optional<Links::Time> at;  ///< of one that comes, nothing until it is known
+  };
+  std::vector<Due> due_;  ///< with links only
 };
 
 class MpiGroup;
@@ -146,29 +267,38 @@ class PieceSum final : public Group::Pending {
 
 class MpiGroup final : public Group {
  public:
-  explicit MpiGroup(double timeout) : timeout_(timeout) {
+  MpiGroup(double timeout, const std::optional<LinkSpec>& link) : timeout_(timeout) {
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "duplicate the communicator");
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
     MPI_Comm_rank(comm_, &rank_);
     MPI_Comm_size(comm_, &size_);
+    emulate(link);
+  }
+  ~MpiGroup() override {
+    links_.reset();
+    MPI_Comm_free(&comm_);
   }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   MPI_Comm comm() const { return comm_; }
+  /// The rank that is so many behind this one, round and round. Whoever sends to all of them begins
+  /// with the next: were it rank 0 for everybody, all would wait for the one way that leads there.
+  int after(int away) const { return (rank_ + away) % size_; }
+  Links* links() { return links_ ? &*links_ : nullptr; }
 
   void sum(std::span<double> values) override {
     std::vector<std::vector<double>> parts(static_cast<std::size_t>(size_));
     parts[static_cast<std::size_t>(rank_)].assign(values.begin(), values.end());
     const int tag = next_tag();
-    Messages messages(comm_);
+    Messages messages(comm_, links());
     for (int peer = 0; peer < size_; ++peer) {
       if (peer == rank_) continue;
       auto& part = parts[static_cast<std::size_t>(peer)];
       part.resize(values.size());
       messages.receive(peer, tag, std::span(part));
     }
-    for (int peer = 0; peer < size_; ++peer)
-      if (peer != rank_) messages.send(peer, tag, std::span<const double>(values));
+    for (int away = 1; away < size_; ++away)
+      messages.send(after(away), tag, std::span<const double>(values));
     await(messages);
     fold(parts);
     std::ranges::copy(parts.front(), values.begin());
@@ -180,7 +310,7 @@ class MpiGroup final : public Group {
     for (; bytes > 0; bytes -= std::min(bytes, most), at += most) {
       const std::span<std::byte> part(at, std::min(bytes, most));
       const int tag = next_tag();
-      Messages messages(comm_);
+      Messages messages(comm_, links());
       if (rank_ > 0)
         messages.receive(0, tag, part);
       else
@@ -206,7 +336,7 @@ class MpiGroup final : public Group {
     const Clock::time_point start = Clock::now();
     for (int round = 0; !done(); ++round) {
       progress();
-      if (round < 2000) {
+      if (round < 2000 && !links_) {
         sched_yield();
         continue;
       }
@@ -217,7 +347,10 @@ class MpiGroup final : public Group {
         fail("parallel: no answer for ", timeout_, " s from rank ", names.empty() ? "?" : names,
              "; it hangs, is stopped or has lost its network; the last checkpoint is whole");
       }
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
+      if (links_)
+        links_->sleep();
+      else
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
   }
   void await(Messages& messages) {
@@ -233,9 +366,31 @@ class MpiGroup final : public Group {
   /// Each exchange has a number of its own, the same on all ranks.
   int next_tag() { return tag_ = (tag_ + 1) % 30000; }
 
+  /// Notes of when messages arrive are read by one clock, and everybody must write them.
+  void emulate(const std::optional<LinkSpec>& link) {
+    const LinkSpec own = link.value_or(LinkSpec{});
+    const std::array<double, 4> mine{own.gbit, -own.gbit, own.latency_ms, -own.latency_ms};
+    std::array<double, 4> most{};
+    check_mpi(MPI_Allreduce(mine.data(), most.data(), 4, MPI_DOUBLE, MPI_MAX, comm_), "compare");
+    check(most[0] == -most[1] && most[2] == -most[3],
+          "parallel: EXCITON_LINK is not the same for all ranks; set it for all of them or for "
+          "none");
+    if (!link) return;
+    MPI_Comm machine = MPI_COMM_NULL;
+    int here = 0;
+    check_mpi(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
+              "split the communicator");
+    MPI_Comm_size(machine, &here);
+    MPI_Comm_free(&machine);
+    check(here == size_, "parallel: EXCITON_LINK is for ranks on one machine, but only ", here,
+          " of ", size_, " are on this one; unset it, the network here is a real one");
+    links_.emplace(comm_, *link);
+  }
+
   double timeout_;
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1, tag_ = 0;
+  std::optional<Links> links_;  ///< that are emulated
   UnderWay under_way_;
 };
 
@@ -245,7 +400,7 @@ PieceSum<T>::PieceSum(MpiGroup& group, std::span<float> values, int tag)
       values_(values),
       tag_(tag),
       mine_(piece(group.rank())),
-      messages_(group.comm()) {
+      messages_(group.comm(), group.links()) {
   if constexpr (!in_place) {
     wire_ = Buffer(std::max<std::size_t>(1, values.size()) * sizeof(T));
     std::ranges::transform(values, wire().begin(), [](float v) { return static_cast<T>(v); });
@@ -257,8 +412,8 @@ PieceSum<T>::PieceSum(MpiGroup& group, std::span<float> values, int tag)
     else
       messages_.receive(peer, tag_, part(peer));
   }
-  for (int peer = 0; peer < group.size(); ++peer) {
-    if (peer == group.rank()) continue;
+  for (int away = 1; away < group.size(); ++away) {
+    const int peer = group.after(away);
     const auto [at, many] = piece(peer);
     messages_.send(peer, tag_, std::span<const T>(wire().subspan(at, many)));
   }
@@ -310,9 +465,9 @@ bool PieceSum<T>::advance() {
     const auto [at, many] = piece(peer);
     messages_.receive(peer, tag_, wire().subspan(at, many));
   }
-  for (int peer = 0; peer < group_.size(); ++peer)
-    if (peer != group_.rank())
-      messages_.send(peer, tag_, std::span<const T>(wire().subspan(mine_.first, mine_.second)));
+  for (int away = 1; away < group_.size(); ++away)
+    messages_.send(group_.after(away), tag_,
+                   std::span<const T>(wire().subspan(mine_.first, mine_.second)));
   return false;
 }
 
@@ -336,7 +491,7 @@ struct Session {
 
 class MpiLaunch final : public Launch {
  public:
-  explicit MpiLaunch(double timeout) : group_(timeout) {}
+  MpiLaunch(double timeout, const std::optional<LinkSpec>& link) : group_(timeout, link) {}
   Group& group() override { return group_; }
 
   Place place() override {
@@ -353,6 +508,7 @@ class MpiLaunch final : public Launch {
         "gather");
     Place out{.host = own.host, .hosts = 0, .ranks_here = 0, .sharing = 0};
     out.processors = read_limits().threads();
+    if (const Links* links = group_.links()) out.link = links->spec().text();
     std::vector<std::string> hosts;
     for (const Seat& seat : all) {
       if (std::ranges::find(hosts, seat.host) == hosts.end()) hosts.emplace_back(seat.host);
@@ -375,7 +531,9 @@ class MpiLaunch final : public Launch {
 
 std::unique_ptr<Launch> join(double timeout) {
   if (!launched()) return nullptr;
-  auto out = std::make_unique<MpiLaunch>(timeout);
+  // Before MPI starts: a process that ends here then ends the job.
+  const std::optional<LinkSpec> link = link_from_environment();
+  auto out = std::make_unique<MpiLaunch>(timeout, link);
   if (out->group().size() == 1) return nullptr;
   return out;
 }

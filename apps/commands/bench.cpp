@@ -27,7 +27,7 @@ struct BenchArguments {
   int steps = 20, warmup = 3;
   double lr = 1e-3;
   std::string recompute = "none", norm = "local", gradients = "f32";
-  bool json = false;
+  bool json = false, departures = false;
 };
 
 /// Of the first and the last of all training steps, each on the same batch: a network that learns
@@ -124,6 +124,64 @@ data::Batch slice(const Workload& w, Group& group) {
   return out;
 }
 
+/// A group of one process that notes when its gradients would set out to the others.
+class Departures final : public Group {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  void sum(std::span<double>) override {}
+  void broadcast(void*, std::size_t) override {}
+  void progress() override { looks.push_back(since_start()); }
+  std::unique_ptr<Pending> begin_sum(std::span<float> values, bool) override {
+    struct Nothing final : Pending {
+      void wait() override {}
+    };
+    ms.push_back(since_start());
+    bytes.push_back(values.size_bytes());
+    return std::make_unique<Nothing>();
+  }
+  double since_start() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
+  }
+  std::vector<double> ms, looks;  ///< when gradients set out, and when others could move on
+  std::vector<std::size_t> bytes;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+};
+
+/// Of the fastest of three steps: its time, the end of its backward, and when which of its
+/// gradients set out.
+train::Json departures(const Workload& w, double lr) {
+  optim::Sgd sgd = make_optimizer(*w.model.net);
+  optim::ScheduleSpec constant;
+  constant.kind = "constant";
+  constant.lr = lr;
+  constant.total_steps = 3;
+  Departures group;
+  train::Loop loop(*w.model.net, sgd, optim::Schedule(constant), {.group = &group});
+  data::Batch batch;
+  batch.images = w.images;
+  batch.labels = w.labels;
+  train::Json out;
+  for (int i = 0; i < 3; ++i) {
+    group.ms.clear();
+    group.bytes.clear();
+    group.looks.clear();
+    group.start = std::chrono::steady_clock::now();
+    loop.accumulate(batch);
+    const double backward = group.since_start();
+    loop.update();
+    const double all = group.since_start();
+    if (i > 0 && all >= out["ms_step"].get<double>()) continue;
+    out = {{"ms_step", all},
+           {"ms_backward_end", backward},
+           {"ms", group.ms},
+           {"bytes", group.bytes},
+           {"looks", group.looks}};
+  }
+  return out;
+}
+
 /// A training step of several processes, by the loop of `exciton train`.
 int run_ranks(const BenchArguments& args, Workload& w, ranks::Launch& launch) {
   Group& group = launch.group();
@@ -162,10 +220,13 @@ int run_ranks(const BenchArguments& args, Workload& w, ranks::Launch& launch) {
     json["ms_per_step"] = timing.ms_per_step;
     json["ms_exposed"] = exposed;
     json["bytes_per_step"] = bytes;
+    json["link"] = place.link;
     std::cout << train::to_text(json) << std::endl;
     return 0;
   }
   print_description(args, w);
+  if (!place.link.empty())
+    std::printf("Messages take as long as over links of %s.\n", place.link.c_str());
   std::printf(
       "%d ranks on %d machines: %.1f images/s, %.2f ms per step (median of %d), of which %.2f ms "
       "wait for gradients (%.2f MB of them)\n",
@@ -218,6 +279,7 @@ int run(const BenchArguments& args) {
     if (losses) {
       json["first_loss"] = losses->first;
       json["last_loss"] = losses->last;
+      if (args.departures) json["departures"] = departures(w, args.lr);
     }
     std::cout << train::to_text(json) << std::endl;
     return 0;
@@ -245,6 +307,7 @@ void add_bench(Command& program) {
       .check(one_of({"train", "infer", "floor"}));
   add_workload_options(command, args->workload, /*model_required=*/false);  // not in `bench data`
   add_bench_data(command);
+  add_bench_messages(command);
   command.add_option("--steps", args->steps, "measured steps, after the warm-up")
       .check(number_in(1, 1'000'000))
       .show_default();
@@ -266,10 +329,13 @@ void add_bench(Command& program) {
       .check(number_in(0.0, 1e300))
       .show_default();
   command.add_flag("--json", args->json, "print one JSON object");
+  command.add_flag("--departures", args->departures,
+                   "with --json: when which gradients of train would set out to other ranks");
   command.footer(
       "Example:\n  exciton bench train se_resnet20 --batch 128 --threads 2 --steps 30 --json\n"
       "  exciton bench floor se_resnet20 --batch 128 --dtype bf16 --threads 2\n"
-      "  exciton bench data data-cache/imagenet");
+      "  exciton bench data data-cache/imagenet\n"
+      "  mpirun -n 4 exciton bench train se_resnet50 --batch 16 --dtype bf16 --threads 1");
   command.action([args] { return run(*args); },
                  [args] {
                    return args->mode.empty() ? "MODE" : args->workload.model.empty() ? "MODEL" : "";

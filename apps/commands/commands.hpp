@@ -26,6 +26,8 @@ void add_tune(Command& program);
 void add_bench(Command& program);
 /// `exciton bench data`
 void add_bench_data(Command& bench);
+/// `exciton bench messages`
+void add_bench_messages(Command& bench);
 void add_profile(Command& program);
 void add_data(Command& program);
 void add_recipes(Command& program);

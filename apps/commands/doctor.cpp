@@ -67,13 +67,14 @@ Finding processor() {
 
 std::optional<Finding> settings() {
   std::string found;
-  for (const char* name :
-       {"EXCITON_ISA", "EXCITON_CONV", "DNNL_MAX_CPU_ISA", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"})
+  for (const char* name : {"EXCITON_ISA", "EXCITON_CONV", "EXCITON_LINK", "DNNL_MAX_CPU_ISA",
+                           "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"})
     if (const std::string value = environment(name); !value.empty())
       found += (found.empty() ? "" : ", ") + std::string(name) + '=' + value;
   if (found.empty()) return std::nullopt;
   return Finding{"environment", found, State::note,
-                 "unset what you did not mean: these choose kernels and threads"};
+                 "unset what you did not mean: these choose kernels, threads and, under mpirun, "
+                 "how slow messages are"};
 }
 
 Finding threads(const Limits& limits) {

@@ -89,6 +89,7 @@ void describe(const ranks::Place& place, int ranks) {
   std::cout << ranks << " ranks on " << place.hosts << (place.hosts == 1 ? " machine" : " machines")
             << ", " << threads << (threads == 1 ? " thread" : " threads") << " each"
             << (place.sharing == 1 && place.ranks_here > 1 ? ", each on processors of its own" : "")
+            << (place.link.empty() ? "" : "; messages take as long as over links of " + place.link)
             << std::endl;
   if (place.sharing * threads > place.processors)
     warn(format("%d ranks with %d threads each share %d processors: they will wait for one another",
