@@ -181,7 +181,11 @@ struct Primitives::State {
         break;
       }
       case Direction::backward_data: {
-        const auto pd = backward_data_desc(engine, d, hint, attr);
+        auto pd = backward_data_desc(engine, d, hint, attr);
+        if (outrun({pd.impl_info_str(), version(), job.direction})) {
+          auto next = backward_data_desc(engine, d, hint, attr);
+          if (next.next_impl() && trusted(next)) pd = next;
+        }
         if (!trusted(pd)) return;
         job.primitive = dnnl::convolution_backward_data(pd);
         job.weights = pd.weights_desc();

@@ -83,4 +83,9 @@ std::string_view distrusted(const Offer& offer, const ConvGeometry& g) {
   return {};
 }
 
+bool outrun(const Offer& offer) {
+  return offer.direction == Direction::backward_data &&
+         offer.implementation.starts_with("brgconv_strided");
+}
+
 }  // namespace exciton::ops::onednn
