@@ -62,8 +62,7 @@ ScopedKernelChoices::ScopedKernelChoices(KernelChoices choices) {
     const std::string reason = why_absent(kernel);
     check(reason.empty(), "kernels: \"", form, "\" shall run on ", name_of(kernel),
           ", which is not here: ", reason,
-          "; measure on this machine, or leave the choice to the "
-          "program");
+          "; measure on this machine, or leave the choice to the program");
   }
   before_ = std::exchange(in_use(), std::move(choices));
 }

@@ -175,13 +175,13 @@ OwnTiles own_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) 
   return tiles >= least ? OwnTiles{std::min<std::int64_t>(tiles, 96), outputs} : OwnTiles{};
 }
 
-/// What passes over vectors cost on a processor, in cycles in which it could multiply and add as
-/// many vectors of f32 as it can at most.
+/// What passes cost on a processor. A cycle is the time in which it multiplies and adds a vector of
+/// f32 when it does nothing else.
 struct Costs {
-  double transform;      ///< of a vector of channels of a tile, in or out
-  double transform_two;  ///< with stride 2
-  double bytes;          ///< that a cycle streams from the third-level cache
-  double weight;         ///< of an element of transformed weights, or of their gradient, in lanes
+  double transform;      ///< cycles for a vector of channels of a tile, in or out
+  double transform_two;  ///< the same with stride 2
+  double bytes;          ///< that come from the third-level cache in a cycle
+  double weight;  ///< multiply-adds that take as long as to transform a weight, or its gradient
 };
 
 /// Zen 4 (EPYC, 2 shared cores): measured by `exciton tune`, quiet, for 16 to 640 channels, maps of
@@ -239,17 +239,25 @@ double winograd_cycles(const ConvGeometry& g, std::int64_t images, Direction dir
   return cycles;
 }
 
+/// The maps that the tiles of a direction are cut from, y or dx, and by which kernels.
+struct Outputs {
+  WinogradForm form;
+  std::int64_t h, w;
+  Outputs(const ConvGeometry& g, Direction direction)
+      : form(direction == Direction::backward_data ? transposed(g) : form_of(g)),
+        h(direction == Direction::backward_data ? g.h : g.oh),
+        w(direction == Direction::backward_data ? g.w : g.ow) {}
+};
+
 /// Tiles that hang over the edge, or such of two sizes, whichever takes less time: products for
 /// nothing on the one hand, several times the weights on the other.
 std::vector<Rectangle> cover(const ConvGeometry& g, std::int64_t images, Direction direction,
                              bool keeps_weights) {
-  const bool data = direction == Direction::backward_data;
-  const std::int64_t h = data ? g.h : g.oh, w = data ? g.w : g.ow;
-  const auto& k = winograd_kernels<bf16>(data ? transposed(g) : form_of(g), g.c, g.o);
-  const std::int64_t tile = k.outputs_down;
-  auto hang = rectangles(hanging(h, tile), hanging(w, tile), tile);
+  const Outputs out(g, direction);
+  const std::int64_t tile = winograd_kernels<bf16>(out.form, g.c, g.o).outputs_down;
+  auto hang = rectangles(hanging(out.h, tile), hanging(out.w, tile), tile);
   if (g.spec.stride == 2) return hang;
-  auto fit = rectangles(fitting(h, tile), fitting(w, tile), tile);
+  auto fit = rectangles(fitting(out.h, tile), fitting(out.w, tile), tile);
   const auto cycles = [&](const auto& tiles) {
     return winograd_cycles(g, images, direction, keeps_weights, tiles);
   };
@@ -499,12 +507,14 @@ bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction 
   if (!wanted(g, images, direction, keeps_weights, tiles)) return false;
   // Tiles that are mostly edge waste products; with few tiles reading the weights, several times as
   // many, costs more than the products save.
-  const auto across = winograd_kernels<bf16>(form_of(g), g.c, g.o).outputs_across;
-  std::int64_t all = 0;
-  for (const Rectangle& r : tiles) all += images * r.tiles();
-  const bool edges = tiles.size() == 1 && !tiles[0].size.down && !tiles[0].size.across;
-  const std::int64_t map = hanging(g.oh, across).whole * hanging(g.ow, across).whole;
-  return (!edges || 2 * g.oh * g.ow >= across * across * map) && (keeps_weights || all >= 16);
+  const Outputs out(g, direction);
+  std::int64_t all = 0, pixels = 0;
+  for (const Rectangle& r : tiles) {
+    const auto& k = winograd_kernels<bf16>(out.form, g.c, g.o, r.size);
+    all += images * r.tiles();
+    pixels += r.tiles() * k.outputs_down * k.outputs_across;
+  }
+  return 2 * out.h * out.w >= pixels && (keeps_weights || all >= 16);
 }
 
 ConvKernel Winograd::kernel_of(const ConvGeometry& g) {

@@ -61,23 +61,14 @@ struct Four {
   }
 };
 
-/// The same without 0, for three outputs.
+/// Without 0.
 struct Points {
-  static constexpr float p = EXCITON_TARGET::p, q = EXCITON_TARGET::q;
+  static constexpr float p = EXCITON_TARGET::p, q = EXCITON_TARGET::q, pp = 0.5F, qq = 2.0F;
 };
 using Three = ThreeOutputs<Points>;
 
-/// F(4, 2): four outputs of two taps by five products, the points without 0.
-struct TwoTaps {
-  static EXCITON_INLINE void input(const V32 (&d)[5], V32* t) {
-    const V32 ep = (d[2] - d[0] * 2.0F) * p, op = d[3] - d[1] * 2.0F;
-    const V32 eq = (d[2] - d[0] * 0.5F) * q, oq = d[3] - d[1] * 0.5F;
-    t[0] = op + ep;
-    t[1] = op - ep;
-    t[2] = oq + eq;
-    t[3] = oq - eq;
-    t[4] = d[0] - d[2] * 2.5F + d[4];
-  }
+/// F(4, 2): four outputs of two taps by the same five products.
+struct TwoTaps : FiveProducts<Points> {
   static EXCITON_INLINE void output(const V32* m, V32 (&y)[4]) {
     const V32 sp = m[0] + m[1], dp = m[0] - m[1], sq = m[2] + m[3], dq = m[2] - m[3];
     y[0] = sp + sq;

@@ -8,7 +8,7 @@ namespace {
 /// The interpolation points are +-3/8, +-5/4 and infinity: of F(3, 3)'s they lose the least where
 /// both factors of a product are rounded to bf16.
 struct Points {
-  static constexpr float p = 0.375F, q = 1.25F;
+  static constexpr float p = 0.375F, q = 1.25F, pp = p * p, qq = q * q;
 };
 using Three = ThreeOutputs<Points>;
 

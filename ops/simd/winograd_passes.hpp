@@ -21,16 +21,12 @@ struct Form {
   using Across = AcrossLines;
 };
 
-/// F(3, 3): three outputs of three taps by five products, with the interpolation points +-p, +-q
-/// and infinity.
+/// What five products are made of, with the interpolation points +-p, +-q and infinity.
 template <class Points>
-struct ThreeOutputs {
-  static constexpr float p = Points::p, q = Points::q, pp = p * p, qq = q * q;
-  static constexpr float at_p = 1 / (2 * p * (pp - qq)), at_q = 1 / (2 * q * (qq - pp));
-  static constexpr int inputs = 5, positions = 5, weights = 5, outputs = 3, step = 3, before = 1;
-  static constexpr bool transposed = false;
+struct FiveProducts {
+  static constexpr float p = Points::p, q = Points::q, pp = Points::pp, qq = Points::qq;
 
-  static EXCITON_INLINE void input(const V32 (&d)[5], V32 (&t)[5]) {
+  static EXCITON_INLINE void input(const V32 (&d)[5], V32* t) {
     const V32 ep = (d[2] - d[0] * qq) * p, op = d[3] - d[1] * qq;
     const V32 eq = (d[2] - d[0] * pp) * q, oq = d[3] - d[1] * pp;
     t[0] = op + ep;
@@ -39,6 +35,16 @@ struct ThreeOutputs {
     t[3] = oq - eq;
     t[4] = d[4] - d[2] * (pp + qq) + d[0] * (pp * qq);
   }
+};
+
+/// F(3, 3): three outputs of three taps by these.
+template <class Points>
+struct ThreeOutputs : FiveProducts<Points> {
+  static constexpr float p = Points::p, q = Points::q, pp = Points::pp, qq = Points::qq;
+  static constexpr float at_p = 1 / (2 * p * (pp - qq)), at_q = 1 / (2 * q * (qq - pp));
+  static constexpr int inputs = 5, positions = 5, weights = 5, outputs = 3, step = 3, before = 1;
+  static constexpr bool transposed = false;
+
   static EXCITON_INLINE void output(const V32 (&m)[5], V32 (&y)[3]) {
     const V32 sp = m[0] + m[1], dp = m[0] - m[1], sq = m[2] + m[3], dq = m[2] - m[3];
     y[0] = sp + sq;

@@ -55,6 +55,12 @@ TEST(KernelTable, DistrustsWhatWasSeenToFail) {
   EXPECT_NE(distrusted({"ref:any", debian13, data}, geometry(32, 32, 3)), "");
 }
 
+TEST(KernelTable, PassesOverAnOfferThatTheNextOutruns) {
+  EXPECT_TRUE(outrun({"brgconv_strided:avx512_core_bf16", debian13, Direction::backward_data}));
+  EXPECT_FALSE(outrun({"brgconv_strided:avx512_core", debian13, Direction::forward}));
+  EXPECT_FALSE(outrun({"jit_dw:avx512_core_bf16", debian13, Direction::backward_data}));
+}
+
 /// Forms that failed before the table, by the reports they came from.
 TEST(KernelTable, FormsThatFailedAreRight) {
   const int before = num_threads();
