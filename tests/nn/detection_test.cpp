@@ -30,9 +30,11 @@ std::vector<Box> boxes_of(const json& rows) {
   return out;
 }
 
+/// An edge is the difference of numbers as large as the box.
 void expect_near(const Box& got, const Box& wanted, double tolerance) {
+  const float extent = std::max(wanted.x2 - wanted.x1, wanted.y2 - wanted.y1);
   const auto near = [&](float a, float b) {
-    EXPECT_NEAR(a, b, tolerance * std::max(1.0F, std::abs(b)));
+    EXPECT_NEAR(a, b, tolerance * std::max({1.0F, std::abs(b), extent}));
   };
   near(got.x1, wanted.x1);
   near(got.y1, wanted.y1);
