@@ -92,7 +92,8 @@ Sums sums_of(const Form& f, ops::Direction direction, const Numbers& a, const Nu
              std::int64_t products, const Compute& compute) {
   Sums s(compute(f, a, b));
   const auto g = ops::geometry_of(f.x(), f.weight(), f.spec, f.type, false);
-  if (ops::Winograd::applicable(g, f.n, direction)) {
+  const bool kept = f.user == User::folded && direction == ops::Direction::forward;
+  if (ops::Winograd::applicable(g, f.n, direction, kept)) {
     // Tiles hang over the edges: a sum over tiles, each of at least one pixel.
     const bool weights = direction == ops::Direction::backward_weights;
     const std::int64_t terms = weights                                ? products
