@@ -43,7 +43,8 @@ class Case:
     def round(self, args):
         common = ["--batch", self.batch, "--threads", args.threads, "--steps", args.steps]
         self.ours.append(run([args.exciton, "bench", "infer", self.model, *common,
-                              "--dtype", args.dtype, "--json"]))
+                              "--dtype", args.dtype, "--json",
+                              *(word for value in args.set for word in ("--set", value))]))
         self.theirs.append(run([args.node, HERE / "onnxruntime_step.js", self.file, *common,
                                 "--size", self.size]))
 
@@ -65,6 +66,8 @@ def main():
                         help="may be repeated; default: se_resnet50,1 and resnet50,1")
     parser.add_argument("--dtype", choices=["f32", "bf16", "auto"], default="f32",
                         help="of exciton; ONNX Runtime runs f32")
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", default=[],
+                        help="of exciton's recipe, e.g. winograd=bf16; may be repeated")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)

@@ -28,21 +28,22 @@ struct Candidate {
 /// What the directions of a convolution read.
 struct Maps {
   Tensor x, dy, weights, bias;
-  Maps(const SharedConvolution& s, std::int64_t images) {
+  Maps(const SharedConvolution& s, std::int64_t images, bool training) {
     const ops::ConvGeometry& g = s.geometry;
     Generator rng(1);
     x = Tensor::randn({images, g.h, g.w, g.c}, rng).to(g.dtype);
     dy = Tensor::randn({images, g.oh, g.ow, g.o}, rng).to(g.dtype);
     weights = Tensor::randn(s.weight, rng);
-    if (g.bias) bias = Tensor::zeros({g.o});
+    if (g.bias || !training) bias = Tensor::zeros({g.o});
   }
 };
 
-/// One call; equal versions of the weights are packed once.
+/// One call; equal versions of the weights are packed once. In inference what follows most
+/// convolutions, once norms are folded into them: a bias and a ReLU.
 void run(ops::ConvKernels& kernels, ops::Direction direction, const ops::ConvSpec& spec,
-         const Maps& m, std::uint64_t version) {
+         const Maps& m, bool training, std::uint64_t version) {
   if (direction == ops::Direction::forward)
-    kernels.forward(m.x, m.weights, version, spec, {.bias = m.bias});
+    kernels.forward(m.x, m.weights, version, spec, {.bias = m.bias, .relu = !training});
   else if (direction == ops::Direction::backward_data)
     kernels.backward_data(m.dy, m.weights, version, m.x.shape(), spec);
   else
@@ -63,8 +64,8 @@ TunedForm measure(const SharedConvolution& s, ops::Direction direction, std::int
   }
   std::uint64_t version = 1;
   const auto once = [&](Candidate& c) {
-    c.ms.push_back(
-        ms_of([&] { run(c.kernels, direction, s.geometry.spec, maps, version += training); }));
+    c.ms.push_back(ms_of(
+        [&] { run(c.kernels, direction, s.geometry.spec, maps, training, version += training); }));
   };
   // The first run makes the primitives and fills the pool.
   for (Candidate& c : candidates) {
@@ -97,7 +98,7 @@ std::vector<TunedForm> tune(const NetworkConvolutions& found, std::int64_t image
   std::vector<TunedForm> forms;
   const auto all = static_cast<double>((training ? 3 : 1) * found.shapes.size());
   for (const SharedConvolution& s : found.shapes) {
-    const Maps maps(s, images);
+    const Maps maps(s, images, training);
     for (const auto direction : {ops::Direction::forward, ops::Direction::backward_data,
                                  ops::Direction::backward_weights}) {
       const std::int64_t count =

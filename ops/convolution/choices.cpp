@@ -6,7 +6,7 @@
 #include "exciton/core/error.hpp"
 #include "exciton/ops/convolution/onednn/convolution.hpp"
 #include "exciton/ops/convolution/path.hpp"
-#include "exciton/ops/simd/winograd_kernels.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 
 namespace exciton::ops {
 namespace {
@@ -41,10 +41,11 @@ std::string why_absent(ConvKernel kernel) {
   const ConvPath path = conv_path();
   switch (kernel) {
     case ConvKernel::winograd_bf16:
-      if (!simd::have_winograd_pairs()) return "this processor does not multiply pairs of bf16";
+      if (!simd::have_bf16_pairs()) return "this processor does not multiply pairs of bf16";
       [[fallthrough]];
     case ConvKernel::winograd:
     case ConvKernel::winograd_strided:
+    case ConvKernel::pointwise:
       return path == ConvPath::direct || path == ConvPath::own ? "EXCITON_CONV leaves it out" : "";
     case ConvKernel::onednn:
       return path == ConvPath::own ? "EXCITON_CONV leaves it out" : onednn::doubts();

@@ -43,7 +43,16 @@ class PackedWeights {
 };
 
 /// What runs a convolution; ops/convolution/kernels.hpp says when.
-enum class ConvKernel { none, plain, winograd, winograd_strided, winograd_bf16, onednn, direct };
+enum class ConvKernel {
+  none,
+  plain,
+  winograd,
+  winograd_strided,
+  winograd_bf16,
+  pointwise,
+  onednn,
+  direct
+};
 /// "winograd-f4x3"; "" for none.
 std::string name_of(ConvKernel kernel);
 /// The other way. Errors: no such kernel, with the names of all.

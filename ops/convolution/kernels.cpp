@@ -12,6 +12,7 @@ constexpr std::pair<ConvKernel, const char*> names[] = {
     {ConvKernel::winograd_bf16, "winograd-bf16-f3x3"},
     {ConvKernel::winograd, "winograd-f4x3"},
     {ConvKernel::winograd_strided, "winograd-f4x3s2"},
+    {ConvKernel::pointwise, "pointwise"},
     {ConvKernel::onednn, "onednn"},
     {ConvKernel::direct, "direct"}};
 
@@ -48,6 +49,9 @@ bool ConvKernels::can_run(ConvKernel kernel, ConvGeometry& g, std::int64_t image
     case ConvKernel::winograd_bf16:
       if (!Winograd::can_run(told) || Winograd::kernel_of(told) != kernel) return false;
       break;
+    case ConvKernel::pointwise:
+      if (direction != Direction::forward || !Pointwise::can_run(told)) return false;
+      break;
     case ConvKernel::onednn:
       told.dtype = onednn::kernel_type(g);
       if (conv_path() == ConvPath::own || !onednn::takes(onednn_, direction, told, images))
@@ -72,6 +76,7 @@ ConvKernel ConvKernels::choose(ConvGeometry& g, std::int64_t images, Direction d
   if (can_run(asked, g, images, direction)) return ran_ = asked;
   const bool kept = keeps_weights_ && direction == Direction::forward;
   if (Winograd::applicable(g, images, direction, kept)) return ran_ = Winograd::kernel_of(g);
+  if (kept && Pointwise::applicable(g)) return ran_ = ConvKernel::pointwise;
   return ran_ = can_run(ConvKernel::onednn, g, images, direction) ? ConvKernel::onednn
                                                                   : ConvKernel::direct;
 }
@@ -80,8 +85,9 @@ std::vector<ConvKernel> ConvKernels::candidates(const ConvGeometry& g, std::int6
                                                 Direction direction) {
   ConvGeometry told = g;
   std::vector<ConvKernel> out{choose(told, images, direction)};
-  for (const auto kernel : {ConvKernel::winograd_bf16, ConvKernel::winograd,
-                            ConvKernel::winograd_strided, ConvKernel::onednn, ConvKernel::direct}) {
+  for (const auto kernel :
+       {ConvKernel::winograd_bf16, ConvKernel::winograd, ConvKernel::winograd_strided,
+        ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct}) {
     told = g;
     if (kernel != out[0] && can_run(kernel, told, images, direction)) out.push_back(kernel);
   }
@@ -109,6 +115,8 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
   const EpilogueInputs epilogue{gates, e.shortcut.raw()};
   if (kernel == ConvKernel::direct)
     direct::forward(g, images, w, x.raw(), bias, y.raw(), epilogue);
+  else if (kernel == ConvKernel::pointwise)
+    pointwise_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue);
   else
     winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue, keeps_weights_);
   return y;
@@ -155,6 +163,7 @@ void ConvKernels::pack_for(DType maps) {
 void ConvKernels::drop_weights() {
   onednn_.drop_weights();
   winograd_.drop_weights();
+  pointwise_.drop_weights();
 }
 
 }  // namespace exciton::ops

@@ -11,6 +11,8 @@
 ///                    does not multiply it faster                       winograd.hpp, measured
 ///                    there
 ///   winograd-f4x3s2  the same with stride 2                            81 products for 144
+///   pointwise        1x1, forward where weights are kept: f32;         weights are packed once and
+///                    bf16 where the processor has products of pairs    read once; pointwise.hpp
 ///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form
 ///                    (onednn/kernel_table.hpp)
 ///   direct           all else: oneDNN absent, refused or distrusted    any form on any processor
@@ -25,6 +27,7 @@
 #include <vector>
 
 #include "exciton/ops/convolution/onednn/convolution.hpp"
+#include "exciton/ops/convolution/pointwise.hpp"
 #include "exciton/ops/convolution/winograd.hpp"
 
 namespace exciton::ops {
@@ -78,6 +81,7 @@ class ConvKernels {
   DType packed_for_ = DType::f32;
   onednn::Primitives onednn_;
   Winograd winograd_;
+  Pointwise pointwise_;
 };
 
 }  // namespace exciton::ops

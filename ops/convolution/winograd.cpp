@@ -9,6 +9,7 @@
 #include "exciton/ops/convolution/path.hpp"
 #include "exciton/ops/leaves.hpp"
 #include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 #include "exciton/ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops {
@@ -26,7 +27,7 @@ using simd::WinogradKernels;
 bool in_pairs(const ConvGeometry& g) {
   constexpr std::int64_t whole = simd::winograd_pair_channels;
   return g.spec.winograd_products == WinogradProducts::bf16 && g.dtype == DType::bf16 &&
-         g.spec.stride == 1 && g.c % whole == 0 && g.o % whole == 0 && simd::have_winograd_pairs();
+         g.spec.stride == 1 && g.c % whole == 0 && g.o % whole == 0 && simd::have_bf16_pairs();
 }
 
 WinogradForm form_of(const ConvGeometry& g) {

@@ -79,4 +79,7 @@ const ChannelKernels<T>& channel_kernels();
 /// "avx512", "avx2" or "baseline"; the environment variable EXCITON_ISA lowers the choice.
 std::string_view instruction_set();
 
+/// Whether this processor, and EXCITON_ISA, have products of pairs of bf16 (AVX512_BF16).
+bool have_bf16_pairs();
+
 }  // namespace exciton::ops::simd

@@ -5,6 +5,7 @@
 #include "exciton/ops/simd/channel_kernels.hpp"
 #include "exciton/ops/simd/direct_kernels.hpp"
 #include "exciton/ops/simd/matrix_kernels.hpp"
+#include "exciton/ops/simd/pointwise_kernels.hpp"
 #include "exciton/ops/simd/winograd_kernels.hpp"
 
 namespace exciton::ops::simd {
@@ -43,14 +44,16 @@ Isa isa() {
   template <class T>                                                     \
   const WinogradKernels<T>& winograd_kernels(WinogradForm, SmallerTile); \
   const MatrixKernels& matrix_kernels();                                 \
+  const PointwiseKernels<float>& pointwise_kernels();                    \
   }
 EXCITON_DECLARE(baseline)
 EXCITON_DECLARE(avx2)
 EXCITON_DECLARE(avx512)
 #undef EXCITON_DECLARE
 namespace avx512bf16 {
+const PointwiseKernels<bf16>& pointwise_pair_kernels();
 const WinogradKernels<bf16>& winograd_pair_kernels(SmallerTile);
-}
+}  // namespace avx512bf16
 
 template <class T>
 const ActivationKernels<T>& activation_kernels() {
@@ -98,7 +101,7 @@ const DirectKernels<T>& direct_kernels(std::int64_t outputs) {
 template const DirectKernels<float>& direct_kernels<float>(std::int64_t);
 template const DirectKernels<bf16>& direct_kernels<bf16>(std::int64_t);
 
-bool have_winograd_pairs() { return isa() == Isa::avx512 && processor().bf16; }
+bool have_bf16_pairs() { return isa() == Isa::avx512 && processor().bf16; }
 
 template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
@@ -131,6 +134,23 @@ const MatrixKernels& matrix_kernels() {
       break;
   }
   return baseline::matrix_kernels();
+}
+
+template <>
+const PointwiseKernels<float>& pointwise_kernels<float>(std::int64_t o) {
+  switch (isa() == Isa::avx512 && o % 16 != 0 ? Isa::avx2 : isa()) {
+    case Isa::avx512:
+      return avx512::pointwise_kernels();
+    case Isa::avx2:
+      return avx2::pointwise_kernels();
+    case Isa::baseline:
+      break;
+  }
+  return baseline::pointwise_kernels();
+}
+template <>
+const PointwiseKernels<bf16>& pointwise_kernels<bf16>(std::int64_t) {
+  return avx512bf16::pointwise_pair_kernels();
 }
 
 std::string_view instruction_set() {

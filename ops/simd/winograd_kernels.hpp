@@ -105,9 +105,8 @@ template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
                                            SmallerTile smaller = {});
 
-/// Whether this processor, and EXCITON_ISA, have the products of WinogradForm::stride1_pairs. Its c
-/// and o are multiples of winograd_pair_channels.
-bool have_winograd_pairs();
+/// Channels of WinogradForm::stride1_pairs, which runs where have_bf16_pairs(), come in multiples
+/// of this.
 inline constexpr std::int64_t winograd_pair_channels = 32;
 
 }  // namespace exciton::ops::simd

@@ -35,8 +35,9 @@ TEST(KernelChoices, FormsHaveNames) {
 }
 
 TEST(KernelChoices, KernelsHaveNamesBothWays) {
-  for (const auto kernel : {ConvKernel::plain, ConvKernel::winograd, ConvKernel::winograd_strided,
-                            ConvKernel::winograd_bf16, ConvKernel::onednn, ConvKernel::direct})
+  for (const auto kernel :
+       {ConvKernel::plain, ConvKernel::winograd, ConvKernel::winograd_strided,
+        ConvKernel::winograd_bf16, ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct})
     EXPECT_EQ(conv_kernel(name_of(kernel)), kernel);
   EXPECT_THROW(conv_kernel("winograd"), Error);
 }

@@ -5,6 +5,7 @@
 #include "exciton/ops/convolution/choices.hpp"
 #include "exciton/ops/convolution/path.hpp"
 #include "exciton/ops/processor.hpp"
+#include "exciton/ops/simd/channel_kernels.hpp"
 #include "exciton/ops/simd/winograd_kernels.hpp"
 #include "support.hpp"
 
@@ -132,7 +133,7 @@ class WinogradPairs : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     if (turned_off()) GTEST_SKIP() << "EXCITON_CONV turns Winograd's kernels off";
-    if (!simd::have_winograd_pairs()) GTEST_SKIP() << "no products of bf16 pairs here";
+    if (!simd::have_bf16_pairs()) GTEST_SKIP() << "no products of bf16 pairs here";
   }
   const Case k = GetParam();
   ConvSpec spec() const {
@@ -288,8 +289,7 @@ TEST(Winograd, LeavesOtherFormsAlone) {
 }
 
 TEST(Winograd, TakesRoundedProductsOfMapsToTheirEdge) {
-  if (turned_off() || !simd::have_winograd_pairs())
-    GTEST_SKIP() << "no products of bf16 pairs here";
+  if (turned_off() || !simd::have_bf16_pairs()) GTEST_SKIP() << "no products of bf16 pairs here";
   const ConvSpec spec{.padding = 1, .winograd_products = WinogradProducts::bf16};
   // Tiles of 2x2 alone: with 3x3 most of them would hang over the edge.
   EXPECT_TRUE(
