@@ -201,11 +201,15 @@ constexpr Costs costs_of(ProcessorKind kind) {
 }
 
 /// Cycles of the direct sum, in vectors as in Costs, times their width: oneDNN comes near the peak
-/// of the type, which for bf16 is that of f32 elsewhere than on these.
-double direct_cycles(const ConvGeometry& g, std::int64_t images) {
+/// of the type, which for bf16 is that of f32 elsewhere than on these. To half of it with the
+/// weights' gradient of bf16 maps of 14x14 and less, unless outputs come in blocks of 128 (Zen 4:
+/// 0.36 to 0.49 for 96 to 320 outputs, 0.8 to 0.9 for 128, 256 and 512).
+double direct_cycles(const ConvGeometry& g, std::int64_t images, Direction direction) {
   const bool native = g.dtype == DType::bf16 && processor().bf16;
   const double rate = !native ? 1 : processor().amx ? 16 : 2;
-  constexpr double reached = 0.9;
+  const bool uneven = native && !processor().amx && direction == Direction::backward_weights &&
+                      g.oh * g.ow <= 14 * 14 && g.o > 64 && g.o % 128 != 0;
+  const double reached = uneven ? 0.5 : 0.9;
   return static_cast<double>(images * g.oh * g.ow * 9 * g.c * g.o) / (rate * reached);
 }
 
@@ -272,7 +276,8 @@ std::vector<Rectangle> cover(const ConvGeometry& g, std::int64_t images, Directi
 bool wanted(const ConvGeometry& g, std::int64_t images, Direction direction, bool keeps_weights,
             const std::vector<Rectangle>& tiles) {
   if (in_pairs(g) || conv_path() == ConvPath::winograd) return true;
-  return winograd_cycles(g, images, direction, keeps_weights, tiles) < direct_cycles(g, images);
+  return winograd_cycles(g, images, direction, keeps_weights, tiles) <
+         direct_cycles(g, images, direction);
 }
 
 /// f(position) for every position that takes this matrix of the weights.
