@@ -22,7 +22,8 @@ namespace exciton::train {
 /// the hard sigmoid, for gates of SE and of its variants. 4: sums over images by leaves, for any
 /// number of threads. 5: each leaf's gradient is rounded for itself, so that ranks can go on
 /// adding. 6: Winograd's products also for up to 256 channels in bf16. 7: Winograd's tiles of two
-/// sizes, and a choice of kernels from what they cost. 8: a row of those costs.
+/// sizes, and a choice of kernels from what they cost. 8: a row of those costs, and our
+/// own sums over many channels.
 inline constexpr std::int64_t numerics = 8;
 
 /// The schedule of a recipe, whose lengths are in epochs.

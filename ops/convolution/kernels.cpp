@@ -76,7 +76,8 @@ ConvKernel ConvKernels::choose(ConvGeometry& g, std::int64_t images, Direction d
   if (can_run(asked, g, images, direction)) return ran_ = asked;
   const bool kept = keeps_weights_ && direction == Direction::forward;
   if (Winograd::applicable(g, images, direction, kept)) return ran_ = Winograd::kernel_of(g);
-  if (kept && Pointwise::applicable(g)) return ran_ = ConvKernel::pointwise;
+  if (direction == Direction::forward && Pointwise::applicable(g, kept))
+    return ran_ = ConvKernel::pointwise;
   return ran_ = can_run(ConvKernel::onednn, g, images, direction) ? ConvKernel::onednn
                                                                   : ConvKernel::direct;
 }
@@ -116,7 +117,7 @@ Tensor ConvKernels::forward(const Tensor& x, const Tensor& w, std::uint64_t vers
   if (kernel == ConvKernel::direct)
     direct::forward(g, images, w, x.raw(), bias, y.raw(), epilogue);
   else if (kernel == ConvKernel::pointwise)
-    pointwise_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue);
+    pointwise_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue, keeps_weights_);
   else
     winograd_.forward(g, images, w, version, x.raw(), bias, y.raw(), epilogue, keeps_weights_);
   return y;

@@ -11,8 +11,8 @@
 ///                    does not multiply it faster                       winograd.hpp, measured
 ///                    there
 ///   winograd-f4x3s2  the same with stride 2                            81 products for 144
-///   pointwise        1x1, forward where weights are kept: f32;         weights are packed once and
-///                    bf16 where the processor has products of pairs    read once; pointwise.hpp
+///   pointwise        1x1, forward, where weights are kept or           what follows the sum costs
+///                    channels many: f32; bf16 in pairs                 nothing; pointwise.hpp
 ///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form
 ///                    (onednn/kernel_table.hpp)
 ///   direct           all else: oneDNN absent, refused or distrusted    any form on any processor

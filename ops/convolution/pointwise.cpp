@@ -125,15 +125,16 @@ bool Pointwise::can_run(const ConvGeometry& g) {
   return g.o % 8 == 0;
 }
 
-bool Pointwise::applicable(const ConvGeometry& g) {
+bool Pointwise::applicable(const ConvGeometry& g, bool keeps_weights) {
+  constexpr std::int64_t many_channels = 1024;
+  if (!can_run(g) || !(keeps_weights || g.c >= many_channels)) return false;
   // AMX multiplies bf16 at several times the rate of vectors; plain vectors of four gain nothing.
-  return can_run(g) &&
-         (g.dtype == DType::bf16 ? !processor().amx : simd::instruction_set() != "baseline");
+  return g.dtype == DType::bf16 ? !processor().amx : simd::instruction_set() != "baseline";
 }
 
 void Pointwise::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                         std::uint64_t version, const void* x, const float* bias, void* y,
-                        const EpilogueInputs& epilogue) {
+                        const EpilogueInputs& epilogue, bool keeps_weights) {
   const auto run_as = [&]<class T>(T) {
     if (packed_.values.empty() || packed_.version != version || packed_.maps != g.dtype ||
         packed_.weights != weights.shape())
@@ -145,6 +146,7 @@ void Pointwise::forward(const ConvGeometry& g, std::int64_t images, const Tensor
     run_as(bf16{});
   else
     run_as(float{});
+  if (!keeps_weights) drop_weights();
 }
 
 }  // namespace exciton::ops

@@ -19,16 +19,18 @@ class Pointwise {
  public:
   /// Whether a forward pass can run here.
   static bool can_run(const ConvGeometry& g);
-  /// Whether it should where the weights are kept from call to call: measured on Zen 4 for the
-  /// layers of ResNet-50 and one image, with AVX-512 never slower than oneDNN and by up to 1.5
-  /// times faster, with AVX2 the same within a tenth. In training it came out as oneDNN's.
-  static bool applicable(const ConvGeometry& g);
+  /// Whether it should: measured on Zen 4. Where weights are kept from call to call, for the layers
+  /// of ResNet-50 and one image, it is never slower than oneDNN with AVX-512 and up to 1.5 times as
+  /// fast, and the same within a tenth with AVX2. Where they are packed in every call, as in
+  /// training, it came out as oneDNN, but for sums over 1,024 channels and more, where it takes 0.8
+  /// to 0.97 of the time.
+  static bool applicable(const ConvGeometry& g, bool keeps_weights);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may
   /// be null. Weights [O, C, 1, 1] f32.
   void forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                std::uint64_t version, const void* x, const float* bias, void* y,
-               const EpilogueInputs& epilogue);
+               const EpilogueInputs& epilogue, bool keeps_weights);
 
   void drop_weights() { packed_ = {}; }
 

@@ -102,6 +102,7 @@ TEST_P(Pointwise1x1, HasTheSameBitsOnAnyThreadsAndInAnyBatch) {
 }
 
 TEST_P(Pointwise1x1, PacksOnceAVersion) {
+  kernels.keep_weights(true);
   const Tensor y = kernels.forward(x, w, 1, spec, {});
   Tensor other = w.clone();
   for (std::int64_t i = 0; i < other.numel(); ++i) other.data<float>()[i] *= 2;
@@ -164,14 +165,17 @@ TEST(Pointwise, TakesWindowsOfOnePixelWhoseOutputsFillVectors) {
   EXPECT_FALSE(Pointwise::can_run(geometry({1, 8, 8, 15}, {32, 15, 1, 1}, {}, DType::bf16)));
 }
 
-TEST(Pointwise, RunsWhereWeightsAreKept) {
-  if (!Pointwise::applicable(geometry({1, 8, 8, 16}, {32, 16, 1, 1}, {}, DType::f32)))
+TEST(Pointwise, RunsWhereWeightsAreKeptOrChannelsMany) {
+  if (!Pointwise::applicable(geometry({1, 8, 8, 16}, {32, 16, 1, 1}, {}, DType::f32), true))
     GTEST_SKIP() << "not here";
   Generator rng(1);
   const Tensor x = Tensor::randn({1, 8, 8, 16}, rng), w = Tensor::randn({32, 16, 1, 1}, rng);
   ConvKernels kernels;
   kernels.forward(x, w, 1, {}, {});
   EXPECT_NE(kernels.ran(), ConvKernel::pointwise);
+  const Tensor deep = Tensor::randn({1, 2, 2, 1024}, rng);
+  kernels.forward(deep, Tensor::randn({32, 1024, 1, 1}, rng), 1, {}, {});
+  EXPECT_EQ(kernels.ran(), ConvKernel::pointwise);
   kernels.keep_weights(true);
   kernels.forward(x, w, 1, {}, {});
   EXPECT_EQ(kernels.ran(), ConvKernel::pointwise);
