@@ -50,7 +50,8 @@ set(EXCITON_INTERNAL core/system_call.hpp data/batch_queue.hpp data/codec.hpp da
   data/transfer.hpp interop/containers.hpp interop/elements.hpp interop/onnx/protobuf.hpp interop/torch.hpp
   interop/zip.hpp nn/detection/initial.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/convolution/choices.hpp ops/convolution/direct.hpp
   ops/convolution/geometry.hpp ops/convolution/kernels.hpp ops/convolution/norm_relu_conv.hpp
-  ops/convolution/path.hpp ops/convolution/plain.hpp ops/convolution/winograd.hpp ops/matrix_product.hpp
+  ops/convolution/path.hpp ops/convolution/plain.hpp ops/convolution/pointwise.hpp
+  ops/convolution/winograd.hpp ops/matrix_product.hpp
   optim/elements.hpp train/detection/run.hpp train/gradient_sums.hpp train/kernel_file.hpp train/resume.hpp
   train/task_run.hpp)
 set(EXCITON_HEADERS)
