@@ -33,9 +33,10 @@ struct PointwiseKernels {
   std::int64_t panel;   ///< outputs of a panel of packed weights; the last may have fewer
   std::int64_t pixels;  ///< of which the sums fit the registers
 
-  /// Of weights [O, C], which have values of T, in the order of multiply.
+  /// Room for packed weights [O, C], in floats.
   std::int64_t (*floats)(std::int64_t o, std::int64_t c);
-  /// Packs the panel that begins with output `first`.
+  /// Packs the panel of weights [O, C], f32 with values of T, that begins with output `first`, in
+  /// the order in which multiply reads it.
   void (*pack)(const float* weights, std::int64_t o, std::int64_t c, std::int64_t first,
                float* packed);
   /// y [pixels, O], from channel `first` on, = epilogue(x w) for the panel of that output; every
