@@ -149,22 +149,50 @@ with torch.no_grad():
             v = value_of(ours, list(t.shape))
         t.copy_(v)
 
-images = [noise(HEIGHT * WIDTH * 3, 100000 + n).reshape(HEIGHT, WIDTH, 3).permute(2, 0, 1).float() for n in range(2)]
+def images_of(key):
+    return [noise(HEIGHT * WIDTH * 3, key + n).reshape(HEIGHT, WIDTH, 3).permute(2, 0, 1).float() for n in range(2)]
+
+
 targets = [{"boxes": torch.tensor([[3.0, 5, 60, 70], [40, 20, 100, 90], [70, 8, 90, 30]]),
             "labels": torch.tensor([1, 3, 5])},
            {"boxes": torch.tensor([[10.0, 12, 31, 44]]), "labels": torch.tensor([2])}]
-net.train()
-losses = net(images, targets)
-net.eval()
-with torch.no_grad():
-    batch, _ = net.transform(images)
-    assert batch.tensors.shape[-2:] == (HEIGHT, WIDTH)
-    proposals, _ = net.rpn(batch, net.backbone(batch.tensors))
-    found = net(images)
+
+
+def answers(images):
+    net.train()
+    losses = {name: float(value) for name, value in net(images, targets).items()}
+    net.eval()
+    with torch.no_grad():
+        batch, _ = net.transform(images)
+        assert batch.tensors.shape[-2:] == (HEIGHT, WIDTH)
+        proposals, _ = net.rpn(batch, net.backbone(batch.tensors))
+        return losses, proposals, net(images)
+
+
+def agree(a, b):
+    """Of two answers: no jump between them."""
+    close = lambda x, y: x.shape == y.shape and bool(((x - y).abs() < 2e-3).all())
+    return (all(abs(a[0][name] - b[0][name]) < 2e-5 for name in a[0])
+            and all(map(close, a[1], b[1]))
+            and all(close(x["boxes"], y["boxes"]) and torch.equal(x["labels"], y["labels"]) for x, y in zip(a[2], b[2])))
+
+
+# A detector is not continuous: a proposal may lie on the threshold of suppression, and torchvision's
+# ROI align reads nothing at all for a point a hair below the last row of a map (a region narrower than
+# a pixel is taken as one pixel wide, and then sticks out). Sums in another order are off by some 1e-6,
+# so the images are the first whose answers stand when they change by as much.
+for KEY in range(100000, 101000, 10):
+    images = images_of(KEY)
+    losses, proposals, found = first = answers(images)
+    nudged = (answers([x * (1 + 4e-6 * torch.randn_like(x)) for x in images]) for _ in range(20))
+    if min(len(d["boxes"]) for d in found) > 5 and all(agree(first, other) for other in nudged):
+        break
+else:
+    raise SystemExit("no images whose answers are stable")
 out["faster_rcnn"] = {
-    "image": [HEIGHT, WIDTH], "score_threshold": THRESHOLD, "names": names,
+    "image": [HEIGHT, WIDTH], "noise": KEY, "score_threshold": THRESHOLD, "names": names,
     "targets": [{"boxes": t["boxes"].tolist(), "labels": (t["labels"] - 1).tolist()} for t in targets],
-    **{name: float(value) for name, value in losses.items()},
+    **losses,
     "proposals": rounded(proposals, 4),
     "detections": [{"boxes": rounded(d["boxes"], 4), "labels": (d["labels"] - 1).tolist(),
                     "scores": rounded(d["scores"], 7)} for d in found]}

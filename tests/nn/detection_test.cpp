@@ -188,11 +188,12 @@ void fill_by_name(FasterRcnn& net) {
   EXPECT_EQ(filled, std::ssize(names));
 }
 
-Tensor noise_images(std::int64_t count, std::int64_t height, std::int64_t width) {
+Tensor noise_images(std::int64_t count, std::int64_t height, std::int64_t width,
+                    std::uint32_t key = 100'000) {
   Tensor x({count, height, width, 3});
   for (std::int64_t n = 0; n < count; ++n) {
     const Tensor one =
-        noise({height, width, 3}, static_cast<std::uint32_t>(100'000 + n), 1).to(DType::f32);
+        noise({height, width, 3}, key + static_cast<std::uint32_t>(n), 1).to(DType::f32);
     std::ranges::copy(one.span<float>(), x.data<float>() + n * one.numel());
   }
   return x;
@@ -206,7 +207,7 @@ struct GoldenBatch {
 
 GoldenBatch golden_batch() {
   const json& g = golden()["faster_rcnn"];
-  GoldenBatch out{.images = noise_images(2, g["image"][0], g["image"][1])};
+  GoldenBatch out{.images = noise_images(2, g["image"][0], g["image"][1], g["noise"])};
   for (const json& target : g["targets"]) {
     out.sizes.push_back({g["image"][0], g["image"][1]});
     out.objects.push_back({boxes_of(target["boxes"]), target["labels"]});
