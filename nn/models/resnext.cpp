@@ -27,11 +27,10 @@ void register_resnext(Registry& registry) {
   const std::pair<const char*, std::vector<std::int64_t>> networks[] = {
       {"resnext50_32x4d", {3, 4, 6, 3}}, {"resnext101_32x4d", {3, 4, 23, 3}}};
   for (const auto& [name, blocks] : networks) {
-    const auto make_checked = [name = name, blocks = blocks](const ModelOptions& o,
-                                                             Generator& init) {
-      check(o.stride_on == ModelOptions{}.stride_on || o.stride_on == "3x3", name,
+    const auto make_checked = [model = name, own = blocks](const ModelOptions& o, Generator& init) {
+      check(o.stride_on == ModelOptions{}.stride_on || o.stride_on == "3x3", model,
             ": strides on its 3x3 convolutions, got stride_on \"", o.stride_on, "\"; leave it out");
-      return make(blocks, o, init);
+      return make(own, o, init);
     };
     add_with_se(registry, imagenet(name, make_checked, 4),
                 {.shortcut = true, .stride_on = true, .pool = true, .stems = {"7x7"}});

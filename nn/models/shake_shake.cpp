@@ -210,8 +210,8 @@ void register_shake_shake(Registry& registry) {
       {"shake_shake26_2x96d", {4, 16, 96, 0, ops::ShakeKind::shake}},
       {"shake_even29_2x4x64d", {3, 64, 256, 4, ops::ShakeKind::even}}};
   for (const auto& [name, options] : networks) {
-    const auto make_this = [options = options](const ModelOptions& o, Generator& init) {
-      return make(options, o, init);
+    const auto make_this = [own = options](const ModelOptions& o, Generator& init) {
+      return make(own, o, init);
     };
     add_with_se(registry, cifar(name, make_this, 3));
   }
