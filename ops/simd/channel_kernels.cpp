@@ -369,6 +369,21 @@ void sum_where(const T* const* dy, const std::uint8_t* const* where, const std::
   });
 }
 
+template <class T>
+void spread(const T* dy, const std::uint8_t* where, const std::uint8_t* which, std::int64_t taps,
+            std::int64_t c, T* const* dx) {
+  for_blocks<T>(c, [&]<int U, bool Part>(Block<T, U, Part> b, std::int64_t at) {
+    using V = typename Block<T, U, Part>::V;
+    using Mask = typename Vec<Acc<T>>::Mask;
+    for (int u = 0; u < U; ++u) {
+      const Mask from = b.get_bytes(where + at, u);
+      const V g = b.get(dy + at, u) + V{};  // -0 is 0, as in a sum
+      for (std::int64_t t = 0; t < taps; ++t)
+        b.put(dx[t] + at, from == Mask{} + which[t] ? g : V{}, u);
+    }
+  });
+}
+
 template <class A>
 void matrix_vector(const A* w, const A* x, A* out, std::int64_t rows, std::int64_t c) {
   constexpr int L = Vec<A>::lanes;
@@ -389,8 +404,8 @@ void matrix_vector(const A* w, const A* x, A* out, std::int64_t rows, std::int64
 
 template <class T>
 constexpr ChannelKernels<T> table{
-    sums<T>,          moments<T>,  apply<T>,   backward_sums<T>, backward_apply<T>,
-    relu_in_place<T>, extremes<T>, largest<T>, sum_where<T>,     matrix_vector<Acc<T>>};
+    sums<T>,     moments<T>, apply<T>,     backward_sums<T>, backward_apply<T>,    relu_in_place<T>,
+    extremes<T>, largest<T>, sum_where<T>, spread<T>,        matrix_vector<Acc<T>>};
 
 }  // namespace
 

@@ -67,6 +67,10 @@ struct ChannelKernels {
   /// A pixel of its gradient: dx[c] = sum over t of dy[t][c] [where[t][c] = which[t]].
   void (*sum_where)(const T* const* dy, const std::uint8_t* const* where, const std::uint8_t* which,
                     std::int64_t taps, std::int64_t c, T* dx);
+  /// The same for all pixels of a window that no other window sees: dx[t][c] = dy[c] [where[c] =
+  /// which[t]].
+  void (*spread)(const T* dy, const std::uint8_t* where, const std::uint8_t* which,
+                 std::int64_t taps, std::int64_t c, T* const* dx);
 
   /// out[r] += sum over c of w[r, c] x[c], w [rows, c]: a layer of one image.
   void (*matrix_vector)(const A* w, const A* x, A* out, std::int64_t rows, std::int64_t c);
