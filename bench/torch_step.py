@@ -10,6 +10,8 @@ come through standard input, for a Python that lives in another root.
 import argparse
 import json
 import math
+import pathlib
+import re
 import resource
 import time
 
@@ -122,7 +124,15 @@ def make(name):
 
 
 def doubts(net, x, losses):
-    """What is wrong with the numbers: sums over many rows, the first layer against double, the losses."""
+    """What is wrong with the numbers: sums over many rows, the first layer against double, the losses; or
+    with PyTorch's choice of kernels, which without /proc (another root, not mounted) is those of a
+    processor without AVX, half as fast."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return "there is no /proc/cpuinfo here, so that PyTorch takes its slowest kernels; mount /proc in this root"
+    kernels = re.search(r"CPU capability usage: (.*)", torch.__config__.show())
+    if kernels and kernels[1] in ("NO AVX", "DEFAULT") and " avx2" in cpuinfo.read_text():
+        return f"PyTorch takes kernels for {kernels[1]} on a processor with AVX2"
     rows = torch.rand(1 << 21, 8)
     for name, got, wanted in (
             ("a matrix product over 2 million rows", rows.T @ rows, rows.double().T @ rows.double()),
