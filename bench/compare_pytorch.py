@@ -10,13 +10,14 @@
 Every round runs every case once, ours and theirs in turn on the same cores in the same minutes, so a
 ratio holds where absolute times drift; a ratio is the median of the rounds' ratios. The peer of a row is
 the fastest of PyTorch's variants: of each --python (any command that runs a Python with torch; one in
-another root gets the script through its standard input, and wants /proc mounted there), for a bf16 case f32 and bf16 (channels-last,
-autocast), with --compile also torch.compile. A variant that crashes, or whose numbers are wrong
-(bench/torch_step.py checks), is named and does not count. The C library is told to keep freed memory;
---untuned has a column for PyTorch without that, as most run it. Memory is held against PyTorch's in the
-same type. Training cases also get the step's time over the sum of the convolution primitives alone
-(`exciton bench floor`). Where both se_NAME and NAME are among the cases, a second table gives the time of
-SE over plain; a third, with --scaling, two threads over one. --set goes to `exciton bench`.
+another root gets the script through its standard input, and wants /proc mounted there), for a bf16 case
+f32 and bf16 (channels-last, autocast), with --compile also torch.compile. A variant that crashes, or
+whose numbers are wrong (bench/torch_step.py checks), is named and does not count. The C library is told
+to keep freed memory; --untuned has a column for PyTorch without that, as most run it. Memory is held
+against PyTorch's in the same type. Training cases also get the step's time over the sum of the
+convolution primitives alone (`exciton bench floor`). Where both se_NAME and NAME are among the cases, a
+second table gives the time of SE over plain; a third, with --scaling, two threads over one. --set goes
+to `exciton bench`.
 Wants a Python with PyTorch (Debian: python3-torch, and libopenblas0 beside it: with the reference BLAS
 its sums over millions of rows are off).
 """

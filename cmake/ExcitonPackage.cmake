@@ -21,8 +21,7 @@ set_target_properties(exciton_plugin PROPERTIES EXPORT_NAME plugin)
 target_include_directories(exciton_plugin INTERFACE
   $<BUILD_INTERFACE:${EXCITON_INCLUDE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(exciton_plugin INTERFACE cxx_std_20)
-target_compile_options(exciton_plugin INTERFACE $<$<CXX_COMPILER_ID:GNU,Clang>:-fopenmp-simd>
-                       $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
+target_compile_options(exciton_plugin INTERFACE ${EXCITON_LOOP_OPTIONS})
 if(BUILD_SHARED_LIBS)
   add_library(exciton_shared INTERFACE)
   target_link_libraries(exciton_shared INTERFACE ${EXCITON_TARGETS})

@@ -9,47 +9,6 @@
 namespace exciton::ops {
 namespace {
 constexpr std::int64_t most = 16;  // kernel, whose taps are numbered in a byte
-}
-
-Tensor MaxPool::forward(Saved& saved, const Tensor& x) const {
-  check_input(name, "x", x);
-  const PoolWindows p(name, x.shape(), spec);
-  const std::int64_t k = spec.kernel;
-  check(k <= most, name, ": kernel ", k, " is above ", most, "; for whole maps try a max squeeze");
-  saved.x = Form::of(x);
-  saved.where = Tensor(p.result(), DType::u8);
-  return dispatch_float(x.dtype(), name, [&](auto tag) {
-    using T = decltype(tag);
-    const auto& kernels = simd::channel_kernels<T>();
-    Tensor y(p.result(), x.dtype());
-    const T* xp = x.data<T>();
-    T* yp = y.data<T>();
-    std::uint8_t* where = saved.where.data<std::uint8_t>();
-    parallel_for(p.n * p.oh, p.grain(p.ow * p.c * k * k), [&](std::int64_t r0, std::int64_t r1) {
-      const T* x_of[most * most];
-      std::uint8_t which[most * most];
-      for (std::int64_t row = r0; row < r1; ++row) {
-        const std::int64_t n = row / p.oh, top = row % p.oh * spec.stride - spec.padding;
-        const auto rows = p.pixels(row % p.oh, p.h);
-        for (std::int64_t j = 0; j < p.ow; ++j) {
-          const std::int64_t left = j * spec.stride - spec.padding;
-          const auto columns = p.pixels(j, p.w);
-          std::int64_t taps = 0;
-          for (std::int64_t a = rows.begin; a < rows.end; ++a)
-            for (std::int64_t b = columns.begin; b < columns.end; ++b, ++taps) {
-              x_of[taps] = xp + ((n * p.h + a) * p.w + b) * p.c;
-              which[taps] = static_cast<std::uint8_t>((a - top) * k + b - left);
-            }
-          const std::int64_t out = (row * p.ow + j) * p.c;
-          kernels.largest(x_of, which, taps, p.c, yp + out, where + out);
-        }
-      }
-    });
-    return y;
-  });
-}
-
-namespace {
 
 /// dx of windows that do not overlap. An output row has the rows of x from its first up to the next
 /// one's, so no two threads write one place.
@@ -92,6 +51,44 @@ void spread(const PoolWindows& p, const T* dy, const std::uint8_t* where, T* dx)
 }
 
 }  // namespace
+
+Tensor MaxPool::forward(Saved& saved, const Tensor& x) const {
+  check_input(name, "x", x);
+  const PoolWindows p(name, x.shape(), spec);
+  const std::int64_t k = spec.kernel;
+  check(k <= most, name, ": kernel ", k, " is above ", most, "; for whole maps try a max squeeze");
+  saved.x = Form::of(x);
+  saved.where = Tensor(p.result(), DType::u8);
+  return dispatch_float(x.dtype(), name, [&](auto tag) {
+    using T = decltype(tag);
+    const auto& kernels = simd::channel_kernels<T>();
+    Tensor y(p.result(), x.dtype());
+    const T* xp = x.data<T>();
+    T* yp = y.data<T>();
+    std::uint8_t* where = saved.where.data<std::uint8_t>();
+    parallel_for(p.n * p.oh, p.grain(p.ow * p.c * k * k), [&](std::int64_t r0, std::int64_t r1) {
+      const T* x_of[most * most];
+      std::uint8_t which[most * most];
+      for (std::int64_t row = r0; row < r1; ++row) {
+        const std::int64_t n = row / p.oh, top = row % p.oh * spec.stride - spec.padding;
+        const auto rows = p.pixels(row % p.oh, p.h);
+        for (std::int64_t j = 0; j < p.ow; ++j) {
+          const std::int64_t left = j * spec.stride - spec.padding;
+          const auto columns = p.pixels(j, p.w);
+          std::int64_t taps = 0;
+          for (std::int64_t a = rows.begin; a < rows.end; ++a)
+            for (std::int64_t b = columns.begin; b < columns.end; ++b, ++taps) {
+              x_of[taps] = xp + ((n * p.h + a) * p.w + b) * p.c;
+              which[taps] = static_cast<std::uint8_t>((a - top) * k + b - left);
+            }
+          const std::int64_t out = (row * p.ow + j) * p.c;
+          kernels.largest(x_of, which, taps, p.c, yp + out, where + out);
+        }
+      }
+    });
+    return y;
+  });
+}
 
 Grads<1> MaxPool::backward(Saved& saved, Tensor dy, Needs<1>) const {
   const PoolWindows p(name, saved.x.shape, spec);

@@ -149,6 +149,7 @@ with torch.no_grad():
             v = value_of(ours, list(t.shape))
         t.copy_(v)
 
+
 def images_of(key):
     return [noise(HEIGHT * WIDTH * 3, key + n).reshape(HEIGHT, WIDTH, 3).permute(2, 0, 1).float() for n in range(2)]
 
