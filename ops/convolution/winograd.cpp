@@ -146,7 +146,7 @@ constexpr std::int64_t few_tiles = 24;  // the least that reads a thread's weigh
 template <class T>
 bool fits_private_l2(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
   return matrices(k) * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
-         c * o <= 128 * 128;
+         c * o <= 64 * 128;
 }
 
 /// Tiles that all threads transform before they multiply.
@@ -179,25 +179,27 @@ OwnTiles own_tiles(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) 
 /// What passes cost on a processor. A cycle is the time in which it multiplies and adds a vector of
 /// f32 when it does nothing else.
 struct Costs {
-  double transform;      ///< cycles for a vector of channels of a tile, in or out
-  double transform_two;  ///< the same with stride 2
-  double bytes;          ///< that come from the third-level cache in a cycle
-  double weight;  ///< multiply-adds that take as long as to transform a weight, or its gradient
+  double transform;        ///< cycles for a vector of channels of a tile, in or out
+  double transform_two;    ///< the same with stride 2
+  double bytes;            ///< that come from the third-level cache in a cycle
+  double weight;           ///< multiply-adds that take as long as to transform a weight
+  double weight_gradient;  ///< and as a sum of its gradient
 };
 
 /// Zen 4 (EPYC, 2 shared cores): measured by `exciton tune`, quiet, for 16 to 640 channels, maps of
-/// 3 to 32 pixels. Zen 5 (the same), which multiplies twice as much a cycle: beside other work.
+/// 3 to 32 pixels. Zen 5 (the same), which multiplies twice as much a cycle: beside other work, its
+/// gradients in proportion.
 /// Others are taken for such with a slower third-level cache.
 constexpr Costs costs_of(ProcessorKind kind) {
   switch (kind) {
     case ProcessorKind::zen4:
-      return {260, 700, 14, 60};
+      return {260, 700, 14, 60, 33};
     case ProcessorKind::zen5:
-      return {470, 1300, 14, 100};
+      return {470, 1300, 14, 100, 55};
     case ProcessorKind::other:
       break;
   }
-  return {470, 1300, 8, 100};
+  return {470, 1300, 8, 100, 55};
 }
 
 /// Cycles of the direct sum, in vectors as in Costs, times their width: oneDNN comes near the peak
@@ -223,8 +225,8 @@ double winograd_cycles(const ConvGeometry& g, std::int64_t images, Direction dir
   const double transforms = channels * (g.spec.stride == 2 ? costs.transform_two : costs.transform);
   const bool gradient = direction == Direction::backward_weights;
   const bool narrow = fits_private_l2(winograd_kernels<bf16>(form_of(g), g.c, g.o), g.c, g.o);
-  // Sums of wide layers are read and written for every few tiles.
-  const double reached = !gradient ? 0.97 : narrow && g.spec.stride == 1 ? 0.9 : 0.7;
+  // Sums are read and written for every few tiles.
+  const double reached = !gradient ? 0.97 : g.spec.stride == 1 ? 0.88 : 0.7;
   double cycles = 0;
   for (const Rectangle& r : cover) {
     const auto& k = winograd_kernels<bf16>(form_of(g), g.c, g.o, r.size);
@@ -233,7 +235,7 @@ double winograd_cycles(const ConvGeometry& g, std::int64_t images, Direction dir
         static_cast<double>(positions_of(k) * g.c * g.o) / static_cast<double>(k.channels_a_slot);
     cycles += static_cast<double>(tiles) * (products / reached + transforms);
     const auto weights = static_cast<double>(matrices(k) * g.c * g.o);
-    if (!keeps_weights) cycles += weights * costs.weight;
+    if (!keeps_weights) cycles += weights * (gradient ? costs.weight_gradient : costs.weight);
     if (narrow) continue;
     const OwnTiles own = own_tiles(k, g.c, g.o);
     const std::int64_t block = own && !gradient ? own.tiles : shared_tiles(k, g.c, g.o);

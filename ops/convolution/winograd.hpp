@@ -65,7 +65,7 @@ class Winograd {
   static void backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                             const void* dy, void* dx);
   /// dw [O, C, 3, 3]. A sum over leaves of images (ops/leaves.hpp); one leaf where the sums are
-  /// wider than 128 x 128.
+  /// wider than 64 x 128.
   static Tensor backward_weights(const ConvGeometry& g, std::int64_t images, const void* x,
                                  const void* dy);
 

@@ -10,7 +10,7 @@ namespace EXCITON_TARGET {
 namespace {
 
 constexpr int L = Vec<float>::lanes;
-constexpr std::int64_t cache_line = 64;  // bytes
+constexpr int cache_line = 64;  // bytes
 
 // Lines of transforms (t = B^T d, y = A^T m, u = G w) with their transposes, and how tiles lie:
 // `inputs` pixels from `step` times the tile less `before` on give `outputs`. Weights are
@@ -374,13 +374,16 @@ void multiply(const Panels& v, const float* u, const Panels& m, std::int64_t row
   }
 }
 
-/// R channels of v, panels of W, times a panel of N vectors of d.
+/// R channels of v, panels of W, times a panel of N vectors of d. Meanwhile the `next` block's sums
+/// are fetched: a wide layer's lie in the third-level cache, rows apart.
 template <class Slots, int R, int N, int W>
-EXCITON_INLINE void accumulate_block(const float* v, const float* d, float* sum, std::int64_t rows,
-                                     std::int64_t o) {
+EXCITON_INLINE void accumulate_block(const float* v, const float* d, float* sum, const float* next,
+                                     std::int64_t rows, std::int64_t o) {
   V32 s[R][N];
   for (int r = 0; r < R; ++r)
     for (int n = 0; n < N; ++n) s[r][n] = load(sum + r * o + n * L);
+  for (int r = 0; r < R; ++r)
+    for (int k = 0; k < N * L; k += cache_line / 4) __builtin_prefetch(next + r * o + k, 1);
   for (std::int64_t t = 0; t < rows; ++t) {
     V32 b[N];
     for (int n = 0; n < N; ++n) b[n] = load(d + (t * N + n) * L);
@@ -399,7 +402,8 @@ EXCITON_INLINE void accumulate_panel(const Panels& v, const float* d, float* sum
   constexpr int R = EXCITON_VECTOR_BYTES == 64 || N == 1 ? 8 : 4;
   static_assert(winograd_channels % R == 0);
   for (std::int64_t i = 0; i < c; i += R)
-    accumulate_block<Slots, R, N, W>(at_channel(v, W, i), d, sum + i * o, rows, o);
+    accumulate_block<Slots, R, N, W>(at_channel(v, W, i), d, sum + i * o,
+                                     sum + (i + R < c ? i + R : 0) * o, rows, o);
 }
 
 template <class Slots>
