@@ -35,8 +35,11 @@ Registry& model_registry() {
 
 namespace {
 
-constexpr NameTable<ops::WinogradProducts, 2> winograd_names{
-    "winograd", {{{ops::WinogradProducts::f32, "f32"}, {ops::WinogradProducts::bf16, "bf16"}}}};
+constexpr NameTable<ops::WinogradProducts, 3> winograd_names{
+    "winograd",
+    {{{ops::WinogradProducts::f32, "f32"},
+      {ops::WinogradProducts::bf16, "bf16"},
+      {ops::WinogradProducts::bf16_4x4, "bf16_4x4"}}}};
 
 /// What the options say of all convolutions and batch norms.
 struct LayerOptions final : Visitor {

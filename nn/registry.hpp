@@ -40,8 +40,8 @@ struct ModelOptions {
   /// Channels of each stage, for narrower networks (what `exciton prune` writes); empty: the
   /// family's own.
   std::vector<std::int64_t> widths = {};
-  /// All models: how Winograd's 3x3 convolutions multiply over bf16 maps, "f32" or "bf16"; see
-  /// ops::WinogradProducts.
+  /// All models: how Winograd's 3x3 convolutions multiply over bf16 maps, "f32", "bf16" or
+  /// "bf16_4x4"; see ops::WinogradProducts.
   std::string winograd = "f32";
 };
 

@@ -12,7 +12,7 @@ bool is_form(const std::string& text) {
   static const std::regex form(
       "(forward|data gradient|weight gradient) (f32|bf16) [0-9]+x[0-9]+ [0-9]+ to [0-9]+ on "
       "[0-9]+x[0-9]+(, padding [0-9]+(x[0-9]+)?)?(, stride [0-9]+)?(, dilation [0-9]+)?"
-      "(, [0-9]+ groups)?(, rounded products)?");
+      "(, [0-9]+ groups)?(, rounded products( 4x4)?)?");
   constexpr std::size_t longest = 200;  // regular expressions recurse
   return text.size() <= longest && std::regex_match(text, form);
 }

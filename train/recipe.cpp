@@ -451,7 +451,7 @@ void visit_model(Visitor& v, ModelRecipe& m) {
   });
   v.field("blocks", o.blocks, Range<std::int64_t>{1, 10'000});
   v.field("widths", o.widths, Range<std::int64_t>{1, 65536});
-  v.field("winograd", o.winograd, std::vector<std::string>{"f32", "bf16"});
+  v.field("winograd", o.winograd, std::vector<std::string>{"f32", "bf16", "bf16_4x4"});
   v.object("se", [&] {
     v.field("kind", o.se.kind, nn::attention_registry().names(), /*open=*/true);
     v.field("reduction", o.se.reduction, o.se.stage_reductions, Range<std::int64_t>{1, 65536});

@@ -31,7 +31,8 @@ std::string form_name(const ConvGeometry& g, Direction direction) {
   if (s.stride != 1) out << ", stride " << s.stride;
   if (s.dilation != 1) out << ", dilation " << s.dilation;
   if (s.groups != 1) out << ", " << s.groups << " groups";
-  if (s.winograd_products == WinogradProducts::bf16) out << ", rounded products";
+  if (s.winograd_products != WinogradProducts::f32) out << ", rounded products";
+  if (s.winograd_products == WinogradProducts::bf16_4x4) out << " 4x4";
   return out.str();
 }
 
@@ -41,6 +42,7 @@ std::string why_absent(ConvKernel kernel) {
   const ConvPath path = conv_path();
   switch (kernel) {
     case ConvKernel::winograd_bf16:
+    case ConvKernel::winograd_bf16_4x4:
       if (!simd::have_bf16_pairs()) return "this processor does not multiply pairs of bf16";
       [[fallthrough]];
     case ConvKernel::winograd:

@@ -1,5 +1,7 @@
 #include "exciton/ops/convolution/kernels.hpp"
 
+#include <algorithm>
+
 #include "exciton/ops/convolution/choices.hpp"
 #include "exciton/ops/convolution/direct.hpp"
 #include "exciton/ops/convolution/path.hpp"
@@ -10,6 +12,7 @@ namespace {
 constexpr std::pair<ConvKernel, const char*> names[] = {
     {ConvKernel::plain, "plain"},
     {ConvKernel::winograd_bf16, "winograd-bf16-f3x3"},
+    {ConvKernel::winograd_bf16_4x4, "winograd-bf16-f4x3"},
     {ConvKernel::winograd, "winograd-f4x3"},
     {ConvKernel::winograd_strided, "winograd-f4x3s2"},
     {ConvKernel::pointwise, "pointwise"},
@@ -43,10 +46,13 @@ bool ConvKernels::can_run(ConvKernel kernel, ConvGeometry& g, std::int64_t image
   ConvGeometry told = g;
   switch (kernel) {
     case ConvKernel::winograd:
-      told.spec.winograd_products = WinogradProducts::f32;
+    case ConvKernel::winograd_bf16:  // what rounds less than the layer allows
+      told.spec.winograd_products =
+          std::min(told.spec.winograd_products,
+                   kernel == ConvKernel::winograd ? WinogradProducts::f32 : WinogradProducts::bf16);
       [[fallthrough]];
     case ConvKernel::winograd_strided:
-    case ConvKernel::winograd_bf16:
+    case ConvKernel::winograd_bf16_4x4:
       if (!Winograd::can_run(told) || Winograd::kernel_of(told) != kernel) return false;
       break;
     case ConvKernel::pointwise:
@@ -86,9 +92,9 @@ std::vector<ConvKernel> ConvKernels::candidates(const ConvGeometry& g, std::int6
                                                 Direction direction) {
   ConvGeometry told = g;
   std::vector<ConvKernel> out{choose(told, images, direction)};
-  for (const auto kernel :
-       {ConvKernel::winograd_bf16, ConvKernel::winograd, ConvKernel::winograd_strided,
-        ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct}) {
+  for (const auto kernel : {ConvKernel::winograd_bf16_4x4, ConvKernel::winograd_bf16,
+                            ConvKernel::winograd, ConvKernel::winograd_strided,
+                            ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct}) {
     told = g;
     if (kernel != out[0] && can_run(kernel, told, images, direction)) out.push_back(kernel);
   }

@@ -3,10 +3,11 @@
 ///
 ///   kernel           runs                                              because
 ///   plain            f64; twins (Conv2d::plain)                        it is the formula
-///   winograd-bf16-f3x3                                                 a 3.24th of the products,
-///   at
-///                    3x3, stride 1, bf16, where the layer allows       twice the rate
-///                    rounded products and the processor has them
+///   winograd-bf16-f3x3
+///                    3x3, stride 1, bf16, where the layer allows       a 3.24th of the products,
+///                    rounded products and the processor has them       at twice the rate
+///   winograd-bf16-f4x3
+///                    the same where it allows larger tiles             a quarter
 ///   winograd-f4x3    3x3, stride 1: f32; bf16 where the processor      a quarter of the products;
 ///                    does not multiply it faster                       winograd.hpp, measured
 ///                    there

@@ -26,13 +26,15 @@ using simd::WinogradKernels;
 /// Whether this convolution multiplies pairs of bf16.
 bool in_pairs(const ConvGeometry& g) {
   constexpr std::int64_t whole = simd::winograd_pair_channels;
-  return g.spec.winograd_products == WinogradProducts::bf16 && g.dtype == DType::bf16 &&
+  return g.spec.winograd_products != WinogradProducts::f32 && g.dtype == DType::bf16 &&
          g.spec.stride == 1 && g.c % whole == 0 && g.o % whole == 0 && simd::have_bf16_pairs();
 }
 
 WinogradForm form_of(const ConvGeometry& g) {
   if (g.spec.stride == 2) return WinogradForm::stride2;
-  return in_pairs(g) ? WinogradForm::stride1_pairs : WinogradForm::stride1;
+  if (!in_pairs(g)) return WinogradForm::stride1;
+  return g.spec.winograd_products == WinogradProducts::bf16 ? WinogradForm::stride1_pairs
+                                                            : WinogradForm::stride1_pairs_4x4;
 }
 WinogradForm transposed(const ConvGeometry& g) {
   return g.spec.stride == 2 ? WinogradForm::stride2_transposed : form_of(g);
@@ -526,8 +528,18 @@ bool Winograd::applicable(const ConvGeometry& g, std::int64_t images, Direction 
 }
 
 ConvKernel Winograd::kernel_of(const ConvGeometry& g) {
-  if (g.spec.stride == 2) return ConvKernel::winograd_strided;
-  return in_pairs(g) ? ConvKernel::winograd_bf16 : ConvKernel::winograd;
+  switch (form_of(g)) {
+    case WinogradForm::stride1_pairs:
+      return ConvKernel::winograd_bf16;
+    case WinogradForm::stride1_pairs_4x4:
+      return ConvKernel::winograd_bf16_4x4;
+    case WinogradForm::stride1:
+      return ConvKernel::winograd;
+    case WinogradForm::stride2:
+    case WinogradForm::stride2_transposed:
+      break;
+  }
+  return ConvKernel::winograd_strided;
 }
 
 void Winograd::forward(const ConvGeometry& g, std::int64_t images, const Tensor& weights,

@@ -24,12 +24,13 @@
 /// Where a layer allows it (WinogradProducts::bf16) and the processor multiplies pairs of bf16,
 /// transformed maps and weights are rounded to bf16 and summed in f32, by F(3x3, 3x3): 25 products
 /// for 9 pixels, with the points +-3/8, +-5/4 and infinity, which lose least there (0.5 % of the
-/// root mean square of the result; F(4x4) with the points above 0.9 %, native products 0.17 %).
-/// Tiles are half as large in memory, so that wide layers keep them in the second-level cache.
+/// root mean square of the result; native products 0.17 %). WinogradProducts::bf16_4x4 takes
+/// F(4x4, 3x3) with 0, +-0.65, +-3/2 and infinity: 36 products for 16 pixels, 0.9 %. Tiles are half
+/// as large in memory, so that wide layers keep them in the second-level cache.
 ///
 /// Where maps are no multiple of a tile and tiles are many, stride 1 fills them to the edge with
-/// tiles of two sizes, the other a pixel smaller each way: 7 pixels are 4 + 3, or 3 + 2 + 2, which
-/// takes 121 products in the place of 144, and 169 of 225.
+/// tiles of two sizes, the other a pixel smaller each way: 7 pixels are 4 + 3, or 3 + 2 + 2 where
+/// tiles have 3x3, which takes 121 products in the place of 144, and 169 of 225.
 ///
 /// EXCITON_CONV (ops/convolution/path.hpp) switches it off, or on for all bf16 maps.
 #pragma once

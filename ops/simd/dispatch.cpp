@@ -52,7 +52,7 @@ EXCITON_DECLARE(avx512)
 #undef EXCITON_DECLARE
 namespace avx512bf16 {
 const PointwiseKernels<bf16>& pointwise_pair_kernels();
-const WinogradKernels<bf16>& winograd_pair_kernels(SmallerTile);
+const WinogradKernels<bf16>& winograd_pair_kernels(WinogradForm, SmallerTile);
 }  // namespace avx512bf16
 
 template <class T>
@@ -107,7 +107,8 @@ template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
                                            SmallerTile smaller) {
   if constexpr (std::is_same_v<T, bf16>)
-    if (form == WinogradForm::stride1_pairs) return avx512bf16::winograd_pair_kernels(smaller);
+    if (form == WinogradForm::stride1_pairs || form == WinogradForm::stride1_pairs_4x4)
+      return avx512bf16::winograd_pair_kernels(form, smaller);
   const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
   switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:

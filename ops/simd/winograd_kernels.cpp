@@ -9,65 +9,13 @@ namespace {
 // powers stay near 1, which loses less than the textbook's +-1, +-2.
 constexpr float p = 0.70710678118654752F, q = 1.41421356237309505F;
 constexpr float p3 = p * 0.5F, q3 = q * 2.0F;  // cubes
-
-/// F(4, 3): four outputs of three taps by six products.
-struct Four {
-  static constexpr int inputs = 6, positions = 6, weights = 6, outputs = 4, step = 4, before = 1;
-  static constexpr bool transposed = false;
-
-  static EXCITON_INLINE void input(const V32 (&d)[6], V32 (&t)[6]) {
-    const V32 ep = d[4] - d[2] * 2.0F, op = d[3] - d[1] * 2.0F;
-    const V32 eq = d[4] - d[2] * 0.5F, oq = d[3] - d[1] * 0.5F;
-    t[0] = d[0] - d[2] * 2.5F + d[4];
-    t[1] = ep + op * p;
-    t[2] = ep - op * p;
-    t[3] = eq + oq * q;
-    t[4] = eq - oq * q;
-    t[5] = d[1] - d[3] * 2.5F + d[5];
-  }
-  static EXCITON_INLINE void output(const V32 (&m)[6], V32 (&y)[4]) {
-    const V32 sp = m[1] + m[2], dp = m[1] - m[2], sq = m[3] + m[4], dq = m[3] - m[4];
-    y[0] = m[0] + sp + sq;
-    y[1] = dp * p + dq * q;
-    y[2] = sp * 0.5F + sq * 2.0F;
-    y[3] = dp * p3 + dq * q3 + m[5];
-  }
-  static EXCITON_INLINE void output_gradient(const V32 (&y)[4], V32 (&d)[6]) {
-    const V32 ep = y[0] + y[2] * 0.5F, op = y[1] * p + y[3] * p3;
-    const V32 eq = y[0] + y[2] * 2.0F, oq = y[1] * q + y[3] * q3;
-    d[0] = y[0];
-    d[1] = ep + op;
-    d[2] = ep - op;
-    d[3] = eq + oq;
-    d[4] = eq - oq;
-    d[5] = y[3];
-  }
-  static EXCITON_INLINE void weight(const V32 (&w)[3], V32 (&u)[6]) {
-    const V32 ep = (w[0] + w[2] * 0.5F) * (-2.0F / 3), op = w[1] * (-2.0F / 3 * p);
-    const V32 eq = (w[0] + w[2] * 2.0F) * (1.0F / 6), oq = w[1] * (1.0F / 6 * q);
-    u[0] = w[0];
-    u[1] = ep + op;
-    u[2] = ep - op;
-    u[3] = eq + oq;
-    u[4] = eq - oq;
-    u[5] = w[2];
-  }
-  static EXCITON_INLINE void weight_gradient(const V32 (&u)[6], V32 (&w)[3]) {
-    const V32 sp = (u[1] + u[2]) * (-2.0F / 3), dp = (u[1] - u[2]) * (-2.0F / 3 * p);
-    const V32 sq = (u[3] + u[4]) * (1.0F / 6), dq = (u[3] - u[4]) * (1.0F / 6 * q);
-    w[0] = u[0] + sp + sq;
-    w[1] = dp + dq;
-    w[2] = sp * 0.5F + sq * 2.0F + u[5];
-  }
-};
-
-/// Without 0.
 struct Points {
   static constexpr float p = EXCITON_TARGET::p, q = EXCITON_TARGET::q, pp = 0.5F, qq = 2.0F;
 };
+using Four = FourOutputs<Points>;
 using Three = ThreeOutputs<Points>;
 
-/// F(4, 2): four outputs of two taps by the same five products.
+/// F(4, 2): four outputs of two taps by the five products of F(3, 3).
 struct TwoTaps : FiveProducts<Points> {
   static EXCITON_INLINE void output(const V32* m, V32 (&y)[4]) {
     const V32 sp = m[0] + m[1], dp = m[0] - m[1], sq = m[2] + m[3], dq = m[2] - m[3];

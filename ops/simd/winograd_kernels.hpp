@@ -18,7 +18,9 @@ enum class WinogradForm {
   stride1,
   stride2,
   stride2_transposed,
-  stride1_pairs  ///< with products of bf16; maps of bf16 alone
+  // with products of bf16, over maps of bf16 alone
+  stride1_pairs,     ///< tiles of 3x3 outputs
+  stride1_pairs_4x4  ///< of 4x4, which take fewer products and round more
 };
 
 /// Whether tiles are one pixel lower, or narrower, than the form's: a few of those fill maps to the
@@ -105,8 +107,7 @@ template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
                                            SmallerTile smaller = {});
 
-/// Channels of WinogradForm::stride1_pairs, which runs where have_bf16_pairs(), come in multiples
-/// of this.
+/// Channels of the forms in pairs, which run where have_bf16_pairs(), come in multiples of this.
 inline constexpr std::int64_t winograd_pair_channels = 32;
 
 }  // namespace exciton::ops::simd

@@ -5,12 +5,16 @@ namespace exciton::ops::simd {
 namespace EXCITON_TARGET {
 namespace {
 
-/// The interpolation points are +-3/8, +-5/4 and infinity: of F(3, 3)'s they lose the least where
-/// both factors of a product are rounded to bf16.
-struct Points {
+// Of all interpolation points of their kind those that lose least where both factors of a product
+// are rounded to bf16.
+struct FourPoints {
+  static constexpr float p = 0.65F, q = 1.5F, pp = p * p, qq = q * q;
+};
+struct ThreePoints {
   static constexpr float p = 0.375F, q = 1.25F, pp = p * p, qq = q * q;
 };
-using Three = ThreeOutputs<Points>;
+using Four = FourOutputs<FourPoints>;
+using Three = ThreeOutputs<ThreePoints>;
 
 /// F(2, 3): two outputs by four products, the points 0, +-1 and infinity.
 struct Two {
@@ -48,17 +52,23 @@ struct Two {
   }
 };
 
-template <class Down, class Across>
-constexpr WinogradKernels<bf16> pairs() {
-  return kernels_of<Form<Down, Across>, bf16, ChannelPairs, TilePairs>();
+/// Of a form whose tiles have Whole lines, and Smaller ones at the edge.
+template <class Whole, class Smaller>
+const WinogradKernels<bf16>& pairs(SmallerTile smaller) {
+  static constexpr auto of = []<class Down, class Across>(Form<Down, Across>) {
+    return kernels_of<Form<Down, Across>, bf16, ChannelPairs, TilePairs>();
+  };
+  static constexpr WinogradKernels<bf16> kernels[2][2] = {
+      {of(Form<Whole, Whole>{}), of(Form<Whole, Smaller>{})},
+      {of(Form<Smaller, Whole>{}), of(Form<Smaller, Smaller>{})}};
+  return kernels[smaller.down ? 1 : 0][smaller.across ? 1 : 0];
 }
 
 }  // namespace
 
-const WinogradKernels<bf16>& winograd_pair_kernels(SmallerTile smaller) {
-  static constexpr WinogradKernels<bf16> kernels[2][2] = {
-      {pairs<Three, Three>(), pairs<Three, Two>()}, {pairs<Two, Three>(), pairs<Two, Two>()}};
-  return kernels[smaller.down ? 1 : 0][smaller.across ? 1 : 0];
+const WinogradKernels<bf16>& winograd_pair_kernels(WinogradForm form, SmallerTile smaller) {
+  return form == WinogradForm::stride1_pairs_4x4 ? pairs<Four, Three>(smaller)
+                                                 : pairs<Three, Two>(smaller);
 }
 
 }  // namespace EXCITON_TARGET

@@ -78,6 +78,62 @@ struct ThreeOutputs : FiveProducts<Points> {
   }
 };
 
+/// F(4, 3): four outputs by six products, the points of the former and 0.
+template <class Points>
+struct FourOutputs {
+  static constexpr float p = Points::p, q = Points::q, pp = Points::pp, qq = Points::qq;
+  static constexpr float p3 = p * pp, q3 = q * qq;
+  static constexpr float at_0 = 1 / (pp * qq), at_p = 1 / (2 * pp * (pp - qq)),
+                         at_q = 1 / (2 * qq * (qq - pp));
+  static constexpr int inputs = 6, positions = 6, weights = 6, outputs = 4, step = 4, before = 1;
+  static constexpr bool transposed = false;
+
+  static EXCITON_INLINE void input(const V32 (&d)[6], V32 (&t)[6]) {
+    const V32 ep = d[4] - d[2] * qq, op = d[3] - d[1] * qq;
+    const V32 eq = d[4] - d[2] * pp, oq = d[3] - d[1] * pp;
+    t[0] = d[0] * (pp * qq) - d[2] * (pp + qq) + d[4];
+    t[1] = ep + op * p;
+    t[2] = ep - op * p;
+    t[3] = eq + oq * q;
+    t[4] = eq - oq * q;
+    t[5] = d[1] * (pp * qq) - d[3] * (pp + qq) + d[5];
+  }
+  static EXCITON_INLINE void output(const V32 (&m)[6], V32 (&y)[4]) {
+    const V32 sp = m[1] + m[2], dp = m[1] - m[2], sq = m[3] + m[4], dq = m[3] - m[4];
+    y[0] = m[0] + sp + sq;
+    y[1] = dp * p + dq * q;
+    y[2] = sp * pp + sq * qq;
+    y[3] = dp * p3 + dq * q3 + m[5];
+  }
+  static EXCITON_INLINE void output_gradient(const V32 (&y)[4], V32 (&d)[6]) {
+    const V32 ep = y[0] + y[2] * pp, op = y[1] * p + y[3] * p3;
+    const V32 eq = y[0] + y[2] * qq, oq = y[1] * q + y[3] * q3;
+    d[0] = y[0];
+    d[1] = ep + op;
+    d[2] = ep - op;
+    d[3] = eq + oq;
+    d[4] = eq - oq;
+    d[5] = y[3];
+  }
+  static EXCITON_INLINE void weight(const V32 (&w)[3], V32 (&u)[6]) {
+    const V32 ep = (w[0] + w[2] * pp) * at_p, op = w[1] * (p * at_p);
+    const V32 eq = (w[0] + w[2] * qq) * at_q, oq = w[1] * (q * at_q);
+    u[0] = w[0] * at_0;
+    u[1] = ep + op;
+    u[2] = ep - op;
+    u[3] = eq + oq;
+    u[4] = eq - oq;
+    u[5] = w[2];
+  }
+  static EXCITON_INLINE void weight_gradient(const V32 (&u)[6], V32 (&w)[3]) {
+    const V32 sp = (u[1] + u[2]) * at_p, dp = (u[1] - u[2]) * (p * at_p);
+    const V32 sq = (u[3] + u[4]) * at_q, dq = (u[3] - u[4]) * (q * at_q);
+    w[0] = u[0] * at_0 + sp + sq;
+    w[1] = dp + dq;
+    w[2] = sp * pp + sq * qq + u[5];
+  }
+};
+
 /// Walks through tiles: image, row and column in tiles.
 struct TileCursor {
   std::int64_t image, row, column;

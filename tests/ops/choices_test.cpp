@@ -29,15 +29,20 @@ TEST(KernelChoices, FormsHaveNames) {
                       Direction::backward_weights),
             "weight gradient bf16 3x3 8 to 8 on 8x8, padding 2x3, stride 2, dilation 2, 2 groups, "
             "rounded products");
+  EXPECT_EQ(form_name(geometry({2, 8, 6, 32}, {32, 32, 3, 3},
+                               {.padding = 1, .winograd_products = WinogradProducts::bf16_4x4},
+                               DType::bf16),
+                      Direction::forward),
+            "forward bf16 3x3 32 to 32 on 8x6, padding 1, rounded products 4x4");
   EXPECT_EQ(
       form_name(geometry({1, 4, 4, 8}, {8, 8, 1, 1}, {}, DType::f32), Direction::backward_data),
       "data gradient f32 1x1 8 to 8 on 4x4");
 }
 
 TEST(KernelChoices, KernelsHaveNamesBothWays) {
-  for (const auto kernel :
-       {ConvKernel::plain, ConvKernel::winograd, ConvKernel::winograd_strided,
-        ConvKernel::winograd_bf16, ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct})
+  for (const auto kernel : {ConvKernel::plain, ConvKernel::winograd, ConvKernel::winograd_strided,
+                            ConvKernel::winograd_bf16, ConvKernel::winograd_bf16_4x4,
+                            ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct})
     EXPECT_EQ(conv_kernel(name_of(kernel)), kernel);
   EXPECT_THROW(conv_kernel("winograd"), Error);
 }
@@ -133,7 +138,8 @@ TEST(KernelChoices, OfAKernelThatCannotRunTheFormLeaveItToTheTable) {
 
 TEST(KernelChoices, RefuseWhatIsNotHere) {
   EXPECT_THROW(ScopedKernelChoices({{"a form", ConvKernel::plain}}), Error);
-  for (const auto kernel : {ConvKernel::winograd_bf16, ConvKernel::winograd, ConvKernel::onednn})
+  for (const auto kernel : {ConvKernel::winograd_bf16, ConvKernel::winograd_bf16_4x4,
+                            ConvKernel::winograd, ConvKernel::onednn})
     if (!why_absent(kernel).empty()) {
       EXPECT_THROW(ScopedKernelChoices({{"a form", kernel}}), Error) << name_of(kernel);
     }
