@@ -25,9 +25,8 @@ using simd::WinogradKernels;
 
 /// Whether this convolution multiplies pairs of bf16.
 bool in_pairs(const ConvGeometry& g) {
-  constexpr std::int64_t whole = simd::winograd_pair_channels;
   return g.spec.winograd_products != WinogradProducts::f32 && g.dtype == DType::bf16 &&
-         g.spec.stride == 1 && g.c % whole == 0 && g.o % whole == 0 && simd::have_bf16_pairs();
+         g.spec.stride == 1 && simd::winograd_takes_pairs(g.c, g.o) && simd::have_bf16_pairs();
 }
 
 WinogradForm form_of(const ConvGeometry& g) {
@@ -50,6 +49,13 @@ std::int64_t matrices(const WinogradKernels<T>& k) {
 template <class T>
 std::int64_t positions_of(const WinogradKernels<T>& k) {
   return k.positions_down * k.positions_across;
+}
+
+/// Channels of the outputs as products make them: 24 in pairs are two vectors of 16.
+template <class T>
+std::int64_t in_vectors(const WinogradKernels<T>& k, std::int64_t channels) {
+  constexpr std::int64_t vector = 16;
+  return k.channels_a_slot == 1 ? channels : (channels + vector - 1) / vector * vector;
 }
 
 /// Tiles that cover a line of pixels: whole ones, then such that are a pixel smaller.
@@ -313,8 +319,16 @@ void for_products(std::int64_t all, std::int64_t o, const F& f) {
 /// The weights as maps of their type see them, rounded to it, for each of the rectangles.
 std::vector<Tensor> transform_weights(WinogradForm form, const std::vector<Rectangle>& cover,
                                       const Tensor& weights, DType maps, bool rotated) {
-  const Tensor w = weights.to(maps).to(DType::f32);
-  const std::int64_t o = w.dim(0), c = w.dim(1), out = rotated ? c : o;
+  Tensor w = weights.to(maps).to(DType::f32);
+  const std::int64_t o = w.dim(0), real = w.dim(1);
+  const std::int64_t c = rotated ? in_vectors(winograd_kernels<bf16>(form, real, o), real) : real;
+  if (c > real) {
+    Tensor wider = Tensor::zeros({o, c, 3, 3});
+    for (std::int64_t i = 0; i < o; ++i)
+      std::copy_n(w.data<float>() + i * real * 9, real * 9, wider.data<float>() + i * c * 9);
+    w = std::move(wider);
+  }
+  const std::int64_t out = rotated ? c : o;
   std::vector<Tensor> all;
   for (const Rectangle& r : cover) {
     const auto& k = winograd_kernels<bf16>(form, c, o, r.size);
@@ -335,7 +349,7 @@ template <class T>
 void convolve(const WinogradKernels<T>& k, std::int64_t images, const TiledMaps& in,
               const TiledMaps& out, const Tensor& packed, const T* x,
               const simd::WinogradEpilogue<T>& epilogue, T* y) {
-  const std::int64_t c = in.c / k.channels_a_slot, o = out.c, all = matrices(k);
+  const std::int64_t c = in.c / k.channels_a_slot, o = in_vectors(k, out.c), all = matrices(k);
   const std::int64_t tiles = images * in.down * in.across, threads = num_threads();
   const Tensor zeros = Tensor::zeros({in.w, in.c}, dtype_of<T>);
   // m begins with output `first`.

@@ -18,7 +18,8 @@
 #else
 #define EXCITON_VECTOR_BYTES 16
 #endif
-#define EXCITON_INLINE inline __attribute__((always_inline))
+#define EXCITON_INLINED __attribute__((always_inline))  // of lambdas
+#define EXCITON_INLINE inline EXCITON_INLINED
 
 namespace exciton::ops::simd {
 namespace EXCITON_TARGET {

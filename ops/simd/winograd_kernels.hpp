@@ -107,7 +107,11 @@ template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
                                            SmallerTile smaller = {});
 
-/// Channels of the forms in pairs, which run where have_bf16_pairs(), come in multiples of this.
-inline constexpr std::int64_t winograd_pair_channels = 32;
+/// Whether the forms in pairs, which run where have_bf16_pairs(), take so many channels in and out:
+/// what fills panels, and the few of narrow networks.
+constexpr bool winograd_takes_pairs(std::int64_t c, std::int64_t o) {
+  const auto fills = [](std::int64_t n) { return n % 32 == 0 || n == 16 || n == 48; };
+  return (fills(c) || c == 24) && fills(o);
+}
 
 }  // namespace exciton::ops::simd

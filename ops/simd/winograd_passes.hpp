@@ -2,6 +2,8 @@
 /// kernel files alone include it (see vector.hpp). What lies between the passes are slots of 32
 /// bits: an f32 each, or two bf16, which one instruction multiplies with two others and adds.
 #pragma once
+#include <type_traits>
+
 #include "exciton/ops/simd/vector.hpp"
 #include "exciton/ops/simd/winograd_kernels.hpp"
 
@@ -150,7 +152,10 @@ struct TileCursor {
   }
 };
 
-std::int64_t panel(std::int64_t c) { return c % (2 * L) == 0 ? 2 * L : L; }
+std::int64_t panel(std::int64_t c) { return c % (2 * L) == 0 ? 2 * L : c % L == 0 ? L : c; }
+
+/// The vectors of c channels, times their lanes.
+EXCITON_INLINE std::int64_t in_vectors(std::int64_t c) { return (c + L - 1) / L * L; }
 
 /// Channel k of the first row of the first matrix.
 EXCITON_INLINE float* at_channel(const Panels& m, std::int64_t width, std::int64_t k) {
@@ -164,8 +169,23 @@ EXCITON_INLINE int left_of(std::int64_t size, std::int64_t at, int most) {
 
 /// How transformed values become slots: one f32 each.
 struct Singles {
-  static constexpr std::int64_t channels = 1, tiles = 1;  ///< in a slot
-  static EXCITON_INLINE void put(float* slot, V32 v, bool) { store(slot, v); }
+  static constexpr int channels = 1, tiles = 1;  ///< in a slot
+  static constexpr bool halves = false;  ///< whether the last vector of channels may be half full
+  /// Channels of a map; of the first half, where the others are zero.
+  template <bool half, class T>
+  static EXCITON_INLINE V32 load(const T* p) {
+    return EXCITON_TARGET::load(p);
+  }
+  template <class T>
+  static EXCITON_INLINE void store_output(T* p, V32 v) {
+    store(p, v);
+  }
+  template <bool half>
+  static EXCITON_INLINE void put(float* slot, V32 v) {
+    store(slot, v);
+  }
+  /// Of a row of weights, the second of a slot's or not.
+  static EXCITON_INLINE void put_row(float* slot, V32 v, bool) { store(slot, v); }
   static EXCITON_INLINE V32 multiply_add(V32 b, float a, V32 sum) {
     return EXCITON_TARGET::multiply_add(b, a, sum);
   }
@@ -175,6 +195,13 @@ struct Singles {
 /// Pairs of bf16. What is rounded is rounded to nearest even, numbers too small for a normal one
 /// to zero.
 struct Pairs {
+  static constexpr bool halves = true;
+  template <bool half>
+  static EXCITON_INLINE V32 load(const bf16* p) {
+    if constexpr (!half) return EXCITON_TARGET::load(p);
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return V32(_mm512_zextsi256_si512(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)));
+  }
   static EXCITON_INLINE V32 multiply_add(V32 b, float a, V32 sum) {
     return V32(_mm512_dpbf16_ps(sum, as_pairs(b), as_pairs(V32(_mm512_set1_ps(a)))));
   }
@@ -182,6 +209,12 @@ struct Pairs {
     __m512bh pairs;
     std::memcpy(&pairs, &v, sizeof v);
     return pairs;
+  }
+  static EXCITON_INLINE void store_output(bf16* p, V32 v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), rounded(v));
+  }
+  static EXCITON_INLINE void store_half(bf16* p, V32 v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(rounded(v)));
   }
   static EXCITON_INLINE __m256i rounded(V32 v) {
     const __m256bh half = _mm512_cvtneps_pbh(v);
@@ -192,71 +225,131 @@ struct Pairs {
 };
 /// Neighbouring channels.
 struct ChannelPairs : Pairs {
-  static constexpr std::int64_t channels = 2, tiles = 1;
-  static EXCITON_INLINE void put(float* slot, V32 v, bool) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(slot), rounded(v));
+  static constexpr int channels = 2, tiles = 1;
+  template <bool half>
+  static EXCITON_INLINE void put(float* slot, V32 v) {
+    const __m256i bits = rounded(v);
+    if constexpr (half)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(slot), _mm256_castsi256_si128(bits));
+    else
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(slot), bits);
   }
 };
-/// The same of two tiles, or of two rows of a matrix: the first clears the second's half.
+/// The same of two tiles, or of two rows of a matrix.
 struct TilePairs : Pairs {
-  static constexpr std::int64_t channels = 1, tiles = 2;
-  static EXCITON_INLINE void put(float* slot, V32 v, bool second) {
-    __m512i bits = _mm512_maskz_cvtepu16_epi32(0xffff, rounded(v));
+  static constexpr int channels = 1, tiles = 2;
+  using Rounded = __m256i;
+  template <bool half>
+  static EXCITON_INLINE void put(float* slot, Rounded first, Rounded second) {
+    const __m512i bits = _mm512_or_si512(wide(first), _mm512_slli_epi32(wide(second), 16));
+    if constexpr (half)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(slot), _mm512_castsi512_si256(bits));
+    else
+      _mm512_storeu_si512(slot, bits);
+  }
+  static EXCITON_INLINE void put_row(float* slot, V32 v, bool second) {
+    __m512i bits = wide(rounded(v));
     if (second) bits = _mm512_or_si512(_mm512_slli_epi32(bits, 16), _mm512_loadu_si512(slot));
     _mm512_storeu_si512(slot, bits);
   }
+
+ private:
+  static EXCITON_INLINE __m512i wide(__m256i half) {
+    return _mm512_maskz_cvtepu16_epi32(0xffff, half);
+  }
 };
 #endif
+
+/// A vector of channels of a tile, or of as many neighbours as a slot has, into slots [at * stride]
+/// of `to`: transform(tile, put) hands put(at, value) its values.
+template <class Slots, bool half, int values, class F>
+EXCITON_INLINE void put_tiles(float* to, std::int64_t stride, bool all, const F& transform) {
+  if constexpr (Slots::tiles == 1) {
+    transform(
+        0, [&](int at, V32 v) EXCITON_INLINED { Slots::template put<half>(to + at * stride, v); });
+  } else {
+    typename Slots::Rounded first[values];
+    transform(0, [&](int at, V32 v) EXCITON_INLINED { first[at] = Slots::rounded(v); });
+    if (all)
+      transform(1, [&](int at, V32 v) EXCITON_INLINED {
+        Slots::template put<half>(to + at * stride, first[at], Slots::rounded(v));
+      });
+    else
+      for (int at = 0; at < values; ++at)
+        Slots::template put<half>(to + at * stride, first[at], typename Slots::Rounded{});
+  }
+}
+
+/// f(k, whether it is a half) for every vector of channels.
+template <class Slots, class F>
+EXCITON_INLINE void for_vectors(std::int64_t c, const F& f) {
+  std::int64_t k = 0;
+  for (; k + L <= c; k += L) f(k, std::false_type{});
+  if constexpr (Slots::halves)
+    if (k < c) f(k, std::true_type{});
+}
 
 template <class Form, class Slots, class T>
 void input(const T* x, const TiledMaps& maps, TileRange tiles, const T* zeros, const Panels& v) {
   using Down = typename Form::Down;
   using Across = typename Form::Across;
   constexpr int H = Down::inputs, W = Across::inputs, P = Down::positions, Q = Across::positions;
-  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c / Slots::channels),
-                     stride = v.stride;
-  TileCursor at(maps, tiles.first);
-  for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
-    const T* image = x + at.image * maps.h * line;
-    const std::int64_t top = maps.top + at.row * Down::step - Down::before;
-    const std::int64_t left = maps.left + at.column * Across::step - Across::before;
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c / Slots::channels);
+  struct Window {
     const T* rows[H];
-    for (int i = 0; i < H; ++i) {
-      const std::int64_t r = top + i;
-      rows[i] = r >= 0 && r < maps.h ? image + r * line : zeros;
-    }
-    const int from = left < 0 ? 1 : 0;
-    const int to = left_of(maps.w, left, W);
-    for (std::int64_t k = 0; k < c; k += L) {
-      V32 part[P][W];  // [position down][column]
-      for (int j = 0; j < W; ++j) {
-        if (j < from || j >= to) {
-          for (auto& row : part) row[j] = V32{};
-          continue;
-        }
-        const std::int64_t offset = (left + j) * c + k;
-        V32 d[H], s[P];
-        for (int i = 0; i < H; ++i) d[i] = load(rows[i] + offset);
-        Down::input(d, s);
-        for (int i = 0; i < P; ++i) part[i][j] = s[i];
+    std::int64_t left;
+    int from, to;
+  } windows[Slots::tiles];
+  TileCursor at(maps, tiles.first);
+  for (std::int64_t t = 0; t < tiles.count; t += Slots::tiles) {
+    const int together = left_of(tiles.count, t, Slots::tiles);
+    for (int n = 0; n < together; ++n, at.next(maps)) {
+      Window& window = windows[n];
+      const T* image = x + at.image * maps.h * line;
+      const std::int64_t top = maps.top + at.row * Down::step - Down::before;
+      window.left = maps.left + at.column * Across::step - Across::before;
+      for (int i = 0; i < H; ++i) {
+        const std::int64_t r = top + i;
+        window.rows[i] = r >= 0 && r < maps.h ? image + r * line : zeros;
       }
-      float* to_v = at_channel(v, width, k / Slots::channels) + t / Slots::tiles * width;
-      for (int i = 0; i < P; ++i) {
-        V32 s[Q];
-        Across::input(part[i], s);
-        for (int j = 0; j < Q; ++j) Slots::put(to_v + (i * Q + j) * stride, s[j], t % 2 == 1);
-      }
+      window.from = window.left < 0 ? 1 : 0;
+      window.to = left_of(maps.w, window.left, W);
     }
+    for_vectors<Slots>(c, [&]<bool half>(std::int64_t k, std::bool_constant<half>) EXCITON_INLINED {
+      float* const to = at_channel(v, width, k / Slots::channels) + t / Slots::tiles * width;
+      put_tiles<Slots, half, P * Q>(
+          to, v.stride, together == Slots::tiles, [&](int n, const auto& put) EXCITON_INLINED {
+            const Window window = windows[n];  // a copy, which no store of a slot changes
+            V32 part[P][W];                    // [position down][column]
+            for (int j = 0; j < W; ++j) {
+              if (j < window.from || j >= window.to) {
+                for (auto& row : part) row[j] = V32{};
+                continue;
+              }
+              const std::int64_t offset = (window.left + j) * c + k;
+              V32 d[H], s[P];
+              for (int i = 0; i < H; ++i)
+                d[i] = Slots::template load<half>(window.rows[i] + offset);
+              Down::input(d, s);
+              for (int i = 0; i < P; ++i) part[i][j] = s[i];
+            }
+            for (int i = 0; i < P; ++i) {
+              V32 s[Q];
+              Across::input(part[i], s);
+              for (int j = 0; j < Q; ++j) put(i * Q + j, s[j]);
+            }
+          });
+    });
   }
 }
 
-template <class Form, class T>
+template <class Form, class Slots, class T>
 void output(const Panels& m, const TiledMaps& maps, TileRange tiles, TileRange channels,
             const WinogradEpilogue<T>& e, T* y) {
   using Down = typename Form::Down;
   using Across = typename Form::Across;
   constexpr int H = Down::outputs, W = Across::outputs, P = Down::positions, Q = Across::positions;
-  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = m.stride;
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(in_vectors(c)), stride = m.stride;
   TileCursor at(maps, tiles.first);
   for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
     const std::int64_t row = maps.top + at.row * H, column = maps.left + at.column * W;
@@ -286,7 +379,13 @@ void output(const Panels& m, const TiledMaps& maps, TileRange tiles, TileRange c
           if (e.gates) out *= load(e.gates + at.image * c + k);
           if (e.shortcut) out += load(e.shortcut + to + j * c);
           if (e.relu) out = relu(out);
-          store(y + to + j * c, out);
+          if constexpr (Slots::halves) {
+            if (k + L > c) {
+              Slots::store_half(y + to + j * c, out);
+              continue;
+            }
+          }
+          Slots::store_output(y + to + j * c, out);
         }
       }
     }
@@ -298,27 +397,40 @@ void output_gradient(const T* dy, const TiledMaps& maps, TileRange tiles, const 
   using Down = typename Form::Down;
   using Across = typename Form::Across;
   constexpr int H = Down::outputs, W = Across::outputs, P = Down::positions, Q = Across::positions;
-  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c), stride = d.stride;
+  const std::int64_t c = maps.c, line = maps.w * c, width = panel(c);
+  struct Window {
+    const T* corner;
+    int down, across;
+  } windows[Slots::tiles];
   TileCursor at(maps, tiles.first);
-  for (std::int64_t t = 0; t < tiles.count; ++t, at.next(maps)) {
-    const std::int64_t row = maps.top + at.row * H, column = maps.left + at.column * W;
-    const T* corner = dy + ((at.image * maps.h + row) * maps.w + column) * c;
-    const int down = left_of(maps.h, row, H), across = left_of(maps.w, column, W);
+  for (std::int64_t t = 0; t < tiles.count; t += Slots::tiles) {
+    const int together = left_of(tiles.count, t, Slots::tiles);
+    for (int n = 0; n < together; ++n, at.next(maps)) {
+      const std::int64_t row = maps.top + at.row * H, column = maps.left + at.column * W;
+      windows[n] = {dy + ((at.image * maps.h + row) * maps.w + column) * c, left_of(maps.h, row, H),
+                    left_of(maps.w, column, W)};
+    }
     for (std::int64_t k = 0; k < c; k += L) {
-      V32 part[P][W];
-      for (int j = 0; j < W; ++j) {
-        V32 s[H], r[P];
-        for (int i = 0; i < H; ++i)
-          s[i] = i < down && j < across ? load(corner + i * line + j * c + k) : V32{};
-        Down::output_gradient(s, r);
-        for (int i = 0; i < P; ++i) part[i][j] = r[i];
-      }
-      float* to = at_channel(d, width, k) + t / Slots::tiles * width;
-      for (int i = 0; i < P; ++i) {
-        V32 r[Q];
-        Across::output_gradient(part[i], r);
-        for (int j = 0; j < Q; ++j) Slots::put(to + (i * Q + j) * stride, r[j], t % 2 == 1);
-      }
+      float* const to = at_channel(d, width, k) + t / Slots::tiles * width;
+      put_tiles<Slots, false, P * Q>(
+          to, d.stride, together == Slots::tiles, [&](int n, const auto& put) EXCITON_INLINED {
+            const Window window = windows[n];  // a copy, which no store of a slot changes
+            V32 part[P][W];
+            for (int j = 0; j < W; ++j) {
+              V32 s[H], r[P];
+              for (int i = 0; i < H; ++i)
+                s[i] = i < window.down && j < window.across
+                           ? load(window.corner + i * line + j * c + k)
+                           : V32{};
+              Down::output_gradient(s, r);
+              for (int i = 0; i < P; ++i) part[i][j] = r[i];
+            }
+            for (int i = 0; i < P; ++i) {
+              V32 r[Q];
+              Across::output_gradient(part[i], r);
+              for (int j = 0; j < Q; ++j) put(i * Q + j, r[j]);
+            }
+          });
     }
   }
 }
@@ -353,7 +465,7 @@ void weights(const float* w, std::int64_t o, std::int64_t c, bool rotated, TileR
         for (int b = 0; b < A; ++b) {
           float* to = packed + ((a * A + b) * out + k / width * width) * rows +
                       i / Rows::tiles * width + k % width;
-          Rows::put(to, r[b], i % 2 == 1);
+          Rows::put_row(to, r[b], i % 2 == 1);
         }
       }
     }
@@ -413,21 +525,30 @@ EXCITON_INLINE void multiply_panel(const Panels& v, const float* u, float* m, st
   for (; r < rows; ++r) multiply_block<Slots, 1, N, W>(v.data + r * W, v.step, u, m + r * N * L, c);
 }
 
+/// f(W) for the panels of rows of c slots, as a constant.
+template <class Slots, class F>
+EXCITON_INLINE void with_panel(std::int64_t c, const F& f) {
+  const std::int64_t width = panel(c);
+  if (width == 2 * L) return f(std::integral_constant<int, 2 * L>{});
+  if constexpr (Slots::halves) {  // rows of 16, 24 and 48 channels
+    if (width == L / 2) return f(std::integral_constant<int, L / 2>{});
+    if (width == L / 4 * 3) return f(std::integral_constant<int, L / 4 * 3>{});
+    if (width == L / 2 * 3) return f(std::integral_constant<int, L / 2 * 3>{});
+  }
+  f(std::integral_constant<int, L>{});
+}
+
 template <class Slots>
 void multiply(const Panels& v, const float* u, const Panels& m, std::int64_t rows, std::int64_t c,
               std::int64_t o, std::int64_t outputs) {
   const std::int64_t width = panel(o);
-  const bool wide = panel(c) == 2 * L;
-  for (std::int64_t k = 0; k < outputs; k += width) {
-    const float* weights = u + k * c;
-    float* to = at_channel(m, width, k);
-    if (width == 2 * L)
-      wide ? multiply_panel<Slots, 2, 2 * L>(v, weights, to, rows, c)
-           : multiply_panel<Slots, 2, L>(v, weights, to, rows, c);
-    else
-      wide ? multiply_panel<Slots, 1, 2 * L>(v, weights, to, rows, c)
-           : multiply_panel<Slots, 1, L>(v, weights, to, rows, c);
-  }
+  with_panel<Slots>(c, [&]<int W>(std::integral_constant<int, W>) {
+    for (std::int64_t k = 0; k < outputs; k += width) {
+      float* const to = at_channel(m, width, k);
+      width == 2 * L ? multiply_panel<Slots, 2, W>(v, u + k * c, to, rows, c)
+                     : multiply_panel<Slots, 1, W>(v, u + k * c, to, rows, c);
+    }
+  });
 }
 
 /// R channels of v, panels of W, times a panel of N vectors of d. Meanwhile the `next` block's sums
@@ -466,16 +587,13 @@ template <class Slots>
 void accumulate(const Panels& v, const Panels& d, float* sum, std::int64_t rows, std::int64_t c,
                 std::int64_t o, std::int64_t outputs) {
   const std::int64_t width = panel(o);
-  const bool wide = panel(c) == 2 * L;
-  for (std::int64_t k = 0; k < outputs; k += width) {
-    const float* from = at_channel(d, width, k);
-    if (width == 2 * L)
-      wide ? accumulate_panel<Slots, 2, 2 * L>(v, from, sum + k, rows, c, o)
-           : accumulate_panel<Slots, 2, L>(v, from, sum + k, rows, c, o);
-    else
-      wide ? accumulate_panel<Slots, 1, 2 * L>(v, from, sum + k, rows, c, o)
-           : accumulate_panel<Slots, 1, L>(v, from, sum + k, rows, c, o);
-  }
+  with_panel<Slots>(c, [&]<int W>(std::integral_constant<int, W>) {
+    for (std::int64_t k = 0; k < outputs; k += width) {
+      const float* const from = at_channel(d, width, k);
+      width == 2 * L ? accumulate_panel<Slots, 2, W>(v, from, sum + k, rows, c, o)
+                     : accumulate_panel<Slots, 1, W>(v, from, sum + k, rows, c, o);
+    }
+  });
 }
 
 /// All of a form over maps of type T: slots of the maps and weights that are multiplied, and of the
@@ -496,7 +614,7 @@ constexpr WinogradKernels<T> kernels_of() {
                        .weights = weights<Form, Gradient>,
                        .input = input<Form, Forward, T>,
                        .input_for_gradient = input<Form, Gradient, T>,
-                       .output = output<Form, T>,
+                       .output = output<Form, Forward, T>,
                        .output_gradient = nullptr,
                        .multiply = multiply<Forward>,
                        .accumulate = accumulate<Gradient>,

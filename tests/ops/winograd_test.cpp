@@ -225,7 +225,11 @@ INSTANTIATE_TEST_SUITE_P(
                                      Case{4, 16, 16, 256, 256}, Case{6, 14, 14, 128, 256},
                                      Case{30, 3, 3, 512, 512}, Case{9, 8, 8, 288, 160},
                                      Case{150, 7, 7, 32, 64}, Case{90, 8, 5, 64, 32},
-                                     Case{300, 4, 4, 32, 32}, Case{70, 7, 14, 160, 192}),
+                                     Case{300, 4, 4, 32, 32}, Case{70, 7, 14, 160, 192},
+                                     // panels of few channels
+                                     Case{16, 8, 8, 16, 16}, Case{9, 31, 30, 24, 64},
+                                     Case{20, 9, 10, 48, 16}, Case{7, 12, 7, 24, 48},
+                                     Case{150, 7, 7, 16, 48}, Case{25, 6, 11, 24, 160}),
                      testing::Values(Rounding{WinogradProducts::bf16, ConvKernel::winograd_bf16,
                                               "3x3", 0.002, 0.0078},
                                      Rounding{WinogradProducts::bf16_4x4,
@@ -282,6 +286,12 @@ TEST(Winograd, LeavesOtherFormsAlone) {
     return Winograd::applicable(geometry_of(maps, weights, spec, type, false), maps[0], direction);
   };
   EXPECT_TRUE(suits({32, 16, 16, 32}, {32, 32, 3, 3}, same));
+  const ConvSpec rounded{.padding = 1, .winograd_products = WinogradProducts::bf16_4x4};
+  for (const std::int64_t odd : {8, 24, 40, 80, 144})
+    EXPECT_EQ(Winograd::kernel_of(
+                  geometry_of({32, 16, 16, 32}, {odd, 32, 3, 3}, rounded, DType::bf16, false)),
+              ConvKernel::winograd)
+        << odd << " outputs fill no panel of pairs";
   EXPECT_TRUE(suits({64, 16, 16, 64}, {64, 64, 3, 3}, {.stride = 2, .padding = 1}));
   const bool forced = conv_path() == ConvPath::winograd;
   EXPECT_EQ(suits({64, 8, 8, 8}, {8, 8, 3, 3}, {.stride = 2, .padding = 1}), forced)
