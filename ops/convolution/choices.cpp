@@ -43,6 +43,7 @@ std::string why_absent(ConvKernel kernel) {
   switch (kernel) {
     case ConvKernel::winograd_bf16:
     case ConvKernel::winograd_bf16_4x4:
+    case ConvKernel::winograd_bf16_strided:
       if (!simd::have_bf16_pairs()) return "this processor does not multiply pairs of bf16";
       [[fallthrough]];
     case ConvKernel::winograd:

@@ -52,6 +52,7 @@ enum class ConvKernel {
   winograd_strided,
   winograd_bf16,
   winograd_bf16_4x4,
+  winograd_bf16_strided,
   pointwise,
   onednn,
   direct

@@ -13,6 +13,7 @@ constexpr std::pair<ConvKernel, const char*> names[] = {
     {ConvKernel::plain, "plain"},
     {ConvKernel::winograd_bf16, "winograd-bf16-f3x3"},
     {ConvKernel::winograd_bf16_4x4, "winograd-bf16-f4x3"},
+    {ConvKernel::winograd_bf16_strided, "winograd-bf16-f4x3s2"},
     {ConvKernel::winograd, "winograd-f4x3"},
     {ConvKernel::winograd_strided, "winograd-f4x3s2"},
     {ConvKernel::pointwise, "pointwise"},
@@ -46,12 +47,13 @@ bool ConvKernels::can_run(ConvKernel kernel, ConvGeometry& g, std::int64_t image
   ConvGeometry told = g;
   switch (kernel) {
     case ConvKernel::winograd:
-    case ConvKernel::winograd_bf16:  // what rounds less than the layer allows
-      told.spec.winograd_products =
-          std::min(told.spec.winograd_products,
-                   kernel == ConvKernel::winograd ? WinogradProducts::f32 : WinogradProducts::bf16);
+    case ConvKernel::winograd_strided:  // what rounds less than the layer allows
+      told.spec.winograd_products = WinogradProducts::f32;
       [[fallthrough]];
-    case ConvKernel::winograd_strided:
+    case ConvKernel::winograd_bf16:
+      told.spec.winograd_products = std::min(told.spec.winograd_products, WinogradProducts::bf16);
+      [[fallthrough]];
+    case ConvKernel::winograd_bf16_strided:
     case ConvKernel::winograd_bf16_4x4:
       if (!Winograd::can_run(told) || Winograd::kernel_of(told) != kernel) return false;
       break;
@@ -92,9 +94,10 @@ std::vector<ConvKernel> ConvKernels::candidates(const ConvGeometry& g, std::int6
                                                 Direction direction) {
   ConvGeometry told = g;
   std::vector<ConvKernel> out{choose(told, images, direction)};
-  for (const auto kernel : {ConvKernel::winograd_bf16_4x4, ConvKernel::winograd_bf16,
-                            ConvKernel::winograd, ConvKernel::winograd_strided,
-                            ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct}) {
+  for (const auto kernel :
+       {ConvKernel::winograd_bf16_4x4, ConvKernel::winograd_bf16, ConvKernel::winograd_bf16_strided,
+        ConvKernel::winograd, ConvKernel::winograd_strided, ConvKernel::pointwise,
+        ConvKernel::onednn, ConvKernel::direct}) {
     told = g;
     if (kernel != out[0] && can_run(kernel, told, images, direction)) out.push_back(kernel);
   }

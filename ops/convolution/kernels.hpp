@@ -12,6 +12,8 @@
 ///                    does not multiply it faster                       winograd.hpp, measured
 ///                    there
 ///   winograd-f4x3s2  the same with stride 2                            81 products for 144
+///   winograd-bf16-f4x3s2
+///                    stride 2 where rounded products are allowed       the same, at twice the rate
 ///   pointwise        1x1, forward, where weights are kept or           what follows the sum costs
 ///                    channels many: f32; bf16 in pairs                 nothing; pointwise.hpp
 ///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form

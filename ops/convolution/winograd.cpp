@@ -26,17 +26,19 @@ using simd::WinogradKernels;
 /// Whether this convolution multiplies pairs of bf16.
 bool in_pairs(const ConvGeometry& g) {
   return g.spec.winograd_products != WinogradProducts::f32 && g.dtype == DType::bf16 &&
-         g.spec.stride == 1 && simd::winograd_takes_pairs(g.c, g.o) && simd::have_bf16_pairs();
+         simd::winograd_takes_pairs(g.c, g.o) && simd::have_bf16_pairs();
 }
 
 WinogradForm form_of(const ConvGeometry& g) {
-  if (g.spec.stride == 2) return WinogradForm::stride2;
-  if (!in_pairs(g)) return WinogradForm::stride1;
+  const bool pairs = in_pairs(g);
+  if (g.spec.stride == 2) return pairs ? WinogradForm::stride2_pairs : WinogradForm::stride2;
+  if (!pairs) return WinogradForm::stride1;
   return g.spec.winograd_products == WinogradProducts::bf16 ? WinogradForm::stride1_pairs
                                                             : WinogradForm::stride1_pairs_4x4;
 }
 WinogradForm transposed(const ConvGeometry& g) {
-  return g.spec.stride == 2 ? WinogradForm::stride2_transposed : form_of(g);
+  if (g.spec.stride != 2) return form_of(g);
+  return in_pairs(g) ? WinogradForm::stride2_transposed_pairs : WinogradForm::stride2_transposed;
 }
 
 /// Matrices of the transformed weights.
@@ -154,7 +156,7 @@ constexpr std::int64_t few_tiles = 24;  // the least that reads a thread's weigh
 template <class T>
 bool fits_private_l2(const WinogradKernels<T>& k, std::int64_t c, std::int64_t o) {
   return matrices(k) * few_tiles * (c + o) * 4 <= processor().second_level_cache &&
-         c * o <= 64 * 128;
+         c * o < 64 * 128;
 }
 
 /// Tiles that all threads transform before they multiply.
@@ -285,7 +287,8 @@ std::vector<Rectangle> cover(const ConvGeometry& g, std::int64_t images, Directi
 /// times the rate.
 bool wanted(const ConvGeometry& g, std::int64_t images, Direction direction, bool keeps_weights,
             const std::vector<Rectangle>& tiles) {
-  if (in_pairs(g) || conv_path() == ConvPath::winograd) return true;
+  if (in_pairs(g) && g.spec.stride == 1) return true;
+  if (conv_path() == ConvPath::winograd) return true;
   return winograd_cycles(g, images, direction, keeps_weights, tiles) <
          direct_cycles(g, images, direction);
 }
@@ -549,6 +552,9 @@ ConvKernel Winograd::kernel_of(const ConvGeometry& g) {
       return ConvKernel::winograd_bf16_4x4;
     case WinogradForm::stride1:
       return ConvKernel::winograd;
+    case WinogradForm::stride2_pairs:
+    case WinogradForm::stride2_transposed_pairs:
+      return ConvKernel::winograd_bf16_strided;
     case WinogradForm::stride2:
     case WinogradForm::stride2_transposed:
       break;

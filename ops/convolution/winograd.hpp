@@ -25,7 +25,8 @@
 /// transformed maps and weights are rounded to bf16 and summed in f32, by F(3x3, 3x3): 25 products
 /// for 9 pixels, with the points +-3/8, +-5/4 and infinity, which lose least there (0.5 % of the
 /// root mean square of the result; native products 0.17 %). WinogradProducts::bf16_4x4 takes
-/// F(4x4, 3x3) with 0, +-0.65, +-3/2 and infinity: 36 products for 16 pixels, 0.9 %. Tiles are half
+/// F(4x4, 3x3) with 0, +-0.65, +-3/2 and infinity: 36 products for 16 pixels, 0.9 %. Stride 2 has
+/// the former's points, and loses 0.4 %. Tiles are half
 /// as large in memory, so that wide layers keep them in the second-level cache.
 ///
 /// Where maps are no multiple of a tile and tiles are many, stride 1 fills them to the edge with
@@ -66,7 +67,7 @@ class Winograd {
   static void backward_data(const ConvGeometry& g, std::int64_t images, const Tensor& weights,
                             const void* dy, void* dx);
   /// dw [O, C, 3, 3]. A sum over leaves of images (ops/leaves.hpp); one leaf where the sums are
-  /// wider than 64 x 128.
+  /// 64 x 128 or wider.
   static Tensor backward_weights(const ConvGeometry& g, std::int64_t images, const void* x,
                                  const void* dy);
 

@@ -107,8 +107,7 @@ template <class T>
 const WinogradKernels<T>& winograd_kernels(WinogradForm form, std::int64_t c, std::int64_t o,
                                            SmallerTile smaller) {
   if constexpr (std::is_same_v<T, bf16>)
-    if (form == WinogradForm::stride1_pairs || form == WinogradForm::stride1_pairs_4x4)
-      return avx512bf16::winograd_pair_kernels(form, smaller);
+    if (in_pairs(form)) return avx512bf16::winograd_pair_kernels(form, smaller);
   const bool wide = c % 16 == 0 && o % 16 == 0;  // every AVX-512 processor has AVX2
   switch (isa() == Isa::avx512 && !wide ? Isa::avx2 : isa()) {
     case Isa::avx512:

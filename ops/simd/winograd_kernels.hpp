@@ -19,9 +19,12 @@ enum class WinogradForm {
   stride2,
   stride2_transposed,
   // with products of bf16, over maps of bf16 alone
-  stride1_pairs,     ///< tiles of 3x3 outputs
-  stride1_pairs_4x4  ///< of 4x4, which take fewer products and round more
+  stride1_pairs,      ///< tiles of 3x3 outputs
+  stride1_pairs_4x4,  ///< of 4x4, which take fewer products and round more
+  stride2_pairs,
+  stride2_transposed_pairs
 };
+constexpr bool in_pairs(WinogradForm form) { return form >= WinogradForm::stride1_pairs; }
 
 /// Whether tiles are one pixel lower, or narrower, than the form's: a few of those fill maps to the
 /// edge that are no multiple of it. Forms of stride 1 have them.

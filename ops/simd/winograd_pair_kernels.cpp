@@ -15,6 +15,8 @@ struct ThreePoints {
 };
 using Four = FourOutputs<FourPoints>;
 using Three = ThreeOutputs<ThreePoints>;
+using Halved = Stride2<ThreePoints>;
+using Doubled = Stride2Transposed<ThreePoints>;
 
 /// F(2, 3): two outputs by four products, the points 0, +-1 and infinity.
 struct Two {
@@ -52,23 +54,35 @@ struct Two {
   }
 };
 
+template <class Down, class Across>
+constexpr WinogradKernels<bf16> pairs() {
+  return kernels_of<Form<Down, Across>, bf16, ChannelPairs, TilePairs>();
+}
+
 /// Of a form whose tiles have Whole lines, and Smaller ones at the edge.
 template <class Whole, class Smaller>
-const WinogradKernels<bf16>& pairs(SmallerTile smaller) {
-  static constexpr auto of = []<class Down, class Across>(Form<Down, Across>) {
-    return kernels_of<Form<Down, Across>, bf16, ChannelPairs, TilePairs>();
-  };
+const WinogradKernels<bf16>& pairs_of_sizes(SmallerTile smaller) {
   static constexpr WinogradKernels<bf16> kernels[2][2] = {
-      {of(Form<Whole, Whole>{}), of(Form<Whole, Smaller>{})},
-      {of(Form<Smaller, Whole>{}), of(Form<Smaller, Smaller>{})}};
+      {pairs<Whole, Whole>(), pairs<Whole, Smaller>()},
+      {pairs<Smaller, Whole>(), pairs<Smaller, Smaller>()}};
   return kernels[smaller.down ? 1 : 0][smaller.across ? 1 : 0];
 }
 
 }  // namespace
 
 const WinogradKernels<bf16>& winograd_pair_kernels(WinogradForm form, SmallerTile smaller) {
-  return form == WinogradForm::stride1_pairs_4x4 ? pairs<Four, Three>(smaller)
-                                                 : pairs<Three, Two>(smaller);
+  static constexpr WinogradKernels<bf16> strided = pairs<Halved, Halved>(),
+                                         transposed = pairs<Doubled, Doubled>();
+  switch (form) {
+    case WinogradForm::stride2_pairs:
+      return strided;
+    case WinogradForm::stride2_transposed_pairs:
+      return transposed;
+    case WinogradForm::stride1_pairs_4x4:
+      return pairs_of_sizes<Four, Three>(smaller);
+    default:
+      return pairs_of_sizes<Three, Two>(smaller);
+  }
 }
 
 }  // namespace EXCITON_TARGET

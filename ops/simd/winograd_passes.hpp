@@ -136,6 +136,87 @@ struct FourOutputs {
   }
 };
 
+/// F(4, 2): four outputs of two taps by the five products of F(3, 3).
+template <class Points>
+struct TwoTaps : FiveProducts<Points> {
+  static constexpr float p = Points::p, q = Points::q, pp = Points::pp, qq = Points::qq;
+
+  static EXCITON_INLINE void output(const V32* m, V32 (&y)[4]) {
+    const V32 sp = m[0] + m[1], dp = m[0] - m[1], sq = m[2] + m[3], dq = m[2] - m[3];
+    y[0] = sp + sq;
+    y[1] = dp * p + dq * q;
+    y[2] = sp * pp + sq * qq;
+    y[3] = dp * (p * pp) + dq * (q * qq) + m[4];
+  }
+};
+
+/// The taps of a stride of two part: the outer two see the odd pixels, the middle one the even.
+/// Five products for the former and four for the latter, which share one weight.
+template <class Points>
+struct Stride2 {
+  using Outer = TwoTaps<Points>;
+  static constexpr float p = Points::p, q = Points::q, pp = Points::pp, qq = Points::qq;
+  static constexpr float at_p = 1 / (2 * p * (pp - qq)), at_q = 1 / (2 * q * (qq - pp));
+  static constexpr int inputs = 9, positions = 9, weights = 6, outputs = 4, step = 8, before = 1;
+  static constexpr bool transposed = false;
+
+  static EXCITON_INLINE void input(const V32 (&d)[9], V32 (&t)[9]) {
+    const V32 odd[5] = {d[0], d[2], d[4], d[6], d[8]};
+    Outer::input(odd, t);
+    for (int i = 0; i < 4; ++i) t[5 + i] = d[1 + 2 * i];
+  }
+  static EXCITON_INLINE void output(const V32 (&m)[9], V32 (&y)[4]) {
+    Outer::output(m, y);
+    for (int i = 0; i < 4; ++i) y[i] += m[5 + i];
+  }
+  static EXCITON_INLINE void output_gradient(const V32 (&y)[4], V32 (&d)[9]) {
+    const V32 ep = y[0] + y[2] * pp, op = y[1] * p + y[3] * (p * pp);
+    const V32 eq = y[0] + y[2] * qq, oq = y[1] * q + y[3] * (q * qq);
+    d[0] = ep + op;
+    d[1] = ep - op;
+    d[2] = eq + oq;
+    d[3] = eq - oq;
+    d[4] = y[3];
+    for (int i = 0; i < 4; ++i) d[5 + i] = y[i];
+  }
+  static EXCITON_INLINE void weight(const V32 (&w)[3], V32 (&u)[6]) {
+    const V32 ep = w[0] * at_p, eq = w[0] * at_q;
+    u[0] = w[2] * (p * at_p) + ep;
+    u[1] = w[2] * (p * at_p) - ep;
+    u[2] = w[2] * (q * at_q) + eq;
+    u[3] = w[2] * (q * at_q) - eq;
+    u[4] = w[2];
+    u[5] = w[1];
+  }
+  static EXCITON_INLINE void weight_gradient(const V32 (&u)[6], V32 (&w)[3]) {
+    w[0] = (u[0] - u[1]) * at_p + (u[2] - u[3]) * at_q;
+    w[1] = u[5];
+    w[2] = (u[0] + u[1]) * (p * at_p) + (u[2] + u[3]) * (q * at_q) + u[4];
+  }
+};
+
+/// The data gradient of Stride2: even pixels of dx take the middle tap of one pixel of dy, odd ones
+/// the outer taps of two. It shares the lines of the weights, rotated by 180 degrees.
+template <class Points>
+struct Stride2Transposed : Stride2<Points> {
+  using Outer = TwoTaps<Points>;
+  static constexpr int inputs = 5, outputs = 8, step = 4, before = 0;
+  static constexpr bool transposed = true;  // the tiles have no gradient of their own
+
+  static EXCITON_INLINE void input(const V32 (&d)[5], V32 (&t)[9]) {
+    Outer::input(d, t);
+    for (int i = 0; i < 4; ++i) t[5 + i] = d[i];
+  }
+  static EXCITON_INLINE void output(const V32 (&m)[9], V32 (&y)[8]) {
+    V32 odd[4];
+    Outer::output(m, odd);
+    for (int i = 0; i < 4; ++i) {
+      y[2 * i] = m[5 + i];
+      y[2 * i + 1] = odd[i];
+    }
+  }
+};
+
 /// Walks through tiles: image, row and column in tiles.
 struct TileCursor {
   std::int64_t image, row, column;

@@ -40,9 +40,10 @@ TEST(KernelChoices, FormsHaveNames) {
 }
 
 TEST(KernelChoices, KernelsHaveNamesBothWays) {
-  for (const auto kernel : {ConvKernel::plain, ConvKernel::winograd, ConvKernel::winograd_strided,
-                            ConvKernel::winograd_bf16, ConvKernel::winograd_bf16_4x4,
-                            ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct})
+  for (const auto kernel :
+       {ConvKernel::plain, ConvKernel::winograd, ConvKernel::winograd_strided,
+        ConvKernel::winograd_bf16, ConvKernel::winograd_bf16_4x4, ConvKernel::winograd_bf16_strided,
+        ConvKernel::pointwise, ConvKernel::onednn, ConvKernel::direct})
     EXPECT_EQ(conv_kernel(name_of(kernel)), kernel);
   EXPECT_THROW(conv_kernel("winograd"), Error);
 }
