@@ -18,7 +18,8 @@
 ///                    channels many: f32; bf16 in pairs                 nothing; pointwise.hpp
 ///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form
 ///                    (onednn/kernel_table.hpp)
-///   direct           all else: oneDNN absent, refused or distrusted    any form on any processor
+///   direct           all else: oneDNN absent, refused or distrusted;   any form on any processor
+///                    weight gradients of 1x1 from few pixels (Zen 4)
 ///
 /// Every weight gradient is a sum over leaves of images, how many being a function of the shapes
 /// (ops/leaves.hpp): Winograd's where each thread has tiles of its own, oneDNN's and the direct

@@ -235,19 +235,22 @@ double winograd_cycles(const ConvGeometry& g, std::int64_t images, Direction dir
   const double transforms = channels * (g.spec.stride == 2 ? costs.transform_two : costs.transform);
   const bool gradient = direction == Direction::backward_weights;
   const bool narrow = fits_private_l2(winograd_kernels<bf16>(form_of(g), g.c, g.o), g.c, g.o);
-  // Sums are read and written for every few tiles.
-  const double reached = !gradient ? 0.97 : g.spec.stride == 1 ? 0.88 : 0.7;
+  // Sums are read and written for every few tiles; threads that share blocks wait for each other.
+  const auto reached = [&](bool own) {
+    return !gradient ? (own ? 0.97 : 0.8) : g.spec.stride == 1 ? 0.88 : 0.7;
+  };
   double cycles = 0;
   for (const Rectangle& r : cover) {
     const auto& k = winograd_kernels<bf16>(form_of(g), g.c, g.o, r.size);
     const std::int64_t tiles = images * r.tiles();
     const auto products =
         static_cast<double>(positions_of(k) * g.c * g.o) / static_cast<double>(k.channels_a_slot);
-    cycles += static_cast<double>(tiles) * (products / reached + transforms);
+    const OwnTiles own = own_tiles(k, g.c, g.o);
+    cycles +=
+        static_cast<double>(tiles) * (products / reached(static_cast<bool>(own)) + transforms);
     const auto weights = static_cast<double>(matrices(k) * g.c * g.o);
     if (!keeps_weights) cycles += weights * (gradient ? costs.weight_gradient : costs.weight);
     if (narrow) continue;
-    const OwnTiles own = own_tiles(k, g.c, g.o);
     const std::int64_t block = own && !gradient ? own.tiles : shared_tiles(k, g.c, g.o);
     const auto blocks = static_cast<double>((tiles + block - 1) / block);
     const double bytes = weights * 4 / static_cast<double>(k.channels_a_slot);

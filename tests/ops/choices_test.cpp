@@ -5,6 +5,7 @@
 
 #include "exciton/ops/convolution/kernels.hpp"
 #include "exciton/ops/convolution/path.hpp"
+#include "exciton/ops/processor.hpp"
 #include "tests/ops/support.hpp"
 
 namespace exciton::ops {
@@ -135,6 +136,24 @@ TEST(KernelChoices, OfAKernelThatCannotRunTheFormLeaveItToTheTable) {
   kernels.force(ConvKernel::winograd);
   kernels.forward(maps, weights, 1, {}, {});
   EXPECT_EQ(kernels.ran(), usual);
+}
+
+TEST(KernelTable, WideWeightGradientsOfFewPixelsFollowTheSum) {
+  const Shape x{1, 7, 7, 1024}, w{64, 1024, 1, 1};
+  Generator rng(6);
+  const Tensor maps = Tensor::randn(x, rng).to(DType::bf16);
+  const Tensor dy = Tensor::randn({1, 7, 7, 64}, rng).to(DType::bf16);
+  ConvKernels kernels;
+  const Tensor dw = kernels.backward_weights(maps, dy, w, {});
+  if (processor().kind == ProcessorKind::zen4) {
+    EXPECT_EQ(kernels.ran(), ConvKernel::direct);
+  }
+  for (std::int64_t o = 0; o < 64; o += 7)
+    for (std::int64_t c = 0; c < 1024; c += 31) {
+      double sum = 0;
+      for (std::int64_t p = 0; p < 49; ++p) sum += dy.at(p * 64 + o) * maps.at(p * 1024 + c);
+      ASSERT_NEAR(dw.at(o * 1024 + c), sum, 1e-3) << o << ", " << c;
+    }
 }
 
 TEST(KernelChoices, RefuseWhatIsNotHere) {
