@@ -66,7 +66,7 @@ struct Expected {
 
 /// Winograd's transforms in one dimension multiply errors by at most
 ///   max over outputs of  sum over positions of |A| (sum |G|) (sum |B|)
-/// for A, G, B the transforms of ops/simd/winograd_kernels.cpp; in two by its square. The gradient
+/// for A, G, B the transforms of ops/simd/winograd_passes.hpp; in two by its square. The gradient
 /// of weights has transforms of its own.
 struct WinogradGain {
   static constexpr double stride1 = 24.9, stride2 = 20.1, weights = 30.8;
