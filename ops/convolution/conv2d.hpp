@@ -12,7 +12,8 @@
 
 namespace exciton::ops {
 
-/// How Winograd's transformed maps and weights are multiplied where maps are bf16.
+/// How Winograd's transformed maps and weights are multiplied where maps are bf16; a later one
+/// rounds more.
 enum class WinogradProducts {
   f32,  ///< not rounded: results differ from the direct sum's by their own rounding
   /// Rounded to bf16, two a processor's instruction (AVX512_BF16; elsewhere as f32): up to twice as
