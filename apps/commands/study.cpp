@@ -28,6 +28,7 @@ struct StudyArguments {
   std::vector<std::string> set;
   std::vector<std::int64_t> targets{};
   bool se = false;
+  std::vector<std::string> variants{};
   std::int64_t seeds = 3;
   std::optional<std::string> epochs, threads;  ///< as they were written
   bool json = false;
@@ -234,6 +235,7 @@ int run(StudyArguments args) {
   if (args.name == speedrun_study) {
     const bool done = run_speedrun({.targets = args.targets,
                                     .se = args.se,
+                                    .variants = args.variants,
                                     .seeds = args.seeds,
                                     .epochs = args.epochs,
                                     .threads = args.threads,
@@ -244,8 +246,8 @@ int run(StudyArguments args) {
                                     .json = args.json});
     return done ? 0 : exit_interrupted;
   }
-  check(args.targets.empty() && !args.se,
-        "study: --targets and --se are for the study speedrun, not for ", args.name);
+  check(args.targets.empty() && !args.se && args.variants.empty(),
+        "study: --targets, --se and --variant are for the study speedrun, not for ", args.name);
   if (args.recipe.empty()) args.recipe = default_recipe;
   Study study{.family = study_family(args.name), .recipe = base_recipe(args), .seeds = args.seeds};
   const fs::path out = args.out.empty() ? fs::path("studies") / args.name : fs::path(args.out);
@@ -320,6 +322,12 @@ void add_study(Command& program) {
       .delimiter(',')
       .one_at_a_time();
   command.add_flag("--se", args->se, "speedrun: also each with SE, and the comparison");
+  command
+      .add_option("--variant", args->variants,
+                  "speedrun: also each with SE and these keys of its recipe, as "
+                  "\"model.se.placement=post model.se.reduction=4\"; for each of several, once")
+      .type_name("KEY=VALUE...")
+      .one_at_a_time();
   add_set_option(command, args->set, "data.batch=64");
   command.add_option("--threads", args->threads, "processor threads (default: all)").type_name("N");
   command.add_flag("--json", args->json, "print one JSON object");

@@ -1,9 +1,14 @@
 #include "apps/study/speedrun.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <memory>
+#include <optional>
+#include <sstream>
+#include <string_view>
 
 #include "apps/study/member.hpp"
 #include "apps/study/statistics.hpp"
@@ -26,8 +31,8 @@ namespace {
 
 /// One network, trained from several seeds; a value each.
 struct Row {
-  std::string name;  ///< "94" or "94-se"; its recipe and folders are named so
-  bool se = false;
+  std::string name;                  ///< "94", "94-se" or "94-se placement=post"
+  std::optional<std::size_t> plain;  ///< with SE: the row of the same target without
   train::Recipe recipe;
   std::vector<fs::path> members{};
   std::vector<double> top1{}, top1_views{};  ///< percent of the test images, after the last epoch
@@ -36,28 +41,66 @@ struct Row {
   double pflop = 0;
 };
 
+/// The assignments of a variant.
+std::vector<std::string> assignments_of(const std::string& variant) {
+  std::istringstream in(variant);
+  const std::vector<std::string> out{std::istream_iterator<std::string>(in), {}};
+  check(!out.empty(),
+        "study: a variant changes nothing; expected assignments with blanks between them, as "
+        "\"model.se.placement=post model.se.reduction=4\"");
+  return out;
+}
+
+/// "placement=post reduction=4"; nothing for none.
+std::string short_name(const std::vector<std::string>& assignments) {
+  constexpr std::string_view usual = "model.se.";
+  std::string out;
+  for (const std::string& one : assignments)
+    out += (out.empty() ? "" : " ") + one.substr(one.starts_with(usual) ? usual.size() : 0);
+  return out;
+}
+
 std::vector<Row> rows_of(const SpeedrunArguments& args) {
   const fs::path folder =
       args.recipes.empty() ? recipe_folder("", "--recipe") / "speedrun" : fs::path(args.recipes);
   const std::vector<std::int64_t> targets =
       args.targets.empty() ? std::vector<std::int64_t>{93, 94, 95} : args.targets;
   std::vector<Row> rows;
-  for (const std::int64_t target : targets)
-    for (const bool se : {false, true}) {
-      if (se && !args.se) continue;
-      const std::string number = std::to_string(target);
-      const fs::path file = folder / ("cifar10_" + std::string(se ? "se_" : "") + number + ".json");
-      train::Json json = train::read_json(file);
-      for (const std::string& assignment : args.set) train::set_value(json, assignment);
-      if (!args.data.empty()) json["data"]["dir"] = args.data;
-      for (const auto& [key, text] : {std::pair("epochs", args.epochs), {"threads", args.threads}})
-        if (text) json[key] = train::try_json(*text).value_or(train::Json(*text));
-      rows.push_back({.name = number + (se ? "-se" : ""),
-                      .se = se,
-                      .recipe = train::recipe_from(json, train::Recipe::Source::given,
-                                                   "recipe: " + file.string())});
-    }
+  const auto add = [&](std::int64_t target, std::optional<std::size_t> plain,
+                       const std::vector<std::string>& changes) {
+    const std::string number = std::to_string(target);
+    const fs::path file =
+        folder / ("cifar10_" + std::string(plain ? "se_" : "") + number + ".json");
+    train::Json json = train::read_json(file);
+    for (const auto* assignments : {&args.set, &changes})
+      for (const std::string& assignment : *assignments) train::set_value(json, assignment);
+    if (!args.data.empty()) json["data"]["dir"] = args.data;
+    for (const auto& [key, text] : {std::pair("epochs", args.epochs), {"threads", args.threads}})
+      if (text) json[key] = train::try_json(*text).value_or(train::Json(*text));
+    const std::string name =
+        number + (plain ? "-se" : "") + (changes.empty() ? "" : " " + short_name(changes));
+    for (const Row& row : rows)
+      check(row.name != name, "study: variant \"", short_name(changes), "\" was given twice");
+    rows.push_back({.name = name,
+                    .plain = plain,
+                    .recipe = train::recipe_from(json, train::Recipe::Source::given,
+                                                 "recipe: " + file.string())});
+  };
+  for (const std::int64_t target : targets) {
+    const std::size_t plain = rows.size();
+    add(target, std::nullopt, {});
+    if (args.se) add(target, plain, {});
+    for (const std::string& variant : args.variants) add(target, plain, assignments_of(variant));
+  }
   return rows;
+}
+
+/// The folder of a row's run.
+std::string folder_of(const Row& row, std::int64_t seed) {
+  std::string out = row.name + "-seed" + std::to_string(seed);
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == ' ' || c == '/'; }, ',');
+  return out;
 }
 
 /// Top-1 accuracy by six views, percent; measured once and kept beside the checkpoint.
@@ -135,29 +178,39 @@ std::vector<std::string> cells(const Row& row) {
           std::to_string(row.top1.size())};
 }
 
-/// What SE changes where both were trained, of the accuracy with views.
+/// What SE changes, of the accuracy with views.
 struct Gain {
-  std::string name;
+  std::string name, of;  ///< the row with SE, and the one without
   Welch welch;
-  double time = 1;  ///< of SE, over plain
+  double corrected = 1;  ///< p, by Holm's correction where a target has several
+  double time = 1;       ///< of SE, over plain
 };
 
 std::vector<Gain> gains(const std::vector<Row>& rows) {
   std::vector<Gain> out;
-  for (std::size_t i = 1; i < rows.size(); ++i)
-    if (rows[i].se)
-      out.push_back({rows[i - 1].name, welch_test(rows[i].top1_views, rows[i - 1].top1_views),
-                     mean(rows[i].seconds) / mean(rows[i - 1].seconds)});
+  for (std::size_t i = 0; i < rows.size();) {
+    std::vector<double> p;
+    const std::size_t first = out.size(), plain = i++;
+    for (; i < rows.size() && rows[i].plain == plain; ++i) {
+      out.push_back({.name = rows[i].name,
+                     .of = rows[plain].name,
+                     .welch = welch_test(rows[i].top1_views, rows[plain].top1_views),
+                     .time = mean(rows[i].seconds) / mean(rows[plain].seconds)});
+      p.push_back(out.back().welch.p);
+    }
+    const std::vector<double> corrected = holm(p);
+    for (std::size_t k = 0; k < corrected.size(); ++k) out[first + k].corrected = corrected[k];
+  }
   return out;
 }
 
 std::string text_of(const Gain& gain, std::size_t seeds) {
   std::string out =
-      gain.name + ": SE " +
+      gain.name + " against " + gain.of + ": " +
       format("%+.2f points with views in %.2f of the time", gain.welch.difference, gain.time);
   if (seeds < 2) return out + ", one seed";
-  return out + format(", p %.2g: ", gain.welch.p) +
-         (gain.welch.p >= 0.05        ? "no difference shown"
+  return out + format(", p %.2g: ", gain.corrected) +
+         (gain.corrected >= 0.05      ? "no difference shown"
           : gain.welch.difference > 0 ? "more accurate"
                                       : "less accurate");
 }
@@ -168,7 +221,7 @@ constexpr const char* method =
     "right, "
     "and the mirror images of these; the mean of the logits, in which unmoved ones count half. "
     "Seconds: of training, without evaluation. PFLOP: 6 operations for each multiply-add of the "
-    "forward pass.";
+    "forward pass. p: Welch's test, with Holm's correction where a network has several variants.";
 
 std::size_t width_of(const std::string& text) {
   std::size_t n = 0;
@@ -233,9 +286,11 @@ train::Json to_json(const std::vector<Row>& rows, const std::string& facts,
                         {"multiply_adds", row.multiply_adds},
                         {"pflop", row.pflop}});
   for (const Gain& gain : gains(rows))
-    differences.push_back({{"of", gain.name},
+    differences.push_back({{"network", gain.name},
+                           {"of", gain.of},
                            {"points_with_views", gain.welch.difference},
                            {"p", gain.welch.p},
+                           {"p_corrected", gain.corrected},
                            {"time", gain.time}});
   return {{"study", speedrun_study}, {"facts", facts},       {"command", command},
           {"method", method},        {"networks", networks}, {"se", differences}};
@@ -246,6 +301,7 @@ std::string command_of(const SpeedrunArguments& args) {
   for (std::size_t i = 0; i < args.targets.size(); ++i)
     out += (i == 0 ? " --targets " : ",") + std::to_string(args.targets[i]);
   if (args.se) out += " --se";
+  for (const std::string& variant : args.variants) out += " --variant \"" + variant + '"';
   out += " --seeds " + std::to_string(args.seeds);
   if (args.epochs) out += " --epochs " + *args.epochs;
   for (const std::string& assignment : args.set) out += " --set " + assignment;
@@ -266,7 +322,7 @@ bool run_speedrun(const SpeedrunArguments& args) {
     std::size_t done = 0;
     for (std::int64_t seed = 1; seed <= args.seeds; ++seed)
       for (Row& row : rows) {
-        row.members.push_back(out / (row.name + "-seed" + std::to_string(seed)));
+        row.members.push_back(out / folder_of(row, seed));
         std::cout << "\n[" << ++done << '/' << all << "] " << row.name << ", seed " << seed
                   << std::endl;
         train::Recipe recipe = row.recipe;

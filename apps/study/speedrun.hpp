@@ -12,6 +12,9 @@ inline constexpr const char* speedrun_study = "speedrun";
 struct SpeedrunArguments {
   std::vector<std::int64_t> targets;  ///< none: 93, 94, 95
   bool se = false;                    ///< each with SE, too
+  /// Each with SE and its recipe changed so, too: assignments with blanks between them
+  /// ("model.se.placement=post model.se.reduction=4").
+  std::vector<std::string> variants;
   std::int64_t seeds = 3;
   std::optional<std::string> epochs, threads;  ///< as they were written
   std::string data, out;                       ///< empty: the recipes', studies/speedrun
@@ -22,7 +25,7 @@ struct SpeedrunArguments {
 
 /// Trains what is left of each network and seed, evaluates it plainly and with six views (mirrored,
 /// and moved by a pixel), and prints and writes the table. False: interrupted. Errors: no
-/// recipes; those of a run.
+/// recipes; a variant without assignments, or given twice; those of a run.
 bool run_speedrun(const SpeedrunArguments& args);
 
 }  // namespace exciton::apps

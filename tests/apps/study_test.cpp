@@ -195,6 +195,49 @@ TEST_F(Studies, SpeedrunTrainsEvaluatesByViewsAndGoesOn) {
   EXPECT_NE(views.out.find("moved by a pixel"), std::string::npos) << views.out;
 }
 
+TEST_F(Studies, SpeedrunComparesVariantsOfSE) {
+  std::vector<std::string> call{"study",     "speedrun",
+                                "--targets", "94",
+                                "--seeds",   "2",
+                                "--epochs",  "1",
+                                "--data",    path("data"),
+                                "--out",     path("variants"),
+                                "--recipe",  std::string(EXCITON_RECIPES) + "/speedrun"};
+  for (const char* setting : {"data.kind=auto", "data.image_size=16", "data.batch=16",
+                              "data.validation=test", "data.workers=0", "model.widths=[8,8,8]"})
+    call.insert(call.end(), {"--set", setting});
+  for (const char* variant :
+       {"model.se.placement=post model.se.reduction=4", " label_smoothing=0.1  "})
+    call.insert(call.end(), {"--variant", variant});
+  succeed(call);
+  const train::Json json = train::read_json(path("variants") + "/study.json");
+  ASSERT_EQ(json["networks"].size(), 3u) << "the plain one and two variants";
+  EXPECT_EQ(json["networks"][1]["name"], "94-se placement=post reduction=4");
+  EXPECT_EQ(json["networks"][2]["name"], "94-se label_smoothing=0.1");
+  // Each behind its whole group: 8 -> 2 -> 8; at least 8 hidden units in the recipe.
+  EXPECT_EQ(json["networks"][1]["parameters"], json["networks"][2]["parameters"]);
+  ASSERT_EQ(json["se"].size(), 2u);
+  for (const train::Json& gain : json["se"]) {
+    EXPECT_EQ(gain["of"], "94");
+    EXPECT_GE(gain["p_corrected"].get<double>(), gain["p"].get<double>());
+  }
+  const train::Json recipe =
+      train::read_json(path("variants") + "/94-se,placement=post,reduction=4-seed2/recipe.json");
+  EXPECT_EQ(recipe["model"]["se"]["placement"], "post");
+  EXPECT_EQ(recipe["model"]["se"]["reduction"], 4);
+  const auto fails = [&](const std::vector<std::string>& variants,
+                         const std::vector<std::string>& parts) {
+    std::vector<std::string> wrong{"study", "speedrun", "--recipe",
+                                   std::string(EXCITON_RECIPES) + "/speedrun"};
+    for (const std::string& variant : variants) wrong.insert(wrong.end(), {"--variant", variant});
+    expect_failure(wrong, parts);
+  };
+  fails({"  "}, {"changes nothing", "model.se.placement"});
+  fails({"model.se.reduction=4", "model.se.reduction=4"}, {"reduction=4", "twice"});
+  fails({"model.se.place=post"}, {"place", "placement"});
+  expect_failure({"study", "gate", "--variant", "model.se.reduction=4"}, {"speedrun"});
+}
+
 TEST_F(Studies, ReportShowsRunsSideBySide) {
   for (const char* name : {"a", "b"})
     succeed({"train", path("recipe.json"), "--out", path(name), "--epochs",
