@@ -30,8 +30,9 @@ ProcessorKind kind() {
   const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
   const unsigned model = (a >> 4 & 0xf) | (a >> 12 & 0xf0);
   if (family == 26) return ProcessorKind::zen5;
+  if (family != 25) return ProcessorKind::other;
   const bool zen4 = (model >= 0x10 && model < 0x20) || (model >= 0x60 && model < 0xb0);
-  return family == 25 && zen4 ? ProcessorKind::zen4 : ProcessorKind::other;
+  return zen4 ? ProcessorKind::zen4 : ProcessorKind::zen3;
 }
 
 Processor read() {

@@ -8,7 +8,7 @@
 namespace exciton::ops {
 
 /// Kinds whose convolutions were measured form by form; a choice between kernels may differ there.
-enum class ProcessorKind { other, zen4, zen5 };
+enum class ProcessorKind { other, zen3, zen4, zen5 };
 
 struct Processor {
   std::string name;  ///< as the system prints it: "AMD EPYC ..."

@@ -27,13 +27,38 @@ Tensor rounded(const Tensor& weights, DType maps, DType type) {
   return type == maps ? weights : weights.to(maps).to(DType::f32);
 }
 
-/// Whether a weight gradient is better made by the direct kernel: 1x1 from few pixels to many
-/// weights, where oneDNN's packing of the sums shows. Zen 4: 0.5 to 0.95 of its time up to 196
-/// pixels, 0.8 to 1.2 with 784.
+/// Where oneDNN's AVX2 kernels take longer than the direct kernel, as a Zen 3 has it (oneDNN 2.6.3,
+/// f32): 1x1 in groups of channels that fill no blocks of its own (ShuffleNet; 1.1 to 2.6 times as
+/// long), and gradients of weights of 1x1 with few pixels to many weights (1 to 1.6), of the
+/// images' own layer (1.1 to 1.2), and of 3x3 in groups of 32 channels and more (1.5 to 2).
+bool direct_is_faster_on_zen3(const ConvGeometry& g, std::int64_t pixels, Direction direction) {
+  const std::int64_t in = g.c / g.spec.groups, out = g.o / g.spec.groups;
+  const bool pointwise = g.kh == 1 && g.kw == 1,
+             gradient = direction == Direction::backward_weights;
+  if (g.spec.groups == 1)
+    return gradient && (pointwise ? g.c * g.o >= 256 * 512 && pixels <= 3136
+                                  : g.kh >= 3 && g.c < 8 && g.o >= 64);
+  if (!pointwise) return gradient && in >= 32;
+  if (gradient) return in >= 80;
+  return direction == Direction::forward ? std::min(in, out) >= 40 : 2 * out >= in;
+}
+
+/// Whether the direct kernel is better than oneDNN's: gradients of weights of 1x1 from few pixels
+/// to many weights, where oneDNN's packing of the sums shows (Zen 4: 0.5 to 0.95 of its time up to
+/// 196 pixels, 0.8 to 1.2 with 784), and more on a Zen 3.
 bool direct_is_faster(const ConvGeometry& g, std::int64_t images, Direction direction) {
-  return direction == Direction::backward_weights && processor().kind == ProcessorKind::zen4 &&
-         g.kh == 1 && g.kw == 1 && g.spec.groups == 1 && g.c >= 1024 &&
-         images_of_batch(images) * g.oh * g.ow <= 196;
+  const std::int64_t pixels = images_of_batch(images) * g.oh * g.ow;
+  switch (processor().kind) {
+    case ProcessorKind::zen3:
+      return direct_is_faster_on_zen3(g, pixels, direction);
+    case ProcessorKind::zen4:
+      return direction == Direction::backward_weights && g.kh == 1 && g.kw == 1 &&
+             g.spec.groups == 1 && g.c >= 1024 && pixels <= 196;
+    case ProcessorKind::zen5:
+    case ProcessorKind::other:
+      break;
+  }
+  return false;
 }
 
 }  // namespace

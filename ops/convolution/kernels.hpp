@@ -19,7 +19,7 @@
 ///   onednn           what oneDNN offers a kernel for that is trusted   tuned for every form
 ///                    (onednn/kernel_table.hpp)
 ///   direct           all else: oneDNN absent, refused or distrusted;   any form on any processor
-///                    weight gradients of 1x1 from few pixels (Zen 4)
+///                    where it takes less time than oneDNN
 ///
 /// Every weight gradient is a sum over leaves of images, how many being a function of the shapes
 /// (ops/leaves.hpp): Winograd's where each thread has tiles of its own, oneDNN's and the direct

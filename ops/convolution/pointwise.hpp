@@ -19,11 +19,12 @@ class Pointwise {
  public:
   /// Whether a forward pass can run here.
   static bool can_run(const ConvGeometry& g);
-  /// Whether it should: measured on Zen 4. Where weights are kept from call to call, for the layers
-  /// of ResNet-50 and one image, it is never slower than oneDNN with AVX-512 and up to 1.5 times as
-  /// fast, and the same within a tenth with AVX2. Where they are packed in every call, as in
-  /// training, it came out as oneDNN, but for sums over 1,024 channels and more, where it takes 0.8
-  /// to 0.97 of the time.
+  /// Whether it should. AVX-512, measured on Zen 4: where weights are kept from call to call, for
+  /// the layers of ResNet-50 and one image, it is never slower than oneDNN and up to 1.5 times as
+  /// fast. Where they are packed in every call, as in training, it came out as oneDNN, but for sums
+  /// over 1,024 channels and more, where it takes 0.8 to 0.97 of the time. AVX2, measured on Zen 3:
+  /// kept weights of at most 64 x 64, and those of stride 2 with maps of 8 pixels and more and up
+  /// to 512 outputs, take 0.5 to 0.65 of oneDNN's time; others 1 to 1.2.
   static bool applicable(const ConvGeometry& g, bool keeps_weights);
 
   /// y = epilogue(conv(x) + bias), x, y and the shortcut of the type that `g` names; bias [O] may

@@ -198,10 +198,12 @@ struct Costs {
 
 /// Zen 4 (EPYC, 2 shared cores): measured by `exciton tune`, quiet, for 16 to 640 channels, maps of
 /// 3 to 32 pixels. Zen 5 (the same), which multiplies twice as much a cycle: beside other work, its
-/// gradients in proportion.
-/// Others are taken for such with a slower third-level cache.
+/// gradients in proportion. Zen 3 (the same, whose cycle is two of its instructions): f32, maps of
+/// 3 to 224 pixels. Others are taken for a Zen 5 with a slower third-level cache.
 constexpr Costs costs_of(ProcessorKind kind) {
   switch (kind) {
+    case ProcessorKind::zen3:
+      return {350, 900, 14, 60, 40};
     case ProcessorKind::zen4:
       return {260, 700, 14, 60, 33};
     case ProcessorKind::zen5:
@@ -212,17 +214,26 @@ constexpr Costs costs_of(ProcessorKind kind) {
   return {470, 1300, 8, 100, 55};
 }
 
-/// Cycles of the direct sum, in vectors as in Costs, times their width: oneDNN comes near the peak
-/// of the type, which for bf16 is that of f32 elsewhere than on these. To half of it with the
-/// weights' gradient of bf16 maps of 14x14 and less, unless outputs come in blocks of 128 (Zen 4:
-/// 0.36 to 0.49 for 96 to 320 outputs, 0.8 to 0.9 for 128, 256 and 512).
+/// The part of the peak that oneDNN reaches with 3x3. Less on AVX2 (2.6.3 on Zen 3, 16 to 640
+/// channels: 0.5 to 0.8 forward, 0.6 to 0.8 the data's, 0.2 to 0.6 the weights' gradient). Half
+/// with the weights' gradient of bf16 maps of 14x14 and less, unless outputs come in blocks of 128
+/// (Zen 4: 0.36 to 0.49 for 96 to 320 outputs, 0.8 to 0.9 for 128, 256 and 512).
+double direct_reaches(const ConvGeometry& g, Direction direction) {
+  const bool gradient = direction == Direction::backward_weights;
+  if (!processor().avx512)
+    return gradient ? 0.45 : direction == Direction::backward_data ? 0.7 : 0.65;
+  const bool native = g.dtype == DType::bf16 && processor().bf16 && !processor().amx;
+  const bool uneven = native && gradient && g.oh * g.ow <= 14 * 14 && g.o > 64 && g.o % 128 != 0;
+  return uneven ? 0.5 : 0.9;
+}
+
+/// Cycles of the direct sum, in vectors as in Costs, times their width. The peak is that of the
+/// type, which for bf16 is that of f32 elsewhere than on processors that multiply it.
 double direct_cycles(const ConvGeometry& g, std::int64_t images, Direction direction) {
   const bool native = g.dtype == DType::bf16 && processor().bf16;
   const double rate = !native ? 1 : processor().amx ? 16 : 2;
-  const bool uneven = native && !processor().amx && direction == Direction::backward_weights &&
-                      g.oh * g.ow <= 14 * 14 && g.o > 64 && g.o % 128 != 0;
-  const double reached = uneven ? 0.5 : 0.9;
-  return static_cast<double>(images * g.oh * g.ow * 9 * g.c * g.o) / (rate * reached);
+  return static_cast<double>(images * g.oh * g.ow * 9 * g.c * g.o) /
+         (rate * direct_reaches(g, direction));
 }
 
 /// The same of Winograd's products, transforms, and weights or sums on their way through the

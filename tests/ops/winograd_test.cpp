@@ -333,7 +333,9 @@ TEST(Winograd, LeavesOtherFormsAlone) {
     EXPECT_EQ(suits(many, wide, same, bf16, direction), forced || !processor().amx);
   EXPECT_EQ(suits({64, 32, 32, 8}, {8, 8, 3, 3}, same, bf16), forced || !processor().bf16)
       << "native products";
-  EXPECT_EQ(suits({2, 14, 14, 512}, {512, 512, 3, 3}, same, bf16), forced || !processor().bf16);
+  if (processor().bf16) {
+    EXPECT_EQ(suits({2, 14, 14, 512}, {512, 512, 3, 3}, same, bf16), forced) << "few tiles";
+  }
 }
 
 TEST(Winograd, TakesRoundedProductsOfMapsToTheirEdge) {
