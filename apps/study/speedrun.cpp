@@ -80,7 +80,8 @@ std::vector<Row> rows_of(const SpeedrunArguments& args) {
     const std::string name =
         number + (plain ? "-se" : "") + (changes.empty() ? "" : " " + short_name(changes));
     for (const Row& row : rows)
-      check(row.name != name, "study: variant \"", short_name(changes), "\" was given twice");
+      check(row.name != name, "study: ", name,
+            " is there twice; give each target and variant once");
     rows.push_back({.name = name,
                     .plain = plain,
                     .recipe = train::recipe_from(json, train::Recipe::Source::given,

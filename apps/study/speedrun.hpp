@@ -25,7 +25,7 @@ struct SpeedrunArguments {
 
 /// Trains what is left of each network and seed, evaluates it plainly and with six views (mirrored,
 /// and moved by a pixel), and prints and writes the table. False: interrupted. Errors: no
-/// recipes; a variant without assignments, or given twice; those of a run.
+/// recipes; a variant without assignments; a target or variant given twice; those of a run.
 bool run_speedrun(const SpeedrunArguments& args);
 
 }  // namespace exciton::apps

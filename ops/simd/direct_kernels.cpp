@@ -230,6 +230,8 @@ EXCITON_INLINE void each_tap(const SourceMaps<T>& x, const ResultGrid& grid, con
   }
 }
 
+// Channels are cut by threads, so that one may be in a block of four vectors, a vector or a part of
+// one: all of them round as multiply_add() does.
 template <class T>
 void depthwise(const SourceMaps<T>& x, const ResultGrid& grid, const TapRuns& taps,
                ResultRange results, const float* w, std::int64_t line, const RowPanels& m) {
@@ -241,14 +243,14 @@ void depthwise(const SourceMaps<T>& x, const ResultGrid& grid, const TapRuns& ta
       V32 sum[4] = {};
       each_tap(x, grid, taps, at, [&](const T* from, std::int64_t tap) {
         for (int u = 0; u < 4; ++u)
-          sum[u] += load(from + c + u * L) * load(w + tap * line + c + u * L);
+          sum[u] = multiply_add(load(from + c + u * L), load(w + tap * line + c + u * L), sum[u]);
       });
       for (int u = 0; u < 4; ++u) store(to + (c / L + u) * m.step, sum[u]);
     }
     for_lanes(x.c - c, [&](auto lanes, std::int64_t k) {
       V32 sum = {};
       each_tap(x, grid, taps, at, [&](const T* from, std::int64_t tap) {
-        sum += lanes.get(from + c + k) * load(w + tap * line + c + k);
+        sum = multiply_add(lanes.get(from + c + k), load(w + tap * line + c + k), sum);
       });
       store(to + (c + k) / L * m.step, sum);
     });
@@ -263,7 +265,8 @@ void depthwise_accumulate(const SourceMaps<T>& x, const ResultGrid& grid, const 
     each_tap(x, grid, taps, at, [&](const T* from, std::int64_t tap) {
       for_lanes(x.c, [&](auto lanes, std::int64_t k) {
         float* to = sum + tap * line + k;
-        store(to, load(to) + lanes.get(from + k) * load(d.data + k / L * d.step + t * L));
+        store(to,
+              multiply_add(lanes.get(from + k), load(d.data + k / L * d.step + t * L), load(to)));
       });
     });
 }
@@ -278,8 +281,11 @@ void finish(const RowPanels& m, const ResultGrid& grid, ResultRange results,
     for_lanes(y.c, [&](auto lanes, std::int64_t k) {
       V32 v = load(m.data + k / L * m.step + t * L);
       if (e.bias) v += lanes.get(e.bias + k);
-      if (e.gates) v *= lanes.get(e.gates + at.image * y.pixel + k);
-      if (e.shortcut) v += lanes.get(e.shortcut + to + k);
+      const V32 shortcut = e.shortcut ? lanes.get(e.shortcut + to + k) : V32{};
+      if (e.gates)
+        v = multiply_add(v, lanes.get(e.gates + at.image * y.pixel + k), shortcut);
+      else
+        v += shortcut;
       if (e.relu) v = v < V32{} ? V32{} : v;  // NaN stays NaN
       lanes.put(y.data + to + k, v);
     });

@@ -235,6 +235,9 @@ TEST_F(Studies, SpeedrunComparesVariantsOfSE) {
   fails({"  "}, {"changes nothing", "model.se.placement"});
   fails({"model.se.reduction=4", "model.se.reduction=4"}, {"reduction=4", "twice"});
   fails({"model.se.place=post"}, {"place", "placement"});
+  expect_failure({"study", "speedrun", "--recipe", std::string(EXCITON_RECIPES) + "/speedrun",
+                  "--targets", "94,94"},
+                 {"94", "twice"});
   expect_failure({"study", "gate", "--variant", "model.se.reduction=4"}, {"speedrun"});
 }
 
