@@ -90,8 +90,8 @@ TEST_P(ZooGolden, ForwardAndBackwardFollowPyTorch) {
 /// In single precision, by the kernels that train. A ReLU whose argument is near zero passes a
 /// gradient in one way of summing and not in another, and all in front of it moves a little, single
 /// elements by percents: in PyTorch, too (make_zoo_golden.py --float32). Logits, and norms and
-/// directions of whole gradients, do not depend on that. SE-BN-Inception's logits, behind norms over
-/// few values, are off by 0.4e-4 to 1.1e-4 of the largest, by kernels and processor.
+/// directions of whole gradients, do not depend on that. SE-BN-Inception's logits, behind norms
+/// over few values, are off by 0.4e-4 to 1.1e-4 of the largest, by kernels and processor.
 TEST_P(ZooGolden, SinglePrecisionFollowsDouble) {
   const json golden = golden_of(GetParam());
   const Ran exact = run(GetParam(), golden, DType::f64), ran = run(GetParam(), golden, DType::f32);
