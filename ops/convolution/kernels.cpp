@@ -29,8 +29,9 @@ Tensor rounded(const Tensor& weights, DType maps, DType type) {
 
 /// Where oneDNN's AVX2 kernels take longer than the direct kernel, as a Zen 3 has it (oneDNN 2.6.3,
 /// f32): 1x1 in groups of channels that fill no blocks of its own (ShuffleNet; 1.1 to 2.6 times as
-/// long), and gradients of weights of 1x1 with few pixels to many weights (1 to 1.6), of the
-/// images' own layer (1.1 to 1.2), and of 3x3 in groups of 32 channels and more (1.5 to 2).
+/// long; depthwise is oneDNN's), and gradients of weights of 1x1 with few pixels to many weights (1
+/// to 1.6), of the images' own layer (1.1 to 1.2), and of 3x3 in groups of 32 channels and more
+/// (1.5 to 2).
 bool direct_is_faster_on_zen3(const ConvGeometry& g, std::int64_t pixels, Direction direction) {
   const std::int64_t in = g.c / g.spec.groups, out = g.o / g.spec.groups;
   const bool pointwise = g.kh == 1 && g.kw == 1,
@@ -40,7 +41,7 @@ bool direct_is_faster_on_zen3(const ConvGeometry& g, std::int64_t pixels, Direct
                                   : g.kh >= 3 && g.c < 8 && g.o >= 64);
   if (!pointwise) return gradient && in >= 32;
   if (gradient) return in >= 80;
-  return direction == Direction::forward ? std::min(in, out) >= 40 : 2 * out >= in;
+  return direction == Direction::forward ? std::min(in, out) >= 40 : in >= 20 && 2 * out >= in;
 }
 
 /// Whether the direct kernel is better than oneDNN's: gradients of weights of 1x1 from few pixels

@@ -214,7 +214,7 @@ TEST_F(Studies, SpeedrunComparesVariantsOfSE) {
   ASSERT_EQ(json["networks"].size(), 3u) << "the plain one and two variants";
   EXPECT_EQ(json["networks"][1]["name"], "94-se placement=post reduction=4");
   EXPECT_EQ(json["networks"][2]["name"], "94-se label_smoothing=0.1");
-  // Each behind its whole group: 8 -> 2 -> 8; at least 8 hidden units in the recipe.
+  // 8 channels and, at the recipe's least, 8 hidden units in both.
   EXPECT_EQ(json["networks"][1]["parameters"], json["networks"][2]["parameters"]);
   ASSERT_EQ(json["se"].size(), 2u);
   for (const train::Json& gain : json["se"]) {

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <ostream>
 #include <set>
 #include <thread>
@@ -39,6 +40,17 @@ const bool allowed = [] {
 std::vector<std::string> mpiexec(int ranks) {
   return {EXCITON_MPIEXEC, "-n", std::to_string(ranks)};
 }
+
+/// What a variable of the environment says to the programs that begin while it is in scope.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* text) : name_(name) { ::setenv(name, text, 1); }
+  ~ScopedVariable() { ::unsetenv(name_); }
+  ScopedVariable(const ScopedVariable&) = delete;
+
+ private:
+  const char* name_;
+};
 
 class Ranks : public ::testing::Test {
  protected:
@@ -162,13 +174,12 @@ TEST_F(Ranks, ThreeOfThemAreAsOneProcessToRoundingAndAlwaysAlike) {
 
 TEST_F(Ranks, WithTheirOwnNormsTheyAreShardsInTurn) {
   // One path: which kernel takes the least time depends on the images of a batch, here 64 and 32.
-  const bool any = std::getenv("EXCITON_CONV") == nullptr;
-  if (any) ::setenv("EXCITON_CONV", "direct", 1);
+  std::optional<ScopedVariable> path;
+  if (!std::getenv("EXCITON_CONV")) path.emplace("EXCITON_CONV", "direct");
   write(64);
   trained(2, "ranks", {"epochs=1", "data.batch=64", "data.validation=test", "dtype=f32"});
   trained(1, "turns",
           {"epochs=1", "data.batch=32", "accumulate=2", "data.validation=test", "dtype=f32"});
-  if (any) ::unsetenv("EXCITON_CONV");
   EXPECT_LT(difference("ranks", "turns"), 1e-6);
 }
 
@@ -219,14 +230,6 @@ TEST_F(Ranks, TooManyForABatchAreRefusedAtTheStart) {
   EXPECT_NE(last.err.find("the last of an epoch"), std::string::npos) << last.err;
 }
 
-/// What EXCITON_LINK says to the programs that begin while it is in scope.
-class ScopedLink {
- public:
-  explicit ScopedLink(const char* text) { ::setenv("EXCITON_LINK", text, 1); }
-  ~ScopedLink() { ::unsetenv("EXCITON_LINK"); }
-  ScopedLink(const ScopedLink&) = delete;
-};
-
 TEST_F(Ranks, AnEmulatedLinkChangesNoBits) {
   write(256);
   const auto set = with(synced, {"epochs=1", "data.image_size=32", few, "dtype=bf16"});
@@ -235,7 +238,7 @@ TEST_F(Ranks, AnEmulatedLinkChangesNoBits) {
     const std::string plain = "plain" + std::to_string(ranks),
                       linked = "linked" + std::to_string(ranks);
     EXPECT_EQ(trained(ranks, plain, set).out.find("Gbit/s"), std::string::npos);
-    const ScopedLink link("0.1Gbit/s,2ms");
+    const ScopedVariable link("EXCITON_LINK", "0.1Gbit/s,2ms");
     EXPECT_NE(trained(ranks, linked, set).out.find("links of 0.1 Gbit/s and 2 ms"),
               std::string::npos);
     expect_same(plain, linked);
@@ -264,7 +267,7 @@ TEST_F(Ranks, AnEmulatedLinkTakesItsTimeAndLeavesTheProcessorAlone) {
   for (const int ranks : {2, 4}) {
     SCOPED_TRACE(::testing::Message() << ranks << " ranks");
     EXPECT_EQ(run_bench(ranks)["link"], "");
-    const ScopedLink link("0.005Gbit/s,20ms");
+    const ScopedVariable link("EXCITON_LINK", "0.005Gbit/s,20ms");
     const double before = seconds_of_children();
     const train::Json result = run_bench(ranks);
     EXPECT_EQ(result["link"], "0.005 Gbit/s and 20 ms");
@@ -283,7 +286,7 @@ TEST_F(Ranks, AnEmulatedLinkTakesItsTimeAndLeavesTheProcessorAlone) {
 TEST_F(Ranks, ALinkIsTheSameForAllAndWellSaid) {
   const std::vector<std::string> bench{"bench", "train", "se_resnet20", "--batch", "8"};
   {
-    const ScopedLink link("fast");
+    const ScopedVariable link("EXCITON_LINK", "fast");
     const Result result = Process(bench, 0, mpiexec(2)).wait();
     EXPECT_NE(result.code, 0);
     EXPECT_NE(result.err.find("EXCITON_LINK is a rate"), std::string::npos) << result.err;
@@ -300,7 +303,7 @@ TEST_F(Ranks, ALinkIsTheSameForAllAndWellSaid) {
 }
 
 TEST_F(Ranks, MessagesAreTimed) {
-  const ScopedLink link("10Gbit/s,3ms");
+  const ScopedVariable link("EXCITON_LINK", "10Gbit/s,3ms");
   const std::vector<std::string> messages{"bench",    "messages", "--sums", "4",
                                           "--rounds", "3",        "--json"};
   const Result result = Process(messages, 0, mpiexec(2)).wait();
