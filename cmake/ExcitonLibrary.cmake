@@ -54,9 +54,16 @@ if(EXCITON_SANITIZE)
   target_link_options(exciton_options INTERFACE -fsanitize=${EXCITON_SANITIZE})
 endif()
 
-# exciton_library(NAME SOURCES... [KNOWS component...] [PRIVATE lib...])
+# GCC takes a string for a short array now and then, more often behind precompiled headers, where it
+# forgets that the standard's headers are not ours.
+set(EXCITON_FALSE_ALARMS $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow> $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+
+# exciton_library(NAME SOURCES... [KNOWS component...] [PRIVATE lib...] [PRECOMPILED header...]), where
+# PRECOMPILED are the headers that most of its files read.
 function(exciton_library NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;KNOWS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;KNOWS;PRIVATE;PRECOMPILED" ${ARGN})
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${NAME} ${EXCITON_INCLUDE_DIR}/exciton/${NAME} SYMBOLIC)
   add_library(exciton_${NAME} ${ARG_SOURCES})  # static, unless BUILD_SHARED_LIBS says otherwise
   add_library(exciton::${NAME} ALIAS exciton_${NAME})
@@ -75,6 +82,10 @@ function(exciton_library NAME)
   # Not linked with exciton_options: nothing of it is to be exported.
   target_compile_options(exciton_${NAME} PRIVATE
     $<TARGET_PROPERTY:exciton_options,INTERFACE_COMPILE_OPTIONS>)
+  if(ARG_PRECOMPILED)
+    target_precompile_headers(exciton_${NAME} PRIVATE ${ARG_PRECOMPILED})
+    target_compile_options(exciton_${NAME} PRIVATE ${EXCITON_FALSE_ALARMS})
+  endif()
   target_link_options(exciton_${NAME} PRIVATE
     $<TARGET_PROPERTY:exciton_options,INTERFACE_LINK_OPTIONS>)
   set_property(GLOBAL APPEND PROPERTY EXCITON_COMPONENTS ${NAME})

@@ -1,0 +1,2 @@
+// Empty: what is wanted are the precompiled headers of its target (CMakeLists.txt), which all tests
+// share.
