@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -33,8 +34,9 @@ struct BatchSource {
 template <class Batch>
 class BatchQueue {
  public:
-  /// `workers`: threads that make batches ahead; 0: next() makes them; or automatic_workers. No
-  /// more than `prefetch` batches are kept ready. Errors: fewer workers than none, a prefetch
+  /// `workers`: threads that make batches ahead; 0: next() makes them; or automatic_workers.
+  /// Where the system grants fewer threads, fewer; the batches are the same. No more than
+  /// `prefetch` of them are kept ready. Errors: fewer workers than none, a prefetch
   /// below 1.
   BatchQueue(std::unique_ptr<const BatchSource<Batch>> source, std::int64_t batches, int workers,
              int prefetch)
@@ -43,9 +45,14 @@ class BatchQueue {
     check(prefetch >= 1, "loader: prefetch: expected at least 1, got ", prefetch);
     queue_.resize(static_cast<std::size_t>(prefetch));
     const int threads = automatic_ ? num_threads() : workers;
-    active_ = automatic_ ? 1 : threads;
-    for (int i = 0; i < threads; ++i)
-      workers_.emplace_back([this, i](const std::stop_token& stop) { work(i, stop); });
+    try {
+      for (int i = 0; i < threads; ++i)
+        workers_.emplace_back([this, i](const std::stop_token& stop) { work(i, stop); });
+    } catch (const std::system_error&) {
+      // The system grants no more: those that there are make the batches, or next() does.
+    }
+    const std::lock_guard lock(mutex_);
+    active_ = std::min(static_cast<int>(workers_.size()), automatic_ ? 1 : threads);
   }
   /// Stops the workers after the image at hand.
   ~BatchQueue() {

@@ -87,7 +87,10 @@ std::vector<bool> held_out(const std::vector<std::int64_t>& labels, std::int64_t
       out[own[i]] = any = true;
     }
   }
-  check(any, "data: no class has two images, so none can be held out; set data.validation to 0");
+  check(any,
+        "data: no class has two images, so none can be held out: expected two images or more of "
+        "some class, or a "
+        "folder val");
   return out;
 }
 

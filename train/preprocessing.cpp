@@ -155,4 +155,13 @@ void check_same_data(const Preprocessing& stored, const Preprocessing& now,
            " was trained on other data: ", what);
 }
 
+void check_same_train(const Preprocessing& stored, const data::Dataset& now,
+                      const fs::path& checkpoint) {
+  const std::string what = difference(stored.train, contents_of(now), "train");
+  check(what.empty(), "data: ", checkpoint.string(),
+        " was trained on other images than the folder has now (", what,
+        "): what is held out of them now may have trained; put the folder back as it was, or give "
+        "other images");
+}
+
 }  // namespace exciton::train

@@ -49,4 +49,9 @@ Preprocessing preprocessing_of(const data::Dataset& train, const DataRecipe& rec
 void check_same_data(const Preprocessing& stored, const Preprocessing& now,
                      const std::filesystem::path& checkpoint);
 
+/// Errors: `now` are other images than `stored` was trained on, so that what is held out beside
+/// them may have trained.
+void check_same_train(const Preprocessing& stored, const data::Dataset& now,
+                      const std::filesystem::path& checkpoint);
+
 }  // namespace exciton::train

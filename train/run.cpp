@@ -141,9 +141,11 @@ class Run final : TaskRun {
   /// Whether some images choose the best epoch.
   bool chooses() const { return plan_.chooses != data::Part::none; }
   bool keeps_best() const override { return chooses() && recipe_.checkpoint.keep_best; }
-  /// What the log and people call the images that are looked at after every epoch.
+  /// The images that are looked at after every epoch.
+  data::Part measured_part() const { return chooses() ? plan_.chooses : plan_.reported; }
+  /// What the log and people call them.
   const char* watched() const {
-    const data::Part part = chooses() ? plan_.chooses : plan_.reported;
+    const data::Part part = measured_part();
     return part == data::Part::test || by_test() ? "test" : "val";
   }
   /// Whether a value of a metric is better than the one at `epoch` (0: there is none) by more than
@@ -181,7 +183,7 @@ class Run final : TaskRun {
           "a share of the train images, such as 0.1");
     }
     train_set_ = plan_.open(data::Part::train);
-    test_set_ = plan_.open(chooses() ? plan_.chooses : plan_.reported);
+    test_set_ = plan_.open(measured_part());
     // What is reported at the end is opened now: an error in it should not come after hours.
     final_set_ =
         chooses() && plan_.reported != plan_.chooses ? plan_.open(plan_.reported) : nullptr;
@@ -488,7 +490,8 @@ class Run final : TaskRun {
       out.uneven = true;
       out.notes.push_back(std::move(uneven));
     }
-    for (const auto& set : {train_set_, test_set_, final_set_})
+    const bool of_train = measured_part() == data::Part::held_out;  // of the same folder
+    for (const auto& set : {train_set_, of_train ? nullptr : test_set_, final_set_})
       for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
         out.notes.push_back("Of " + set->description() + ": " + line);
     return out;
@@ -666,7 +669,9 @@ class Run final : TaskRun {
     line.test_seconds = test_seconds;
     line.test_skipped_images = test.skipped();
     line.left_out_images = train_->left_out();
-    line.left_out_files = train_set_->left_out().files() + test_set_->left_out().files();
+    line.left_out_files =
+        train_set_->left_out().files() +
+        (measured_part() == data::Part::held_out ? 0 : test_set_->left_out().files());
     line.system_allocations = system_allocations;
     line.kernels = kernels_.counts;
     if (line.best) best_ = {position_.epoch, test.top1(), recipe_.checkpoint.best_by, value};

@@ -152,11 +152,18 @@ bool RunFolder::is_run() const {
          !checkpoint_files().empty();
 }
 
+bool RunFolder::was_made() const {
+  std::error_code none;
+  return is_run() || fs::exists(checkpoints(), none);
+}
+
 RunFolder::StoredRecipe RunFolder::stored_recipe() const {
   std::error_code none;
   if (fs::exists(recipe(), none))
     return {read_text(recipe(), "recipe", JsonLimits{}.bytes), recipe()};
   const std::optional<FoundCheckpoint> found = newest();
+  check(found.has_value() || was_made(), "run: ", path_.string(),
+        " is no run folder: it holds neither recipe.json nor checkpoints");
   check(found.has_value(), "run: ", path_.string(),
         " holds neither recipe.json nor a checkpoint: whatever made it was ended before; delete it "
         "and start again");

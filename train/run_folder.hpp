@@ -75,6 +75,8 @@ class RunFolder {
   bool occupied() const;
   /// True when there is a recipe or a checkpoint.
   bool is_run() const;
+  /// Whether a run was begun in it, though it may have been ended before it was one.
+  bool was_made() const;
   struct StoredRecipe {
     std::string text;
     std::filesystem::path from;  ///< recipe.json, or a checkpoint

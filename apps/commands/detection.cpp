@@ -212,7 +212,12 @@ int predict_detector(const DetectorPredict& args) {
   const train::TrainedDetector trained = train::load_detector(args.run, warn);
   const std::vector<std::string>& names = trained.preprocessing.class_names;
   if (!args.page.empty()) check_page_path(args.page);
-  if (!args.out.empty()) fs::create_directories(args.out);
+  if (!args.out.empty()) {
+    std::error_code error;
+    fs::create_directories(args.out, error);
+    check(!error, "predict: cannot make the folder ", args.out,
+          " for the pictures: ", error.message());
+  }
   std::optional<BoxTable> table;
   if (!args.csv.empty()) table.emplace(args.csv, names);
   Interrupt interrupt;

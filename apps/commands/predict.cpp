@@ -41,8 +41,11 @@ std::vector<std::string> images_of(const std::vector<std::string>& paths) {
       continue;
     }
     data::LeftOut left_out;
-    for (const std::string& file : data::image_files(path, path + '/', left_out))
+    const std::vector<std::string> files = data::image_files(path, path + '/', left_out);
+    for (const std::string& file : files)
       images.push_back((std::filesystem::path(path) / file).string());
+    if (files.empty() && paths.size() > 1)
+      std::cerr << "exciton: " << path << ": a folder without images" << std::endl;
     for (const std::string& line : left_out.lines())
       std::cerr << "exciton: " << path << ": " << line << std::endl;
   }

@@ -191,6 +191,43 @@ TEST_F(Folder, a_newcomers_own_folder) {
   succeed(train("run", {"--data", path("photos"), "--resume", "--epochs", "3"}));
 }
 
+TEST_F(Folder, images_in_the_place_of_a_recipe_are_never_taken_for_a_run) {
+  const std::string images = path("data"), run = path("own");
+  const std::vector<std::string> begin{
+      "train", images, "--out", run, "--set", "model.widths=[4,4,4]", "--set", "epochs=1"};
+  succeed(begin);
+  succeed({"train", images, "--out", run, "--resume", "--set", "epochs=2"});  // as it was begun
+  EXPECT_EQ(read_log(run).size(), 2u);
+  EXPECT_EQ(train::read_json(path("own/recipe.json"))["model"]["widths"], train::Json({4, 4, 4}));
+  // A run goes on where it is.
+  expect_failure({"train", run, "--resume", "--out", path("other"), "--epochs", "3"},
+                 {"is resumed where it is"});
+  EXPECT_FALSE(fs::exists(path("other")));
+}
+
+TEST_F(Folder, what_is_held_out_is_told_from_what_was_when_the_run_trained) {
+  fs::remove_all(dir_ / "data/val");
+  succeed(train("run", {"--set", "epochs=1", "--set", "data.validation=0.25"}));
+  const auto count = [&](const std::vector<std::string>& command) {
+    return train::Json::parse(succeed(command).out)["images"];
+  };
+  EXPECT_EQ(count({"eval", path("run"), "--json"}), 2);
+  fs::copy_file(dir_ / "data/train/cat/grey.jpg", dir_ / "data/train/cat/another.jpg");
+  expect_failure({"eval", path("run"), "--json"}, {"it had 6 train images", "may have trained"});
+  EXPECT_EQ(count({"eval", path("run"), "--data", path("data"), "--json"}), 2) << "if it is meant";
+}
+
+TEST_F(Folder, what_is_left_out_is_counted_once) {
+  fs::remove_all(dir_ / "data/val");
+  write_file(dir_ / "data/train/cat/notes.txt", "mine");
+  const Result result =
+      succeed(train("run", {"--set", "epochs=1", "--set", "data.validation=0.25"}));
+  const std::size_t first = result.out.find("cat/notes.txt");
+  ASSERT_NE(first, std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("cat/notes.txt", first + 1), std::string::npos) << result.out;
+  EXPECT_EQ(read_log(path("run"))[0]["left_out_files"], 1);
+}
+
 TEST_F(Folder, predict_passes_over_what_it_cannot_read) {
   succeed(train("run"));
   write_file(dir_ / "bad.jpg", "");

@@ -129,6 +129,17 @@ TEST(DetectionRun, learns_what_little_there_is) {
   EXPECT_GT(outcome.average_precision.at(1).value, 0.5) << "AP50";
 }
 
+TEST(DetectionRun, wants_an_object_to_learn) {
+  const TempDir dir;
+  make_squares(dir / "data", 1);  // the first image has none
+  Observer silent;
+  const Recipe recipe = recipe_from(small_recipe(dir / "data"));
+  EXPECT_NE(error_of([&] {
+              run(recipe, {.out = dir / "run"}, silent);
+            }).find("there is no object to learn"),
+            std::string::npos);
+}
+
 TEST(DetectionRun, what_nothing_would_read_is_refused) {
   const auto refused = [](const char* path, const Json& value) {
     Json json = small_recipe("data");

@@ -105,6 +105,10 @@ class DetectorRun final : TaskRun {
     const auto train = data::open_coco(recipe_.data.dir, "train");
     train->keep(recipe_.detection.images);
     train_set_ = train;
+    check(std::ranges::any_of(train->annotations().images,
+                              [](const data::CocoImage& image) { return !image.objects.empty(); }),
+          "train: ", train->description(),
+          ": there is no object to learn; expected annotations with boxes that are no crowds");
     const auto splits = data::find_coco(recipe_.data.dir);
     has_val_ = std::ranges::any_of(splits, [](const auto& s) { return s.name == "val"; });
     eval_set_ = has_val_ ? data::open_coco(recipe_.data.dir, "val") : train_set_;
