@@ -44,7 +44,9 @@ class BatchQueue {
     check(workers >= 0 || automatic_, "loader: workers: expected at least 0, got ", workers);
     check(prefetch >= 1, "loader: prefetch: expected at least 1, got ", prefetch);
     queue_.resize(static_cast<std::size_t>(prefetch));
-    const int threads = automatic_ ? num_threads() : workers;
+    // More than there are batches to make would have nothing to do.
+    const int threads = static_cast<int>(std::min<std::int64_t>(
+        automatic_ ? num_threads() : workers, std::max<std::int64_t>(batches, 1)));
     try {
       for (int i = 0; i < threads; ++i)
         workers_.emplace_back([this, i](const std::stop_token& stop) { work(i, stop); });

@@ -246,7 +246,9 @@ class Finder {
     check(a[1]->is(Kind::integer) && view.offset >= 0, who, ": begins at no place in its storage");
     check(tensor.shape.size() == view.strides.size(), who, ": has ", tensor.shape.size(),
           " extents and ", view.strides.size(), " strides");
-    view.offset += storage(*a[0], who, view.storage, tensor.type);
+    const std::int64_t part = storage(*a[0], who, view.storage, tensor.type);
+    check(!__builtin_add_overflow(view.offset, part, &view.offset), who,
+          ": begins outside of its storage");
     reach(tensor, view, who);
     out_.tensors.push_back(std::move(tensor));
     out_.views.push_back(std::move(view));

@@ -146,7 +146,13 @@ class TorchStream final : public WeightFile {
       }
     };
     constexpr std::size_t small = 64 << 10;
-    next(small);  // the magic number, by which it was known
+    // The magic number, by which it was known; protocol 1 writes it in digits, more than 64 bits
+    // hold.
+    constexpr std::string_view digits = "L119547037146038801333356L\n.";
+    if (head.size() > digits.size() && std::equal(digits.begin(), digits.end(), head.begin()))
+      at = digits.size();
+    else
+      next(small);
     const std::int64_t version = next(small).root().integer;
     check(version == 1001, who_, ": a PyTorch stream of version ", version, ", 1001 is read");
     {

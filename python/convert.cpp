@@ -96,6 +96,7 @@ Tensor tensor_from(py::handle value) {
 }
 
 py::array to_array(const Tensor& t, bool writable) {
+  check(!t.empty(), "numpy: there is no value; did a forward return None?");
   const auto type = [&]() -> py::dtype {
     switch (t.dtype()) {
       case DType::f32:

@@ -56,7 +56,14 @@ class SourceDataset final : public data::Dataset {
   }
   void read(std::int64_t i, data::Image& out) const override {
     const py::gil_scoped_acquire lock;
-    out = to_image(source_.get()[py::int_(i)]);
+    try {
+      out = to_image(source_.get()[py::int_(i)]);
+    } catch (const py::error_already_set& error) {
+      // From an iterator it would be an end that nobody notices.
+      if (error.matches(PyExc_StopIteration))
+        fail("data: image ", i, " of the source raised StopIteration");
+      throw;
+    }
     check(out.channels == channels_, "data: image ", i, " has ", out.channels,
           " channels, expected ", channels_);
   }
@@ -107,19 +114,25 @@ class EpochLoader {
   EpochLoader(const Held& set, const data::Augment& augment, const data::LoaderOptions& options)
       : loader_(std::make_unique<data::Loader>(set, augment, options).release(), LoaderDeleter()),
         set_(set) {}
-  void begin() { loader_->start_epoch(epoch_++); }
+  void begin() { loader().start_epoch(epoch_++); }
+  /// No more batches; to be called before the interpreter ends, for the workers may want it.
+  void close() { loader_.reset(); }
   void set_epoch(std::int64_t epoch) { epoch_ = epoch; }
   data::Batch next() {
     std::optional<data::Batch> batch;
+    data::Loader& own = loader();
     {
       const py::gil_scoped_release unlocked;
-      batch = loader_->next();
+      batch = own.next();
     }
     stop_on_signals();
     if (!batch) throw py::stop_iteration();
     return std::move(*batch);
   }
-  data::Loader& loader() const { return *loader_; }
+  data::Loader& loader() const {
+    check(loader_ != nullptr, "DataLoader: is closed, for the interpreter ends");
+    return *loader_;
+  }
   const Held& dataset() const { return set_; }
 
  private:
@@ -197,7 +210,11 @@ void bind_datasets(py::module_& m) {
              .open = [open = Kept(open)](const std::filesystem::path& dir,
                                          const std::string& split) -> SharedDataset {
                const py::gil_scoped_acquire lock;
-               return open.get()(dir.string(), split).cast<Held>();
+               const py::object set = open.get()(dir.string(), split);
+               check(py::isinstance<data::Dataset>(set),
+                     "register_dataset: expected that open(dir, split) returns a Dataset, got ",
+                     py::str(py::type::of(set)).cast<std::string>());
+               return set.cast<Held>();
              }});
       },
       py::arg("name"), py::arg("open"),
@@ -269,6 +286,11 @@ void bind_loader(py::module_& m) {
           "The share of each image in its mixed one; 1 where none are mixed.")
       .def("__iter__",
            [](const data::Batch& b) { return py::iter(py::make_tuple(b.images, b.labels)); });
+  // Loaders that were begun and may have workers, so that none outlives the interpreter.
+  const py::object open = py::module_::import("weakref").attr("WeakSet")();
+  py::module_::import("atexit").attr("register")(py::cpp_function([open] {
+    for (const py::handle loader : py::list(open)) loader.cast<EpochLoader&>().close();
+  }));
   py::class_<EpochLoader>(m, "DataLoader",
                           "Batches of images and labels, prepared beside the step. Every iteration "
                           "is the next epoch; what is in a batch depends on seed, epoch and number "
@@ -294,11 +316,16 @@ void bind_loader(py::module_& m) {
           "__len__", [](const EpochLoader& l) { return l.loader().batches(); },
           "Batches in an epoch.")
       .def("__iter__",
-           [](const py::object& self) {
+           [open](const py::object& self) {
+             open.attr("add")(self);
              self.cast<EpochLoader&>().begin();
              return self;
            })
-      .def("__next__", &EpochLoader::next)
+      .def("__next__",
+           [open](const py::object& self) {
+             open.attr("add")(self);
+             return self.cast<EpochLoader&>().next();
+           })
       .def("set_epoch", &EpochLoader::set_epoch, py::arg("epoch"),
            "Which the next iteration is, from 0.")
       .def_property_readonly("dataset", &EpochLoader::dataset);

@@ -207,9 +207,11 @@ class Replaced {
     const std::vector<nn::NamedAttention> units = nn::attention_units(*net_);
     std::vector<std::string> known;
     for (const auto& [name, unit] : units) known.push_back(name);
+    for (const auto& [name, gates] : values_)  // all of them before the first is replaced
+      check(std::ranges::find(units, name, &nn::NamedAttention::name) != units.end(),
+            "gates: no unit \"", name, "\"; the network has ", listed(known));
     for (const auto& [name, gates] : values_) {
       const auto unit = std::ranges::find(units, name, &nn::NamedAttention::name);
-      check(unit != units.end(), "gates: no unit \"", name, "\"; the network has ", listed(known));
       scopes_.push_back(
           std::make_unique<nn::HookScope>(unit->unit->hook, nn::constant_gates(gates)));
     }

@@ -31,7 +31,12 @@ Var unary(const Input& x) {
   return f(x.var);
 }
 
-Tensor labels_from(const Input& labels) { return labels.var.value().to(DType::i64); }
+Tensor labels_from(const Input& labels) {
+  const DType type = labels.var.value().dtype();
+  check(type == DType::i64 || type == DType::u8,
+        "cross_entropy: labels: expected whole numbers, got ", name_of(type));
+  return labels.var.value().to(DType::i64);
+}
 
 ops::SqueezeKind squeeze_kind(const std::string& name) {
   check(name == "avg" || name == "max", "squeeze: expected \"avg\" or \"max\", got \"", name, '"');

@@ -30,6 +30,11 @@ void expect_refusal(const std::string& name, const std::string& says,
   EXPECT_EQ(why.find('\n'), std::string::npos) << name;
 }
 
+std::string bytes_in(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 TEST(WeightFile, ReadsEveryContainerOfPyTorch) {
   for (const char* name : {"state.pt", "state_old.pth", "state_protocol4.pt"}) {
     const auto file = open_weights(made(name));
@@ -43,6 +48,40 @@ TEST(WeightFile, ReadsEveryContainerOfPyTorch) {
   }
   EXPECT_EQ(open_weights(made("state.pt"))->container, "PyTorch (zip)");
   EXPECT_EQ(open_weights(made("state_old.pth"))->container, "PyTorch (before 1.6)");
+}
+
+TEST(WeightFile, ReadsOldFilesOfEveryProtocol) {
+  const std::string old = bytes_in(made("state_old.pth"));
+  const std::string magic = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+  ASSERT_EQ(old.substr(2, magic.size()), magic);
+  const TempDir dir;
+  for (const std::string& begin : {std::string("L119547037146038801333356L\n."), "\x80\x03" + magic,
+                                   "\x80\x04\x95\x0d" + std::string(7, '\0') + magic,
+                                   "\x80\x05\x95\x0d" + std::string(7, '\0') + magic}) {
+    write_bytes(dir / "state.pth", begin + old.substr(2 + magic.size()));
+    EXPECT_EQ(values_of(*open_weights(dir / "state.pth")).at("conv.weight"), counting(108))
+        << begin;
+  }
+}
+
+TEST(WeightFile, ChecksumsOfStoredEntriesAreCompared) {
+  const TempDir dir;
+  std::string bytes = bytes_in(made("state.pt"));
+  const std::vector<float> values = counting(108);
+  const std::string stored(reinterpret_cast<const char*>(values.data()),
+                           values.size() * sizeof(float));
+  const std::size_t at = bytes.find(stored);
+  ASSERT_NE(at, std::string::npos);
+  char& last = bytes[at + stored.size() - 1];
+  last = static_cast<char>(last ^ 1);
+  write_bytes(dir / "state.pt", bytes);
+  std::string why;
+  try {
+    values_of(*open_weights(dir / "state.pt"));
+  } catch (const Error& error) {
+    why = error.what();
+  }
+  EXPECT_NE(why.find("CRC"), std::string::npos) << why;
 }
 
 TEST(WeightFile, GathersViewsOfSharedStorage) {
@@ -115,8 +154,7 @@ TEST(WeightFile, ReadsNumPysArrays) {
 TEST(WeightFile, DamageIsAnErrorOrAValue) {
   const TempDir dir;
   for (const auto& entry : std::filesystem::directory_iterator(EXCITON_TEST_FILES)) {
-    std::ifstream in(entry.path(), std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    const std::string bytes = bytes_in(entry.path());
     for (std::size_t cut = 0; cut < bytes.size(); cut += 1 + bytes.size() / 60) {
       write_bytes(dir / "f", bytes.substr(0, cut));
       EXPECT_NE(refusal(dir / "f"), "") << entry.path() << " cut to " << cut;

@@ -1,4 +1,6 @@
 """Data sets, those that Python has among them, and the loader."""
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -92,6 +94,41 @@ class Loaders(unittest.TestCase):
         abandoned = iter(data.DataLoader(dataset, batch_size=8, num_workers=2))
         next(abandoned)
         del abandoned  # while its workers read
+
+    def test_an_end_in_the_middle_is_an_error(self):
+        class Source:
+            def __getitem__(self, i):
+                return np.zeros((8, 8, 3), np.uint8) if i < 4 else next(iter([]))
+
+        loader = data.DataLoader(data.source_dataset(Source(), [0] * 10, ["a"]), batch_size=2)
+        with self.assertRaisesRegex(exciton.Error, "image 4 of the source raised StopIteration"):
+            list(loader)
+
+    def test_a_script_may_end_before_its_loader(self):
+        script = """
+import numpy as np
+from exciton import data
+
+class Source:
+    def __getitem__(self, i):
+        return np.zeros((8, 8, 3), np.uint8)
+
+loader = data.DataLoader(data.source_dataset(Source(), [0] * 500, ["a"]), batch_size=2)
+next(iter(loader))
+"""
+        for _ in range(3):
+            ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+            self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+
+    def test_a_kind_must_open_a_set(self):
+        data.register_dataset("forgetful", lambda dir, split: None)
+        with self.assertRaisesRegex(exciton.Error, "expected that open.dir, split. returns a Dataset, got .*NoneType"):
+            data.open_dataset(".", kind="forgetful")
+
+    def test_more_workers_than_batches(self):
+        images, labels = striped(5)
+        loader = data.DataLoader(data.array_dataset(images, labels, ["a", "b"]), batch_size=2, num_workers=40000)
+        self.assertEqual(sum(len(y) for _, y in loader), 5)
 
     def test_errors_of_python_arrive(self):
         class Source:

@@ -188,6 +188,15 @@ class Gates(unittest.TestCase):
         with self.assertRaisesRegex(exciton.Error, "no unit \"stage9\""), exciton.replace_gates(net, {"stage9": own}):
             pass
 
+    def test_a_wrong_name_replaces_nothing(self):
+        net = exciton.models.make("se_resnet20", blocks=[1, 1, 1]).eval()
+        images = np.random.default_rng(1).standard_normal((2, 8, 8, 3)).astype(np.float32)
+        before = net(images).numpy().copy()
+        with self.assertRaisesRegex(exciton.Error, 'no unit "other"'):
+            with exciton.replace_gates(net, {"stage1.0.se": np.zeros(16, np.float32), "other": np.ones(16, np.float32)}):
+                pass
+        np.testing.assert_array_equal(net(images).numpy(), before)
+
 
 class Own(unittest.TestCase):
     def test_a_unit_trains(self):
