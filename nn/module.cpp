@@ -1,8 +1,10 @@
 #include "exciton/nn/module.hpp"
 
+#include "exciton/core/error.hpp"
 #include "exciton/core/tape_observer.hpp"
 #include "exciton/nn/recompute.hpp"
 
+#include <algorithm>
 #include <functional>
 
 namespace exciton::nn {
@@ -41,6 +43,10 @@ void Visitor::operator()(std::string_view name, Module& m) {
   std::string full = joined(name);
   std::swap(prefix_, full);  // full keeps the outer prefix
   const std::string self = prefix_;
+  constexpr std::ptrdiff_t deepest = 200;
+  check(std::ranges::count(self, '.') < deepest, "module: more than ", deepest,
+        " modules within one another; does one hold itself, or what it is part of? It is at ...",
+        self.substr(self.size() - std::min<std::size_t>(self.size(), 40)));
   enter(self, m);
   m.visit(*this);
   leave(self, m);

@@ -14,10 +14,29 @@ namespace {
 
 using SharedModule = std::shared_ptr<nn::Module>;
 
+/// Collects the objects of Python's that a module is made of.
+struct Keeper final : nn::Visitor {
+  py::list kept;
+};
+
+/// What keeps all that a module is made of now, also when another takes the place of a part.
+struct Owners {
+  SharedModule root;
+  Kept parts;
+};
+std::shared_ptr<const Owners> owners_of(const SharedModule& root) {
+  Keeper keeper;
+  keeper.walk(*root);
+  return std::make_shared<const Owners>(Owners{root, Kept(keeper.kept)});
+}
+
 /// Whatever a Python module has as an attribute and C++ knows: parameters, modules (also in lists),
 /// and the tensors of register_buffer, in the order in which they were set.
 void visit_attributes(py::handle self, nn::Visitor& v) {
+  auto* const keeper = dynamic_cast<Keeper*>(&v);
   const auto one = [&](const std::string& name, py::handle value) {
+    if (keeper && (py::isinstance<Parameter>(value) || py::isinstance<nn::Module>(value)))
+      keeper->kept.append(value);
     if (py::isinstance<Parameter>(value)) {
       auto& p = value.cast<Parameter&>();
       v(name, p, p.role);
@@ -237,7 +256,9 @@ std::vector<std::pair<std::string, SharedModule>> named_modules(const SharedModu
   ModuleVisitor v;
   v.walk(*root);
   std::vector<std::pair<std::string, SharedModule>> out;
-  for (const auto& [name, module] : v.found) out.emplace_back(name, SharedModule(root, module));
+  const auto owners = owners_of(root);
+  for (const auto& [name, module] : v.found)
+    out.emplace_back(name, module == root.get() ? root : SharedModule(owners, module));
   return out;
 }
 
@@ -385,16 +406,18 @@ void bind_modules(py::module_& m) {
           "named_parameters",
           [](const SharedModule& module) {
             std::vector<std::pair<std::string, std::shared_ptr<Parameter>>> out;
+            const auto owners = owners_of(module);
             for (const auto& [name, p] : nn::parameters(*module))
-              out.emplace_back(name, std::shared_ptr<Parameter>(module, p));
+              out.emplace_back(name, std::shared_ptr<Parameter>(owners, p));
             return out;
           },
           "[(\"stage1.0.conv1.weight\", Parameter), ...]")
       .def("parameters",
            [](const SharedModule& module) {
              std::vector<std::shared_ptr<Parameter>> out;
+             const auto owners = owners_of(module);
              for (const auto& p : nn::parameters(*module))
-               out.push_back(std::shared_ptr<Parameter>(module, p.parameter));
+               out.push_back(std::shared_ptr<Parameter>(owners, p.parameter));
              return out;
            })
       .def(

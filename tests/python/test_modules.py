@@ -90,6 +90,34 @@ class Modules(unittest.TestCase):
         gc.collect()
         self.assertEqual(module(np.zeros((1, 4, 4, 32), np.float32)).shape, (1, 4, 4, 32))
 
+    def test_parameters_outlive_a_layer_that_is_replaced(self):
+        class Head(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc = nn.Linear(64, 64)
+
+        net = Head()
+        kept, before = net.parameters()[0], net.parameters()[0].numpy().copy()
+        sgd = exciton.optim.SGD(net, lr=0.1, momentum=0.9)
+        net.fc = nn.Linear(64, 64)
+        gc.collect()
+        others = [nn.Linear(64, 64) for _ in range(20)]
+        np.testing.assert_array_equal(kept.numpy(), before)
+        sgd.step()
+        sgd.zero_grad()
+        np.testing.assert_array_equal(kept.numpy(), before)
+        del others
+
+    def test_a_module_within_itself_is_told(self):
+        class Loop(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc = nn.Linear(2, 2)
+                self.me = self
+
+        with self.assertRaisesRegex(exciton.Error, "does one hold itself"):
+            Loop().parameters()
+
     def test_modules_go(self):
         net = Net()
         gone = weakref.ref(net)
