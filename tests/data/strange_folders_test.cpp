@@ -251,5 +251,94 @@ TEST(Lists, a_line_that_comes_twice) {
   expect_part(left_out_text(*set), "1 file, named in val.txt, but not in val/: gone.png");
 }
 
+TEST(Lists, from_other_programs) {
+  const TempDir dir;
+  write_listed(dir.path(),
+               "\xEF\xBB\xBF"
+               "0.png a\r\n1.png b\r\n");
+  const auto set = open_dataset("auto", dir.path(), "test");
+  EXPECT_EQ(set->size(), 2);
+  EXPECT_TRUE(set->left_out().empty()) << left_out_text(*set);
+  const auto open = [&] { open_dataset("auto", dir.path(), "test"); };
+  const std::string wide(
+      "\xFF\xFE"
+      "0\0.\0p\0n\0g\0 \0a\0\n\0",
+      18);
+  write_file(dir / "val.txt", wide);
+  expect_error(open, {"val.txt", "UTF-16", "save it as UTF-8"});
+  write_file(dir / "val.txt", wide.substr(2));
+  expect_error(open, {"val.txt", "is no text: byte 1 is 0"});
+  write_file(dir / "val.txt", std::string("0.png \x1b[31mred\n1.png b\n"));
+  expect_error(open, {"val.txt", "is no text: byte 6 is 27"});
+  EXPECT_EQ(error_of(open).find('\x1b'), std::string::npos);
+}
+
+/// A member of a tar file: its header, its bytes, and zeros up to a whole block.
+std::string tar_member(const std::string& name, const std::string& bytes) {
+  constexpr std::size_t block = 512;
+  std::string header(block, '\0');
+  const auto octal = [&](std::size_t at, std::size_t digits, std::size_t value) {
+    for (std::size_t i = digits; i > 0; --i, value /= 8)
+      header[at + i - 1] = static_cast<char>('0' + value % 8);
+  };
+  header.replace(0, name.size(), name);
+  octal(124, 11, bytes.size());
+  header[156] = '0';
+  header.replace(257, 5, "ustar");
+  header.replace(148, 8, "        ");
+  std::size_t sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  octal(148, 6, sum);
+  header[154] = '\0';
+  return header + bytes + std::string((block - bytes.size() % block) % block, '\0');
+}
+
+TEST(Shards, labels_are_trimmed_at_both_ends) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), end(1024, '\0');
+  write_file(dir / "train.tar", tar_member("1.cls", " \tcat \r\n") + tar_member("1.png", image) +
+                                    tar_member("2.cls",
+                                               "\xEF\xBB\xBF"
+                                               "dog\n") +
+                                    tar_member("2.png", image) + end);
+  EXPECT_EQ(open_dataset("auto", dir.path(), "train")->class_names(),
+            (std::vector<std::string>{"cat", "dog"}));
+  write_file(dir / "train.tar",
+             tar_member("1.cls", std::string("c\0", 2)) + tar_member("1.png", image) + end);
+  expect_error([&] { open_dataset("auto", dir.path(), "train"); }, {"1.cls is no text"});
+}
+
+TEST(Shards, an_archive_that_is_cut_short) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), zeros(512, '\0');
+  const std::string first = tar_member("cat/1.png", image),
+                    both = first + tar_member("cat/2.png", image);
+  const auto open = [&] { return open_dataset("webdataset", dir.path(), "train"); };
+  for (int blocks = 1; blocks <= 20; ++blocks) {
+    std::string end;
+    for (int i = 0; i < blocks; ++i) end += zeros;
+    write_file(dir / "train.tar", tar_member("cat/1.png", image) + end);
+    EXPECT_EQ(open()->size(), 1) << blocks << " blocks at the end";
+  }
+  const std::size_t whole = first.size();
+  for (const std::size_t bytes : {whole, whole + 1, whole + 170, whole + 511, 2 * whole,
+                                  2 * whole + 100, 512 + image.size()}) {
+    write_file(dir / "train.tar", (both + zeros).substr(0, bytes));
+    expect_error(open, {"train.tar, byte " + std::to_string(bytes), "cut short"});
+  }
+  for (const std::size_t bytes : {whole - 512, whole + 600}) {
+    write_file(dir / "train.tar", (both + zeros).substr(0, bytes));
+    EXPECT_FALSE(error_of(open).empty()) << bytes;
+  }
+}
+
+TEST(Shards, in_folders_of_splits) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), end(1024, '\0');
+  write_file(dir / "train/0.tar", tar_member("cat/1.png", image) + end);
+  write_file(dir / "val/0.tar", tar_member("cat/2.png", image) + end);
+  EXPECT_EQ(find_layout("auto", dir.path()).kind, "webdataset");
+}
+
 }  // namespace
 }  // namespace exciton::data
