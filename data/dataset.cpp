@@ -105,7 +105,7 @@ std::string images_found(const fs::path& dir) {
   LeftOut others;
   const auto count = static_cast<std::int64_t>(image_files(dir / only, "", others, {}, dir).size());
   return "; only one folder with images lies in it, " + only + " (" + images_text(count) +
-         "), and expected are two or more, one a class";
+         "); expected two or more, one a class";
 }
 
 /// The kind that "auto" finds in `dir`; ends a message.

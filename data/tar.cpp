@@ -143,9 +143,13 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
       other(name, std::string("a member of type ") + type);
     }
   }
+  const bool whole_blocks = file.bytes() % block == 0;
   check(file.bytes() == 0, who, file.bytes(),
         ": it ends here without the zero blocks that end a tar file, so it is cut short; copy it "
-        "again, or, where a program left them out and nothing is missing, append 1024 zero bytes");
+        "again",
+        whole_blocks
+            ? ", or, where a program left them out and nothing is missing, append 1024 zero bytes"
+            : "");
 }
 
 }  // namespace

@@ -148,6 +148,7 @@ TEST(StrangeFolder, a_val_without_labels_is_told) {
     const SplitPlan plan = plan_splits(find_layout("auto", dir.path()), {}, 1);
     EXPECT_EQ(plan.chooses, Part::held_out);
     expect_part(plan.notes.front(), where);
+    expect_part(plan.notes.back(), "There is no val with labels: of each class");
     fs::remove(dir / val / "0.png");
     expect_part(notes_text(find_layout("auto", dir.path())), where + " has no images: skipped");
   }
