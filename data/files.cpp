@@ -68,9 +68,24 @@ std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size
   return out;
 }
 
+std::string text_of(const std::vector<std::uint8_t>& bytes, const std::string& name) {
+  const auto begins = [&](std::initializer_list<std::uint8_t> mark) {
+    return bytes.size() >= mark.size() && std::equal(mark.begin(), mark.end(), bytes.begin());
+  };
+  check(!begins({0xFF, 0xFE}) && !begins({0xFE, 0xFF}), "data: ", name,
+        " is UTF-16, which is not read; save it as UTF-8");
+  const auto odd = std::find_if(bytes.begin(), bytes.end(), [](std::uint8_t c) {
+    constexpr std::uint8_t end_of_dos = 0x1A;
+    return c < ' ' && !(c >= '\t' && c <= '\r') && c != end_of_dos;
+  });
+  check(odd == bytes.end(), "data: ", name, " is no text: byte ", odd - bytes.begin(), " is ",
+        odd == bytes.end() ? 0 : static_cast<int>(*odd), "; save it as UTF-8");
+  return std::string(bytes.begin() + (begins({0xEF, 0xBB, 0xBF}) ? 3 : 0), bytes.end());
+}
+
 std::vector<std::string> read_lines(const std::filesystem::path& path) {
   const std::vector<std::uint8_t> bytes = read_file(path);
-  std::istringstream in(std::string(bytes.begin(), bytes.end()));
+  std::istringstream in(text_of(bytes, path.string()));
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();

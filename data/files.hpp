@@ -47,7 +47,12 @@ void read_file(const std::filesystem::path& path, std::vector<std::uint8_t>& out
 /// there.
 std::vector<std::uint8_t> read_gzip(const std::filesystem::path& path, std::size_t most);
 
-/// The lines of a text file without line ends and without empty lines. Errors: as of read_file.
+/// The bytes of a text file, without the mark with which some programs begin UTF-8. Errors: UTF-16,
+/// control characters; they call it `name`.
+std::string text_of(const std::vector<std::uint8_t>& bytes, const std::string& name);
+
+/// The lines of a text file without line ends and without empty lines. Errors: as of read_file and
+/// text_of.
 std::vector<std::string> read_lines(const std::filesystem::path& path);
 
 /// Calls f(index) for every index in [0, count) on all threads, and throws what the lowest failing

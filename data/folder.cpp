@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "exciton/data/file_dataset.hpp"
@@ -26,6 +27,10 @@ std::vector<std::string> listed_classes(const fs::path& dir, const std::vector<L
   std::set<std::string> names;
   for (const LabelLine& line : lines) names.insert(line.label);
   return {names.begin(), names.end()};
+}
+
+std::string without_ending(const std::string& file) {
+  return fs::path(file).lexically_normal().replace_extension().string();
 }
 
 /// Labels of a list by file: by its path without the ending, and by its name alone where that says
@@ -54,9 +59,6 @@ class ListedLabels {
   static constexpr auto ambiguous = static_cast<std::size_t>(-1);
   using Lines = std::unordered_map<std::string, std::size_t>;
 
-  static std::string without_ending(const std::string& file) {
-    return fs::path(file).lexically_normal().replace_extension().string();
-  }
   static void add(Lines& to, const std::string& key, const std::vector<LabelLine>& lines,
                   std::size_t line) {
     const auto [at, is_new] = to.emplace(key, line);
@@ -75,7 +77,7 @@ void add_listed(const fs::path& dir, const fs::path& root, const fs::path& list_
                 FileIndex& index, LeftOut& left_out) {
   const std::string below = root.lexically_relative(dir).string() + '/';
   LeftOut others;
-  const std::vector<std::string> files = image_files(root, below, others, list_file);
+  const std::vector<std::string> files = image_files(root, below, others, list_file, dir);
   const ClassNumbers numbers(classes);
   const auto add = [&](const std::string& file, const std::string& label) {
     const std::int64_t number = numbers.of(label);
@@ -95,33 +97,44 @@ void add_listed(const fs::path& dir, const fs::path& root, const fs::path& list_
       used[line] = true;
       add(file, lines[line].label);
     }
-    for (std::size_t i = 0; i < lines.size(); ++i)
-      if (!used[i])
-        left_out.add("named in " + list_file.filename().string() + ", but not in " + below,
-                     lines[i].file);
+    std::unordered_set<std::string> there;
+    for (const std::string& file : files) there.insert(without_ending(file));
+    const std::string called = list_file.filename().string();
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (used[i]) continue;
+      const std::string named = without_ending(lines[i].file);
+      const bool twice = there.contains(named) ||
+                         (named.starts_with(below) && there.contains(named.substr(below.size())));
+      left_out.add(twice ? "named more than once in " + called
+                         : "named in " + called + ", but not in " + below,
+                   lines[i].file);
+    }
   }
   left_out.add(others);
 }
 
-/// The class folders of a split that have images, in byte order; the others go to `left_out`.
-std::vector<std::string> filled(const FolderSplit& split, const std::string& below,
-                                LeftOut& left_out) {
+/// The class folders of a split that have images, in byte order; the others go to `left_out`, with
+/// what lies in them.
+std::vector<std::string> filled(const fs::path& base, const FolderSplit& split,
+                                const std::string& below, LeftOut& left_out) {
   std::vector<std::string> out;
   for (const std::string& name : split.folders) {
-    if (has_image(split.root / name))
+    if (has_image(split.root / name, base)) {
       out.push_back(name);
-    else
-      left_out.add("a class folder without images", below + name);
+      continue;
+    }
+    left_out.add("a class folder without images", below + name);
+    image_files(split.root / name, below + name + '/', left_out, {}, base);
   }
   return out;
 }
 
 /// Adds split/<class>/**/<image>. `all` are the class folders of train, with or without images.
-void add_classes(const FolderSplit& split, const std::string& below,
+void add_classes(const fs::path& base, const FolderSplit& split, const std::string& below,
                  const std::vector<std::string>& classes, const FolderSplit* train,
                  FileIndex& index, LeftOut& left_out) {
   leave_out_files(split.root, below, left_out);
-  for (const std::string& name : filled(split, below, left_out)) {
+  for (const std::string& name : filled(base, split, below, left_out)) {
     const auto found = std::lower_bound(classes.begin(), classes.end(), name);
     const bool known = found != classes.end() && *found == name;
     const bool empty_in_train = train && std::find(train->folders.begin(), train->folders.end(),
@@ -129,11 +142,28 @@ void add_classes(const FolderSplit& split, const std::string& below,
     check(known || empty_in_train, "folder: ", (split.root / name).string(), " is no class of ",
           train ? train->root.string() : "the data");
     const std::string prefix = below + name + '/';
-    for (const std::string& file : image_files(split.root / name, prefix, left_out)) {
+    for (const std::string& file : image_files(split.root / name, prefix, left_out, {}, base)) {
       if (known)
         index.add(prefix + file, found - classes.begin());
       else
         left_out.add("of a class without train images", prefix + file);
+    }
+  }
+}
+
+/// Images that lie beside the folders of splits, or in other folders there.
+void leave_out_beside(const fs::path& base, LeftOut& left_out) {
+  const std::string reason = "beside the folders of splits";
+  for (const std::string& name : files_in(base))
+    if (is_image_name(name)) left_out.add(reason, name);
+  for (const std::string& folder : folders_in(base)) {
+    if (names_split(folder)) continue;
+    try {
+      LeftOut others;
+      for (const std::string& file : image_files(base / folder, folder + '/', others, {}, base))
+        left_out.add(reason, folder + '/' + file);
+    } catch (const Error&) {
+      left_out.add("a folder beside those of splits that cannot be listed", folder);
     }
   }
 }
@@ -159,14 +189,15 @@ std::shared_ptr<const Dataset> open_folder(const fs::path& dir, const std::strin
   const FolderSplit* train = layout.find("train");
   const FolderSplit& named = train ? *train : *split;
   LeftOut told_by_train;  // again, when that split is opened
-  std::vector<std::string> classes = filled(named, below, told_by_train);
+  std::vector<std::string> classes = filled(layout.base, named, below, told_by_train);
   if (classes.empty() && split->list) classes = listed_classes(layout.base, lines);
   check(!classes.empty(), "folder: ", named.root.string(), " has no class folders with images; ",
         "expected ", named.name, "/<class>/<image>.jpg");
   if (split->list)
     add_listed(layout.base, split->root, *split->list, lines, classes, index, left_out);
   else
-    add_classes(*split, below, classes, train, index, left_out);
+    add_classes(layout.base, *split, below, classes, train, index, left_out);
+  if (!layout.flat && &named == split) leave_out_beside(layout.base, left_out);
   check(index.size() > 0, "folder: ", split->root.string(), " has no images");
   for (std::string& one : classes) one = as_utf8(one);
   const std::string what = described("folder " + name, index.size(), dir);

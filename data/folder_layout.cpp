@@ -83,17 +83,36 @@ std::vector<FolderSplit> splits_in(const fs::path& base) {
   return out;
 }
 
+/// The folders with images that are none of splits.
+std::vector<std::string> beside_splits(const fs::path& base) {
+  std::vector<std::string> out;
+  for (const std::string& folder : folders_in(base))
+    if (!names_split(folder) && has_image(base / folder, base)) out.push_back(folder);
+  return out;
+}
+
 /// True when other folders than those of splits hold images, and none is train: then "test" is the
 /// name of a class among others.
 bool among_classes(const fs::path& base, const std::vector<FolderSplit>& splits) {
-  if (splits.empty() || splits.front().name == "train") return false;
-  const std::vector<std::string> folders = folders_in(base);
-  return std::any_of(folders.begin(), folders.end(), [&](const std::string& folder) {
-    return split_called(folder).empty() && has_image(base / folder);
-  });
+  return !splits.empty() && splits.front().name != "train" && !beside_splits(base).empty();
+}
+
+/// Errors: train holds images but no classes, and lies beside folders that look like classes.
+void check_train_is_no_class(const fs::path& base, const std::vector<FolderSplit>& splits) {
+  const FolderSplit& train = splits.front();
+  if (train.name != "train" || train.labelled()) return;
+  const std::vector<std::string> files = files_in(train.root);
+  const auto images = std::count_if(files.begin(), files.end(), is_image_name);
+  if (images == 0) return;
+  if (const std::vector<std::string> others = beside_splits(base); !others.empty())
+    fail("folder: ", train.root.string(), " is taken for the split train, but holds ", images,
+         " images and no class folders. If it is a class, as ", others.front(),
+         " beside it, rename it; if it is train, put its images into one folder a class");
 }
 
 }  // namespace
+
+bool names_split(const std::string& folder) { return !split_called(folder).empty(); }
 
 const FolderSplit* FolderLayout::find(const std::string& name) const {
   const auto found = std::find_if(splits.begin(), splits.end(),
@@ -101,31 +120,23 @@ const FolderSplit* FolderLayout::find(const std::string& name) const {
   return found == splits.end() ? nullptr : &*found;
 }
 
-FolderLayout folder_layout(const fs::path& dir) {
+FolderLayout folder_layout(const fs::path& dir, bool alone) {
   for (const char* below : {"", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "tiny-imagenet-200"}) {
     const fs::path base = *below ? dir / below : dir;
     std::error_code none;
     if (!fs::is_directory(base, none)) continue;
     std::vector<FolderSplit> splits = splits_in(base);
-    if (!splits.empty() && !among_classes(base, splits)) return {base, false, std::move(splits)};
+    if (splits.empty() || among_classes(base, splits)) continue;
+    if (alone) check_train_is_no_class(base, splits);
+    return {.base = base, .splits = std::move(splits)};
   }
-  std::vector<std::string> classes;
-  for (const std::string& folder : folders_in(dir))
-    if (has_image(dir / folder)) classes.push_back(folder);
-  if (classes.size() < 2) return {dir, false, {}};
-  return {dir, true, {{"train", dir, std::move(classes), std::nullopt}}};
-}
-
-bool has_image(const fs::path& dir) {
-  using Options = fs::directory_options;
-  std::error_code error;
-  fs::recursive_directory_iterator it(
-      dir, Options::skip_permission_denied | Options::follow_directory_symlink, error);
-  for (const fs::recursive_directory_iterator end; !error && it != end; it.increment(error)) {
-    std::error_code none;
-    if (is_image_name(it->path().filename().string()) && !it->is_directory(none)) return true;
-  }
-  return false;
+  if (!alone) return {.base = dir, .splits = {}};
+  std::vector<std::string> classes = folders_in(dir);
+  const auto filled = static_cast<std::size_t>(
+      std::count_if(classes.begin(), classes.end(),
+                    [&](const std::string& folder) { return has_image(dir / folder, dir); }));
+  if (filled < 2) return {.base = dir, .splits = {}};
+  return {dir, true, filled, {{"train", dir, std::move(classes), std::nullopt}}};
 }
 
 }  // namespace exciton::data

@@ -19,7 +19,8 @@ struct FolderSplit {
 
 struct FolderLayout {
   std::filesystem::path base;  ///< the folder of the splits; with `flat` that of the classes
-  bool flat = false;  ///< there are no splits: the folders in `base` are classes to train on
+  bool flat = false;       ///< there are no splits: the folders in `base` are classes to train on
+  std::size_t filled = 0;  ///< with `flat`: how many of the folders hold images
   std::vector<FolderSplit> splits;  ///< train, val, test, as far as they are there
 
   const FolderSplit* find(const std::string& name) const;
@@ -28,11 +29,12 @@ struct FolderLayout {
 /// What lies in `dir`, or where archives put it: in ILSVRC/Data/CLS-LOC (Kaggle) or in
 /// tiny-imagenet-200. Splits are folders of these names, in any case: train, training; val, valid,
 /// validation, dev; test, testing. Without any of them two or more folders with images are classes.
-/// Lists of labels lie in the split, beside it, or where Kaggle has them. Errors: two folders for
-/// one split, a folder that cannot be listed.
-FolderLayout folder_layout(const std::filesystem::path& dir);
+/// Lists of labels lie in the split, beside it, or where Kaggle has them. `alone` is false where
+/// another data set was found in `dir`: then only splits are looked for. Errors: two folders for
+/// one split, a folder that cannot be listed; with `alone`, a "train" that is a class among others.
+FolderLayout folder_layout(const std::filesystem::path& dir, bool alone = true);
 
-/// True when an image file lies in `dir` or below.
-bool has_image(const std::filesystem::path& dir);
+/// True for the name of a split's folder.
+bool names_split(const std::string& folder);
 
 }  // namespace exciton::data

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <functional>
+#include <set>
 #include <utility>
 
 #include "exciton/core/error.hpp"
@@ -42,61 +44,84 @@ FolderId id_of(const fs::path& dir) {
   return known ? FolderId{status.st_dev, status.st_ino} : FolderId{0, 0};
 }
 
-/// Calls each(name, is_folder) for what lies in `dir`, in the order of the system.
+/// Calls each(name, is_folder) for what lies in `dir`, in the order of the system, until it returns
+/// false.
 template <class F>
 void for_each_entry(const fs::path& dir, F&& each) {
   std::error_code error;
   for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
     std::error_code none;
-    each(it->path().filename().string(), it->is_directory(none));
+    if (!each(it->path().filename().string(), it->is_directory(none))) return;
   }
   check(!error, "data: cannot list ", dir.string(), ": ", error.message());
 }
 
+/// The folders around `dir`: those in which it really lies, and those that lead to it from `top`.
+std::vector<FolderId> folders_around(const fs::path& dir, const fs::path& top) {
+  std::vector<FolderId> out;
+  const auto add_parents = [&](fs::path real) {
+    while (real.has_relative_path()) {
+      real = real.parent_path();
+      out.push_back(id_of(real));
+    }
+  };
+  std::error_code none;
+  add_parents(fs::canonical(dir, none));
+  if (top.empty()) return out;
+  add_parents(fs::canonical(top, none));
+  fs::path way = top;
+  for (const fs::path& part : dir.lexically_relative(top)) {
+    if (part == ".") break;
+    out.push_back(id_of(way));
+    way /= part;
+  }
+  return out;
+}
+
+/// Goes through a folder and the folders below it. Hidden folders and links to a folder around them
+/// count as files that are left out.
 class Walk {
  public:
-  Walk(const fs::path& root, std::string prefix, LeftOut& left_out, const fs::path& used)
-      : root_(root), prefix_(std::move(prefix)), left_out_(left_out), used_(used) {}
+  /// Takes a path below the root, and why it is no image (empty: it is one). False ends the walk.
+  using Each = std::function<bool(const std::string& path, const std::string& reason)>;
 
-  std::vector<std::string> images() {
-    visit("");
-    std::sort(images_.begin(), images_.end());
-    std::sort(others_.begin(), others_.end());
-    for (const auto& [name, reason] : others_)
-      if (root_ / name != used_) left_out_.add(reason, prefix_ + name);
-    return std::move(images_);
+  Walk(const fs::path& root, const fs::path& top, Each each)
+      : root_(root), each_(std::move(each)), around_(folders_around(root, top)) {}
+  /// Does not list again a folder to which several links lead.
+  Walk& once() {
+    once_ = true;
+    return *this;
   }
+  void run() { visit(""); }
 
  private:
-  void visit(const std::string& below) {
+  bool visit(const std::string& below) {
     const fs::path dir = below.empty() ? root_ : root_ / below;
     const FolderId id = id_of(dir);
-    if (std::find(around_.begin(), around_.end(), id) != around_.end()) {
-      others_.emplace_back(below, "a link to a folder around it");
-      return;
-    }
+    if (std::find(around_.begin(), around_.end(), id) != around_.end())
+      return each_(below, "a link to a folder around it");
+    if (once_ && !seen_.insert(id).second) return true;
     around_.push_back(id);
     std::vector<std::string> folders;
+    bool more = true;
     for_each_entry(dir, [&](const std::string& name, bool is_folder) {
-      const std::string path = below.empty() ? name : below + '/' + name;
+      std::string path = below.empty() ? name : below + '/' + name;
       if (is_folder && !name.starts_with('.'))
-        folders.push_back(path);
-      else if (std::string reason = reason_to_leave_out(name); !reason.empty())
-        others_.emplace_back(path, std::move(reason));
+        folders.push_back(std::move(path));
       else
-        images_.push_back(path);
+        more = each_(path, reason_to_leave_out(name));
+      return more;
     });
-    for (const std::string& folder : folders) visit(folder);
+    for (const std::string& folder : folders) more = more && visit(folder);
     around_.pop_back();
+    return more;
   }
 
   const fs::path root_;
-  const std::string prefix_;
-  LeftOut& left_out_;
-  const fs::path used_;
-  std::vector<FolderId> around_;  // the folders that are being listed, from the root on
-  std::vector<std::string> images_;
-  std::vector<std::pair<std::string, std::string>> others_;  // path and reason
+  const Each each_;
+  bool once_ = false;
+  std::vector<FolderId> around_;  // those around the root, and those that are being listed
+  std::set<FolderId> seen_;
 };
 
 }  // namespace
@@ -118,17 +143,47 @@ std::string reason_to_leave_out(std::string_view name) {
 }
 
 std::vector<std::string> image_files(const fs::path& dir, const std::string& prefix,
-                                     LeftOut& left_out, const fs::path& used) {
-  return Walk(dir, prefix, left_out, used).images();
+                                     LeftOut& left_out, const fs::path& used, const fs::path& top) {
+  std::vector<std::string> images;
+  std::vector<std::pair<std::string, std::string>> others;  // path and reason
+  Walk(dir, top, [&](const std::string& path, const std::string& reason) {
+    if (reason.empty())
+      images.push_back(path);
+    else
+      others.emplace_back(path, reason);
+    return true;
+  }).run();
+  std::sort(images.begin(), images.end());
+  std::sort(others.begin(), others.end());
+  for (const auto& [name, reason] : others)
+    if (used.empty() || dir / name != used) left_out.add(reason, prefix + name);
+  return images;
 }
 
-void leave_out_files(const fs::path& dir, const std::string& prefix, LeftOut& left_out) {
+bool has_image(const fs::path& dir, const fs::path& top) {
+  bool found = false;
+  Walk(dir, top,
+       [&](const std::string&, const std::string& reason) {
+         found = reason.empty();
+         return !found;
+       })
+      .once()
+      .run();
+  return found;
+}
+
+std::vector<std::string> files_in(const fs::path& dir) {
   std::vector<std::string> names;
   for_each_entry(dir, [&](std::string name, bool is_folder) {
     if (!is_folder) names.push_back(std::move(name));
+    return true;
   });
   std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
+  return names;
+}
+
+void leave_out_files(const fs::path& dir, const std::string& prefix, LeftOut& left_out) {
+  for (const std::string& name : files_in(dir)) {
     const std::string reason = reason_to_leave_out(name);
     left_out.add(reason.empty() ? "beside the class folders" : reason, prefix + name);
   }
@@ -173,6 +228,7 @@ std::vector<std::string> folders_in(const fs::path& dir) {
   std::vector<std::string> names;
   for_each_entry(dir, [&](std::string name, bool is_folder) {
     if (is_folder && !name.starts_with('.')) names.push_back(std::move(name));
+    return true;
   });
   std::sort(names.begin(), names.end());
   return names;

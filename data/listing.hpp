@@ -22,11 +22,19 @@ std::string reason_to_leave_out(std::string_view name);
 
 /// Paths, relative to `dir`, of every image file in it and in the folders below, in byte order.
 /// Folders whose names begin with a dot are skipped; symbolic links are followed, but for those
-/// that lead back to a folder around them. Files that are no images go to `left_out`, under
+/// that lead to a folder around them: one in which `dir` lies, too. `top` is the folder of the data
+/// set to which `dir` belongs. Such links, and files that are no images, go to `left_out`, under
 /// `prefix` and their path, but for `used`, a file that has served already. Errors: a folder that
 /// cannot be listed.
 std::vector<std::string> image_files(const std::filesystem::path& dir, const std::string& prefix,
-                                     LeftOut& left_out, const std::filesystem::path& used = {});
+                                     LeftOut& left_out, const std::filesystem::path& used = {},
+                                     const std::filesystem::path& top = {});
+
+/// True when image_files would find one. Errors: as image_files, as far as it has to look.
+bool has_image(const std::filesystem::path& dir, const std::filesystem::path& top = {});
+
+/// Names of what lies directly in `dir` and is no folder, in byte order. Errors: as image_files.
+std::vector<std::string> files_in(const std::filesystem::path& dir);
 
 /// Adds the files that lie directly in `dir` to `left_out`: images as "beside the
 /// class folders", others as what they are. Errors: as image_files.

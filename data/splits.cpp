@@ -36,7 +36,11 @@ void plan_held_out(SplitPlan& plan, bool asked_for) {
   const DataLayout& layout = plan.layout;
   plan.chooses = Part::held_out;
   plan.reported = layout.has("test") ? Part::test : layout.has("val") ? Part::val : Part::held_out;
-  plan.notes.push_back((asked_for ? "Of each class" : "There is no val: of each class") +
+  const bool unlabelled =  // and so not has("val")
+      std::any_of(layout.splits.begin(), layout.splits.end(),
+                  [](const FoundSplit& split) { return split.name == "val"; });
+  const std::string why = unlabelled ? "There is no val with labels" : "There is no val";
+  plan.notes.push_back((asked_for ? "Of each class" : why + ": of each class") +
                        std::string(" of train a share of ") + text_of(plan.share) +
                        " is held out and chooses the best epoch (data.validation)" +
                        (plan.reported == Part::held_out ? "; it is also what eval reports" : ""));

@@ -92,7 +92,8 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
   std::string long_name, long_target;                  // of the next member
   std::unordered_map<std::string, TarMember> by_name;  // filled when a hard link comes
   Header header;
-  for (std::uint64_t at = 0; file.bytes() >= block && at <= file.bytes() - block;) {
+  std::uint64_t at = 0;
+  while (file.bytes() >= block && at <= file.bytes() - block) {
     file.read(at, block, header.data());
     if (std::all_of(header.begin(), header.end(), [](std::uint8_t b) { return b == 0; })) return;
     check(checksum_fits(header), who, at, ": no header of a tar file; it is damaged or no tar");
@@ -142,6 +143,13 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
       other(name, std::string("a member of type ") + type);
     }
   }
+  const bool whole_blocks = file.bytes() % block == 0;
+  check(file.bytes() == 0, who, file.bytes(),
+        ": it ends here without the zero blocks that end a tar file, so it is cut short; copy it "
+        "again",
+        whole_blocks
+            ? ", or, where a program left them out and nothing is missing, append 1024 zero bytes"
+            : "");
 }
 
 }  // namespace

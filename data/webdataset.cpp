@@ -94,15 +94,17 @@ std::string folder_of(const std::string& name) {
   return fs::path(name).parent_path().filename().string();
 }
 
-/// The text of a "cls" member, without line ends.
+/// The text of a "cls" member, without spaces and line ends around it.
 std::string label_text(const OpenFile& file, const TarMember& member) {
   check(member.bytes <= 4096, "webdataset: ", file.path().string(), ": ", member.name, " has ",
         member.bytes, " bytes, expected a label");
-  std::string text(member.bytes, '\0');
-  file.read(member.offset, member.bytes, reinterpret_cast<std::uint8_t*>(text.data()));
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
-    text.pop_back();
-  return text;
+  std::vector<std::uint8_t> bytes(member.bytes);
+  file.read(member.offset, member.bytes, bytes.data());
+  const std::string text = text_of(bytes, file.path().string() + ": " + member.name);
+  constexpr const char* gaps = " \t\r\n";
+  const auto begin = text.find_first_not_of(gaps);
+  return begin == std::string::npos ? ""
+                                    : text.substr(begin, text.find_last_not_of(gaps) + 1 - begin);
 }
 
 /// Appends the samples of a shard, in the order of their first members. The members of a sample
