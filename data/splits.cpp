@@ -92,9 +92,8 @@ std::vector<bool> held_out(const std::vector<std::int64_t>& labels, std::int64_t
     }
   }
   check(any,
-        "data: no class has two images, so none can be held out: expected two images or more of "
-        "some class, or a "
-        "folder val");
+        "data: no class has two images, so none can be held out; expected two or more of some "
+        "class, or a folder val");
   return out;
 }
 

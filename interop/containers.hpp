@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <string_view>
 
 #include "exciton/interop/weight_file.hpp"
 #include "exciton/interop/zip.hpp"
@@ -9,6 +10,9 @@
 namespace exciton::interop {
 
 std::unique_ptr<WeightFile> open_safetensors(const std::filesystem::path& path);
+/// Whether a file that begins so is torch.save's stream before PyTorch 1.6: its first pickle is a
+/// magic number of 80 bits.
+bool is_torch_stream(std::string_view begin);
 std::unique_ptr<WeightFile> open_torch_stream(const std::filesystem::path& path,
                                               const OpenOptions& options);
 std::unique_ptr<WeightFile> open_torch_zip(std::unique_ptr<Zip> zip, const OpenOptions& options);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <string_view>
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/file.hpp"
@@ -13,6 +14,9 @@ namespace {
 
 /// What describes the tensors is small beside them: a thousand layers need less than a megabyte.
 constexpr std::uint64_t max_pickle_bytes = std::uint64_t{64} << 20;
+
+/// The magic number of a stream, as protocol 1 writes it: in digits, for 64 bits do not hold it.
+constexpr std::string_view magic_in_digits = "L119547037146038801333356L\n.";
 
 /// Takes over what was found.
 void take(TorchTensors& found, WeightFile& file) {
@@ -146,11 +150,10 @@ class TorchStream final : public WeightFile {
       }
     };
     constexpr std::size_t small = 64 << 10;
-    // The magic number, by which it was known; protocol 1 writes it in digits, more than 64 bits
-    // hold.
-    constexpr std::string_view digits = "L119547037146038801333356L\n.";
-    if (head.size() > digits.size() && std::equal(digits.begin(), digits.end(), head.begin()))
-      at = digits.size();
+    // The magic number, by which it was known.
+    const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+    if (text.starts_with(magic_in_digits))
+      at = magic_in_digits.size();
     else
       next(small);
     const std::int64_t version = next(small).root().integer;
@@ -216,6 +219,14 @@ class TorchStream final : public WeightFile {
 
 std::unique_ptr<WeightFile> open_torch_zip(std::unique_ptr<Zip> zip, const OpenOptions& options) {
   return std::make_unique<TorchZip>(std::move(zip), options);
+}
+
+bool is_torch_stream(std::string_view begin) {
+  // Later protocols write bytes, behind a frame at most.
+  constexpr std::string_view bytes = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+  constexpr std::size_t frame = 32;
+  return begin.starts_with(magic_in_digits) ||
+         (begin.starts_with('\x80') && begin.substr(0, frame).find(bytes) != begin.npos);
 }
 
 std::unique_ptr<WeightFile> open_torch_stream(const std::filesystem::path& path,

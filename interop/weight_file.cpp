@@ -37,12 +37,7 @@ std::unique_ptr<WeightFile> open_weights(const std::filesystem::path& path,
     no_key();
     return open_npz(std::move(zip));
   }
-  // PyTorch's magic number, as any protocol of pickle writes it: a decimal, or bytes behind at most
-  // a frame.
-  if (begin.starts_with("L119547037146038801333356L") ||
-      (begin[0] == '\x80' &&
-       begin.substr(0, 32).find("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19") != begin.npos))
-    return open_torch_stream(path, options);
+  if (is_torch_stream(begin)) return open_torch_stream(path, options);
   if (begin.starts_with("\x93NUMPY")) {
     no_key();
     return open_npy(path);

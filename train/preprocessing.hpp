@@ -50,7 +50,7 @@ void check_same_data(const Preprocessing& stored, const Preprocessing& now,
                      const std::filesystem::path& checkpoint);
 
 /// Errors: `now` are other images than `stored` was trained on, so that what is held out beside
-/// them may have trained.
+/// them may have trained. What an older checkpoint does not say is not compared.
 void check_same_train(const Preprocessing& stored, const data::Dataset& now,
                       const std::filesystem::path& checkpoint);
 

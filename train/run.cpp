@@ -143,6 +143,8 @@ class Run final : TaskRun {
   bool keeps_best() const override { return chooses() && recipe_.checkpoint.keep_best; }
   /// The images that are looked at after every epoch.
   data::Part measured_part() const { return chooses() ? plan_.chooses : plan_.reported; }
+  /// Whether they lie in the folder of train, which says what is left out there.
+  bool measures_held_out() const { return measured_part() == data::Part::held_out; }
   /// What the log and people call them.
   const char* watched() const {
     const data::Part part = measured_part();
@@ -490,8 +492,7 @@ class Run final : TaskRun {
       out.uneven = true;
       out.notes.push_back(std::move(uneven));
     }
-    const bool of_train = measured_part() == data::Part::held_out;  // of the same folder
-    for (const auto& set : {train_set_, of_train ? nullptr : test_set_, final_set_})
+    for (const auto& set : {train_set_, measures_held_out() ? nullptr : test_set_, final_set_})
       for (const std::string& line : set ? set->left_out().lines() : std::vector<std::string>{})
         out.notes.push_back("Of " + set->description() + ": " + line);
     return out;
@@ -669,9 +670,8 @@ class Run final : TaskRun {
     line.test_seconds = test_seconds;
     line.test_skipped_images = test.skipped();
     line.left_out_images = train_->left_out();
-    line.left_out_files =
-        train_set_->left_out().files() +
-        (measured_part() == data::Part::held_out ? 0 : test_set_->left_out().files());
+    line.left_out_files = train_set_->left_out().files();
+    if (!measures_held_out()) line.left_out_files += test_set_->left_out().files();
     line.system_allocations = system_allocations;
     line.kernels = kernels_.counts;
     if (line.best) best_ = {position_.epoch, test.top1(), recipe_.checkpoint.best_by, value};

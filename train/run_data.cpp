@@ -15,16 +15,13 @@ std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
                                                     chosen.data.empty() ? own.dir : chosen.data);
   const auto planned = [&](const data::SplitPlan& plan) {
     if (chosen.split == "train") return plan.open(data::Part::train);
+    if (chosen.data.empty() && plan.chooses == data::Part::held_out)
+      check_same_train(trained.preprocessing, *plan.open(data::Part::train), trained.checkpoint);
     if (chosen.split == "test") return plan.open(plan.reported);
     return plan.open(plan.chooses == data::Part::held_out ? data::Part::held_out : data::Part::val);
   };
   // A folder that is only there to be looked at needs no train.
   const bool at_once = chosen.split == "test" && (layout.has("test") || layout.has("val"));
-  if (!at_once && chosen.split != "train" && chosen.data.empty() && trained.preprocessing.train) {
-    const data::SplitPlan plan = data::plan_splits(layout, own.validation, trained.recipe.seed);
-    if (plan.chooses == data::Part::held_out)
-      check_same_train(trained.preprocessing, *plan.open(data::Part::train), trained.checkpoint);
-  }
   auto set = at_once ? data::open_split(layout, layout.has("test") ? "test" : "val")
                      : planned(data::plan_splits(layout, own.validation, trained.recipe.seed));
   check_fits(trained, *set);

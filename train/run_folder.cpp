@@ -152,9 +152,9 @@ bool RunFolder::is_run() const {
          !checkpoint_files().empty();
 }
 
-bool RunFolder::was_made() const {
+bool RunFolder::was_begun() const {
   std::error_code none;
-  return is_run() || fs::exists(checkpoints(), none);
+  return is_run() || (fs::exists(checkpoints(), none) && !occupied());
 }
 
 RunFolder::StoredRecipe RunFolder::stored_recipe() const {
@@ -162,7 +162,7 @@ RunFolder::StoredRecipe RunFolder::stored_recipe() const {
   if (fs::exists(recipe(), none))
     return {read_text(recipe(), "recipe", JsonLimits{}.bytes), recipe()};
   const std::optional<FoundCheckpoint> found = newest();
-  check(found.has_value() || was_made(), "run: ", path_.string(),
+  check(found.has_value() || was_begun(), "run: ", path_.string(),
         " is no run folder: it holds neither recipe.json nor checkpoints");
   check(found.has_value(), "run: ", path_.string(),
         " holds neither recipe.json nor a checkpoint: whatever made it was ended before; delete it "

@@ -75,8 +75,9 @@ class RunFolder {
   bool occupied() const;
   /// True when there is a recipe or a checkpoint.
   bool is_run() const;
-  /// Whether a run was begun in it, though it may have been ended before it was one.
-  bool was_made() const;
+  /// True when it is a run, or what a start leaves that was killed before it was one. Errors: as
+  /// occupied.
+  bool was_begun() const;
   struct StoredRecipe {
     std::string text;
     std::filesystem::path from;  ///< recipe.json, or a checkpoint

@@ -101,7 +101,7 @@ int train_with(const TrainArguments& args, ranks::Launch* launch) {
   const bool is_folder = fs::is_directory(args.recipe);
   check(!is_folder || args.resume || !train::RunFolder(args.recipe).is_run(),
         "train: ", args.recipe, " is a run folder; to resume it add --resume");
-  const bool is_run = is_folder && args.resume && train::RunFolder(args.recipe).was_made();
+  const bool is_run = is_folder && args.resume && train::RunFolder(args.recipe).was_begun();
   const fs::path out =
       !args.out.empty() ? fs::path(args.out)
       : is_run          ? fs::path(args.recipe)
@@ -111,15 +111,12 @@ int train_with(const TrainArguments& args, ranks::Launch* launch) {
   std::error_code none;
   check(!is_run || fs::equivalent(out, args.recipe, none), "train: ", args.recipe,
         " is resumed where it is, and --out names another folder; leave that out, or copy the run "
-        "and "
-        "resume the copy");
-  // A folder of images again, as a run was begun from it.
-  const bool begun_from_images =
-      is_folder && !is_run && args.resume && train::RunFolder(out).is_run();
-  train::Json json = is_run              ? recipe_of_run(args.recipe, leads)
-                     : begun_from_images ? recipe_of_run(out, leads)
-                     : is_folder         ? recipe_for_images(args, leads)
-                                         : train::read_json(args.recipe);
+        "and resume the copy");
+  // A run, or images from which one was begun.
+  const bool goes_on = is_run || (is_folder && args.resume && train::RunFolder(out).is_run());
+  train::Json json = goes_on     ? recipe_of_run(out, leads)
+                     : is_folder ? recipe_for_images(args, leads)
+                                 : train::read_json(args.recipe);
   for (const std::string& assignment : args.set) train::set_value(json, assignment);
   // The options are values of the recipe, under the same limits.
   const auto set = [&](const char* key, const std::optional<std::string>& text) {
@@ -136,8 +133,7 @@ int train_with(const TrainArguments& args, ranks::Launch* launch) {
   if (args.resume && json.is_object() && fs::exists(begun))
     train::fill_as_begun(json, train::read_json(begun));
   train::Recipe recipe = train::recipe_from(
-      json,
-      is_run || begun_from_images ? train::Recipe::Source::stored : train::Recipe::Source::given,
+      json, goes_on ? train::Recipe::Source::stored : train::Recipe::Source::given,
       "recipe: " + args.recipe);
   if (!args.data.empty()) recipe.data.dir = args.data;
   options.resume = args.resume;
