@@ -50,7 +50,7 @@ for label, name in enumerate(names):
         for image in range(images):
             png(f"data-cache/cifar10/{part}/{name}/{image}.png", picture(label, 32))
 for label, name in enumerate(["cat", "dog", "bird"]):
-    for image in range(10):
+    for image in range(5):
         png(f"photos/{name}/{image}.png", picture(label, 48))
     for part in "train", "val":
         for image in range(2):
@@ -63,7 +63,9 @@ ln -s data-cache/cifar10 DIR
 
 
 exciton train recipes/cifar10_se_resnet20_fast.json --out runs/first
-exciton train recipes/imagenet_se_resnet18.json --data imagenet --out runs/imagenet
+if grep -q runs/imagenet "$page"; then
+  exciton train recipes/imagenet_se_resnet18.json --data imagenet --out runs/imagenet
+fi
 for name in quickstart plain se a b c; do cp -r runs/first "runs/$name"; done
 exciton export runs/first --out first.safetensors
 mv first.safetensors FILE

@@ -39,16 +39,16 @@ class SameBits : public ::testing::TestWithParam<Kind> {
 };
 
 TEST_P(SameBits, OnAnyNumberOfThreads) {
-  write_tiny_data(dir / "data", 36, 9);  // the last batch has four images
+  write_tiny_data(dir / "data", 20, 9);  // the last batch has four images
   write_tiny_recipe(dir / "recipe.json", dir / "data", GetParam().model);
   for (const char* const dtype : {"f32", "bf16"}) {
     std::string one;
     int workers = 0;
-    for (const int threads : {1, 3, 16}) {
+    for (const int threads : {1, 16}) {  // 5, then 2 below
       SCOPED_TRACE(::testing::Message() << dtype << ", " << threads << " threads");
       const std::string name = std::string(dtype) + '-' + std::to_string(threads);
       Listener all;
-      ASSERT_TRUE(run(recipe(dtype, threads, workers++ % 4), {.out = dir / name}, all).finished);
+      ASSERT_TRUE(run(recipe(dtype, threads, workers++ * 3), {.out = dir / name}, all).finished);
       if (one.empty()) one = name;
       expect_same_tensors(newest(name), newest(one));
     }
