@@ -6,7 +6,9 @@
 
 namespace exciton {
 namespace {
-thread_local Tape* active_tape = nullptr;  // the one piece of global state a tape needs
+// The global state a tape needs: what records on this thread, and who keeps it from recording.
+thread_local Tape* active_tape = nullptr;
+thread_local Tape::Pause* newest_pause = nullptr;
 std::atomic<std::uint64_t> recordings{0};
 }  // namespace
 
@@ -16,11 +18,26 @@ Tape::Tape(TapeObserver* observer) : observer_(observer), recording_(++recording
 }
 Tape::~Tape() {
   if (active_tape == this) active_tape = nullptr;
+  for (Pause* p = newest_pause; p != nullptr; p = p->below_)
+    if (p->outer_ == this) p->outer_ = nullptr;
 }
 Tape* Tape::active() { return active_tape; }
 
-Tape::Pause::Pause() : outer(std::exchange(active_tape, nullptr)) {}
-Tape::Pause::~Pause() { active_tape = outer; }
+Tape::Pause::Pause() : outer_(std::exchange(active_tape, nullptr)), below_(newest_pause) {
+  newest_pause = this;
+}
+Tape::Pause::~Pause() {
+  if (newest_pause == this) {
+    newest_pause = below_;
+    active_tape = outer_;
+    return;
+  }
+  Pause* above = newest_pause;
+  while (above != nullptr && above->below_ != this) above = above->below_;
+  if (above == nullptr) return;  // it began on another thread
+  above->below_ = below_;
+  above->outer_ = outer_;
+}
 
 Var::Var(Parameter& parameter) : value_(parameter.value()) {
   if (active_tape && parameter.trainable && !parameter.empty())

@@ -40,12 +40,19 @@ class Tape {
   Var watch(const Tensor& value) { return push({}, value); }
   Tensor gradient(const Var& watched) const;
 
-  /// Suspends recording on this thread, while in scope.
-  struct Pause {
+  /// Suspends recording on this thread, while in scope. Scopes may end in any order, and after the
+  /// tape: the last of them to end lets it record again, if it is there.
+  class Pause {
+   public:
     Pause();
     ~Pause();
     Pause(const Pause&) = delete;
-    Tape* const outer;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    friend class Tape;
+    Tape* outer_;
+    Pause* below_;  // the one that began before, on this thread
   };
 
   std::size_t size() const { return entries_.size(); }

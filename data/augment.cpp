@@ -242,6 +242,8 @@ void check_ranges(const Augment& a) {
         "augment: random_resized_crop: ratio: expected 0 < low <= high, got ", crop.ratio_low,
         " and ", crop.ratio_high);
   check(crop.scale_low == 0 || a.size > 0, "augment: random_resized_crop needs a size");
+  check(a.shorter_side == 0 || a.size > 0,
+        "augment: shorter_side is resized to before the middle of `size` is taken; set size, too");
   check(a.pad >= 0, "augment: pad: expected at least 0, got ", a.pad);
   check(a.cutout >= 0, "augment: cutout: expected at least 0, got ", a.cutout);
   const ColourJitter& j = a.jitter;
@@ -267,7 +269,9 @@ Augmenter::Augmenter(const Augment& augment, std::int64_t channels)
   for (std::int64_t c = 0; c < channels; ++c) {
     const double mean = augment.mean[static_cast<std::size_t>(c)];
     const double std = augment.std[static_cast<std::size_t>(c)];
-    check(std > 0, "augment: std of channel ", c, ": expected a positive number, got ", std);
+    check(std > 0 && std::isfinite(std), "augment: std of channel ", c,
+          ": expected a positive number, got ", std);
+    check(std::isfinite(mean), "augment: mean of channel ", c, ": expected a number, got ", mean);
     fill_[static_cast<std::size_t>(c)] =
         static_cast<std::uint8_t>(std::clamp(std::lround(255 * mean), 0L, 255L));
   }

@@ -68,6 +68,34 @@ class BatchQueue {
 
   /// See Loader::start_epoch.
   void start_epoch(std::int64_t epoch, std::int64_t first) {
+    const std::lock_guard turn(taking_);
+    begin(epoch, first);
+  }
+
+  /// See Loader::next.
+  std::optional<Batch> next() {
+    const std::lock_guard turn(taking_);
+    if (!order_) begin(0, 0);  // set by whose turn it is alone
+    return take();
+  }
+
+  LoaderPosition position() const {
+    const std::lock_guard lock(mutex_);
+    return {epoch_, taken_};
+  }
+  /// Threads that make batches now; of automatic_workers that grows.
+  int workers() const {
+    const std::lock_guard lock(mutex_);
+    return active_;
+  }
+  /// Seconds next() has waited since construction (with no workers: to make batches).
+  double seconds_waited() const {
+    const std::lock_guard lock(mutex_);
+    return seconds_waited_;
+  }
+
+ private:
+  void begin(std::int64_t epoch, std::int64_t first) {
     check(epoch >= 0, "loader: epoch: expected at least 0, got ", epoch);
     check(first >= 0 && first <= batches_, "loader: first batch: expected 0 to ", batches_,
           ", got ", first);
@@ -84,9 +112,7 @@ class BatchQueue {
     room_.notify_all();
   }
 
-  /// See Loader::next.
-  std::optional<Batch> next() {
-    if (!order_) start_epoch(0, 0);  // only this thread ever sets it
+  std::optional<Batch> take() {
     std::unique_lock lock(mutex_);
     if (taken_ == batches_) return std::nullopt;
     Slot& slot = slot_of(taken_);
@@ -110,22 +136,6 @@ class BatchQueue {
     return batch;
   }
 
-  LoaderPosition position() const {
-    const std::lock_guard lock(mutex_);
-    return {epoch_, taken_};
-  }
-  /// Threads that make batches now; of automatic_workers that grows.
-  int workers() const {
-    const std::lock_guard lock(mutex_);
-    return active_;
-  }
-  /// Seconds next() has waited since construction (with no workers: to make batches).
-  double seconds_waited() const {
-    const std::lock_guard lock(mutex_);
-    return seconds_waited_;
-  }
-
- private:
   /// A batch, the error that came instead, or neither while it is being made.
   struct Slot {
     std::optional<Batch> batch;
@@ -170,6 +180,7 @@ class BatchQueue {
   const std::int64_t batches_;
   const bool automatic_;
 
+  std::mutex taking_;  // of those that take batches, in turns
   mutable std::mutex mutex_;
   std::condition_variable_any room_, ready_;
   // Guarded by the mutex. Batches [taken, made) are being made or wait in the queue, batch b in

@@ -71,7 +71,8 @@ class Loader {
   /// was prefetched. A new loader is before epoch 0, and begins it when next() comes first.
   void start_epoch(std::int64_t epoch, std::int64_t first = 0);
   /// The next batch in order, or nothing at the end of the epoch. What a worker threw while making
-  /// this batch is thrown here, each time until start_epoch moves elsewhere. One thread at a time.
+  /// this batch is thrown here, each time until start_epoch moves elsewhere.
+  /// Threads that call it at once are served in turns, each with another batch.
   /// Errors: an image that cannot be read, images of different sizes in one batch.
   std::optional<Batch> next();
   /// Where the next batch comes from; with the seed in the recipe this is the loader's whole state.

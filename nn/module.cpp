@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <unordered_set>
 
 namespace exciton::nn {
 
@@ -64,12 +65,18 @@ namespace {
 
 struct ParameterVisitor final : Visitor {
   std::vector<NamedParameter> found;
-  void parameter(const std::string& name, Parameter& p) override { found.push_back({name, &p}); }
+  std::unordered_set<const Parameter*> seen;
+  void parameter(const std::string& name, Parameter& p) override {
+    if (seen.insert(&p).second) found.push_back({name, &p});
+  }
 };
 
 struct BufferVisitor final : Visitor {
   std::vector<NamedBuffer> found;
-  void buffer(const std::string& name, Tensor& t) override { found.push_back({name, &t}); }
+  std::unordered_set<const Tensor*> seen;
+  void buffer(const std::string& name, Tensor& t) override {
+    if (seen.insert(&t).second) found.push_back({name, &t});
+  }
 };
 
 using Flag = bool Module::*;

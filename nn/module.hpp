@@ -109,6 +109,7 @@ class Visitor {
 using exciton::NamedParameter;
 using NamedBuffer = NamedTensor;
 
+/// Each once; where one is shared by several modules, by the first of its names.
 std::vector<NamedParameter> parameters(Module& module);
 std::vector<NamedBuffer> buffers(Module& module);
 /// Sum of the elements of all parameters (running statistics are buffers and not counted).

@@ -47,9 +47,12 @@ AdamW::AdamW(std::vector<NamedParameter> parameters, const AdamWOptions& options
   const auto in_range = [](double beta) { return beta >= 0 && beta < 1; };
   check(in_range(options.beta1) && in_range(options.beta2),
         "adamw: beta1 and beta2 must be in [0, 1), got ", options.beta1, " and ", options.beta2);
-  check(options.eps > 0, "adamw: eps must be above 0, got ", options.eps, "; try 1e-8");
-  check(options.weight_decay >= 0, "adamw: weight_decay must not be negative, got ",
-        options.weight_decay);
+  check(options.eps > 0 && std::isfinite(options.eps), "adamw: eps must be above 0, got ",
+        options.eps, "; try 1e-8");
+  check(options.lr >= 0 && std::isfinite(options.lr),
+        "adamw: the learning rate must not be negative or infinite, got ", options.lr);
+  check(options.weight_decay >= 0 && std::isfinite(options.weight_decay),
+        "adamw: weight_decay must not be negative or infinite, got ", options.weight_decay);
   for (const auto& [name, p] : parameters_) {
     mean_.push_back(Tensor::zeros(p->shape(), p->value().dtype()));
     square_.push_back(Tensor::zeros(p->shape(), p->value().dtype()));
@@ -58,7 +61,8 @@ AdamW::AdamW(std::vector<NamedParameter> parameters, const AdamWOptions& options
 }
 
 void AdamW::step(double lr) {
-  check(lr >= 0, "adamw: the learning rate must not be negative, got ", lr);
+  check(lr >= 0 && std::isfinite(lr),
+        "adamw: the learning rate must not be negative or infinite, got ", lr);
   apply<float>(lr);
   apply<double>(lr);
   clear_gradients();

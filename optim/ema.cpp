@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "exciton/optim/elements.hpp"
+#include "exciton/optim/optimizer.hpp"
 
 namespace exciton::optim {
 
@@ -12,6 +13,7 @@ Ema::Ema(std::vector<NamedParameter> parameters, std::vector<NamedTensor> buffer
     : parameters_(std::move(parameters)), options_(options) {
   check(options.decay >= 0 && options.decay < 1, "ema: decay must be in [0, 1), got ",
         options.decay);
+  check_distinct("ema", parameters_);
   for (const NamedTensor& b : buffers)
     if (is_floating(b.tensor->dtype())) buffers_.push_back(b);  // generator states have no mean
   for (const auto& [name, p] : parameters_) averages_.push_back(p->value().clone());

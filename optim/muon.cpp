@@ -59,8 +59,10 @@ Muon::Muon(std::vector<NamedParameter> parameters, const MuonOptions& options)
     : Optimizer(std::move(parameters)), options_(options) {
   check(options.momentum >= 0 && options.momentum < 1, "muon: momentum must be in [0, 1), got ",
         options.momentum);
-  check(options.weight_decay >= 0, "muon: weight_decay must not be negative, got ",
-        options.weight_decay);
+  check(options.lr >= 0 && std::isfinite(options.lr),
+        "muon: the learning rate must not be negative or infinite, got ", options.lr);
+  check(options.weight_decay >= 0 && std::isfinite(options.weight_decay),
+        "muon: weight_decay must not be negative or infinite, got ", options.weight_decay);
   check(options.steps >= 1 && options.steps <= 100, "muon: steps must be 1 to 100, got ",
         options.steps);
   check(!options.nesterov || options.momentum > 0,
@@ -75,7 +77,8 @@ Muon::Muon(std::vector<NamedParameter> parameters, const MuonOptions& options)
 }
 
 void Muon::step(double lr) {
-  check(lr >= 0, "muon: the learning rate must not be negative, got ", lr);
+  check(lr >= 0 && std::isfinite(lr),
+        "muon: the learning rate must not be negative or infinite, got ", lr);
   apply<float>(lr);
   apply<double>(lr);
   clear_gradients();

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "exciton/optim/elements.hpp"
@@ -24,6 +25,20 @@ bool fits(std::string_view pattern, std::string_view name) {
 }
 
 }  // namespace
+
+void check_distinct(std::string_view who, const std::vector<NamedParameter>& parameters) {
+  std::unordered_map<const Parameter*, const std::string*> names;
+  for (const auto& [name, p] : parameters) {
+    const auto [known, fresh] = names.emplace(p, &name);
+    check(fresh, who, ": the parameter ", name, " is given twice",
+          *known->second == name ? "" : ", also as " + *known->second,
+          "; it would be counted twice: leave one of them out");
+  }
+}
+
+Optimizer::Optimizer(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {
+  check_distinct("optimizer", parameters_);
+}
 
 void Optimizer::clear_gradients() {
   for (const auto& [name, p] : parameters_) p->grad = Tensor();
@@ -110,6 +125,7 @@ void each_gradient(const std::vector<NamedParameter>& parameters, const F& f) {
 
 double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm) {
   check(max_norm > 0, "clip_gradients: max_norm must be above 0, got ", max_norm);
+  check_distinct("clip_gradients", parameters);
   double squares = 0;
   each_gradient(parameters, [&](auto g) { squares += sum_of_squares(g); });
   const double norm = std::sqrt(squares), factor = max_norm / (norm + 1e-6);

@@ -30,9 +30,12 @@ struct ParameterGroup {
 /// The first group that a parameter of this name belongs to, or groups.size().
 std::size_t group_of(const std::string& name, const std::vector<ParameterGroup>& groups);
 
+/// Errors: one parameter is among them twice, under whatever names; `who` complains.
+void check_distinct(std::string_view who, const std::vector<NamedParameter>& parameters);
+
 /// Scales all gradients by min(1, max_norm / (norm + 1e-6)), norm the square root of the sum of the
 /// squares of their elements, as torch.nn.utils.clip_grad_norm_ does. Returns norm. Call it between
-/// backward and the step. Errors: max_norm not above 0.
+/// backward and the step. Errors: max_norm not above 0, a parameter that is among them twice.
 double clip_gradients(const std::vector<NamedParameter>& parameters, double max_norm);
 
 /// Brings every element of the gradients into [-max, max], as torch.nn.utils.clip_grad_value_ does;
@@ -66,7 +69,8 @@ class Optimizer {
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
  protected:
-  explicit Optimizer(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {}
+  /// Errors: a parameter that is among them twice.
+  explicit Optimizer(std::vector<NamedParameter> parameters);
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 

@@ -1,5 +1,6 @@
 #include "exciton/optim/sgd.hpp"
 
+#include <cmath>
 #include <utility>
 
 #include "exciton/optim/elements.hpp"
@@ -45,8 +46,10 @@ Sgd::Sgd(std::vector<NamedParameter> parameters, const SgdOptions& options)
     : Optimizer(std::move(parameters)), options_(options) {
   check(options.momentum >= 0 && options.momentum < 1, "sgd: momentum must be in [0, 1), got ",
         options.momentum);
-  check(options.weight_decay >= 0, "sgd: weight_decay must not be negative, got ",
-        options.weight_decay);
+  check(options.lr >= 0 && std::isfinite(options.lr),
+        "sgd: the learning rate must not be negative or infinite, got ", options.lr);
+  check(options.weight_decay >= 0 && std::isfinite(options.weight_decay),
+        "sgd: weight_decay must not be negative or infinite, got ", options.weight_decay);
   check(!options.nesterov || options.momentum > 0,
         "sgd: nesterov needs momentum above 0; try momentum = 0.9");
   if (options.momentum == 0) return;
@@ -56,7 +59,8 @@ Sgd::Sgd(std::vector<NamedParameter> parameters, const SgdOptions& options)
 }
 
 void Sgd::step(double lr) {
-  check(lr >= 0, "sgd: the learning rate must not be negative, got ", lr);
+  check(lr >= 0 && std::isfinite(lr),
+        "sgd: the learning rate must not be negative or infinite, got ", lr);
   apply<float>(lr);
   apply<double>(lr);
   clear_gradients();

@@ -1,5 +1,7 @@
 /// Var, Parameter, Tape, operators written in Python, and the gradient check.
-#include <optional>
+#include <memory>
+#include <thread>
+#include <vector>
 
 #include "exciton/core/gradcheck.hpp"
 #include "exciton/ops/activations.hpp"
@@ -13,8 +15,16 @@ namespace {
 /// Tape as a `with` block: it records between enter and leave.
 class TapeBlock {
  public:
-  void enter() { tape_ = std::make_unique<Tape>(); }
-  void leave() { tape_.reset(); }
+  void enter() {
+    check(tape_ == nullptr, "tape: it records already, in a block around this one");
+    tape_ = std::make_unique<Tape>();
+    thread_ = std::this_thread::get_id();
+  }
+  void leave() {
+    check(tape_ == nullptr || thread_ == std::this_thread::get_id(),
+          "tape: its block did not begin on this thread");
+    tape_.reset();
+  }
   Tape& tape() const {
     check(tape_ != nullptr,
           "tape: it records within its block alone: with exciton.Tape() as tape:");
@@ -23,10 +33,27 @@ class TapeBlock {
 
  private:
   std::unique_ptr<Tape> tape_;
+  std::thread::id thread_;
 };
 
-struct NoGrad {
-  std::optional<Tape::Pause> pause;
+/// A `with` block without recording; it may be entered again within itself.
+class NoGrad {
+ public:
+  void enter() {
+    check(pauses_.empty() || thread_ == std::this_thread::get_id(),
+          "no_grad: it is in use by another thread; make one for each");
+    thread_ = std::this_thread::get_id();
+    pauses_.push_back(std::make_unique<Tape::Pause>());
+  }
+  void leave() {
+    check(!pauses_.empty() && thread_ == std::this_thread::get_id(),
+          "no_grad: its block did not begin on this thread");
+    pauses_.pop_back();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Tape::Pause>> pauses_;
+  std::thread::id thread_;
 };
 
 /// An operator of a class with `forward(ctx, ...)` and `backward(ctx, dy)` (exciton/autograd.py).
@@ -189,9 +216,11 @@ void bind_parameter(py::module_& m) {
           [](Parameter& p, const Input& g) {
             check(g.var.empty() || g.var.shape() == p.shape(), "parameter: a gradient of ",
                   g.var.shape(), " for a value of ", p.shape());
-            p.grad = g.var.empty() ? Tensor() : g.var.value().to(p.value().dtype());
+            // A copy: a step adds to it, which an array or tensor of somebody else must not show.
+            p.grad = g.var.empty() ? Tensor() : shared_or_copied(g).to(p.value().dtype());
           },
-          "The sum of the gradients since the last step or zero_grad; None when there is none.")
+          "What is assigned is copied. The sum of the gradients since the last step or zero_grad; "
+          "None when there is none.")
       .def_readwrite("requires_grad", &Parameter::trainable)
       .def_property_readonly("shape", [](const Parameter& p) { return to_tuple(p.shape()); })
       .def_property_readonly(
@@ -328,8 +357,8 @@ void bind_autograd(py::module_& m) {
           "__len__", [](const TapeBlock& t) { return t.tape().size(); }, "Entries on it.");
   py::class_<NoGrad>(m, "no_grad", "Within the block nothing is recorded.")
       .def(py::init<>())
-      .def("__enter__", [](NoGrad& n) { n.pause.emplace(); })
-      .def("__exit__", [](NoGrad& n, const py::args&) { n.pause.reset(); });
+      .def("__enter__", &NoGrad::enter)
+      .def("__exit__", [](NoGrad& n, const py::args&) { n.leave(); });
   m.def("_apply", &apply_python, py::arg("function"), py::arg("context"), py::arg("arguments"),
         py::arg("options"), "For exciton.autograd.Function.");
   m.def("gradcheck", &checked_gradient, py::arg("function"), py::arg("inputs"),

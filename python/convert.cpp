@@ -1,5 +1,7 @@
 #include "python/convert.hpp"
 
+#include <limits>
+
 #include "exciton/core/parameter.hpp"
 
 namespace exciton::python {
@@ -84,6 +86,10 @@ Tensor tensor_from(py::handle value) {
     case 'b':
     case 'i':
     case 'u':
+      if (array.dtype().kind() == 'u' && array.itemsize() == 8 && array.size() > 0)
+        check(array.attr("max")().cast<std::uint64_t>() <=
+                  std::uint64_t{std::numeric_limits<std::int64_t>::max()},
+              "expected integers below 2^63, got an array of uint64 with larger ones");
       if (array.dtype().kind() != 'u' || array.itemsize() != 1)
         array = array.attr("astype")("int64");
       break;

@@ -37,6 +37,22 @@ data::Image to_image(py::handle value) {
   return out;
 }
 
+/// What a source raised for an image; in Python it is that exception again.
+class SourceError final : public Error {
+ public:
+  SourceError(std::int64_t image, const py::error_already_set& error)
+      : Error("data: image " + std::to_string(image) +
+              " of the source: " + py::repr(error.value()).cast<std::string>()),
+        raised_(error.value()) {}
+  void raise() const {
+    const auto value = py::reinterpret_borrow<py::object>(raised_.get());
+    PyErr_SetObject(py::type::handle_of(value).ptr(), value.ptr());
+  }
+
+ private:
+  Kept raised_;
+};
+
 /// Images that Python has: source[i] is one.
 class SourceDataset final : public data::Dataset {
  public:
@@ -62,6 +78,8 @@ class SourceDataset final : public data::Dataset {
       // From an iterator it would be an end that nobody notices.
       if (error.matches(PyExc_StopIteration))
         fail("data: image ", i, " of the source raised StopIteration");
+      // An image that cannot be read, which a loader may leave out; not so an interrupt.
+      if (error.matches(PyExc_Exception)) throw SourceError(i, error);
       throw;
     }
     check(out.channels == channels_, "data: image ", i, " has ", out.channels,
@@ -114,7 +132,12 @@ class EpochLoader {
   EpochLoader(const Held& set, const data::Augment& augment, const data::LoaderOptions& options)
       : loader_(std::make_unique<data::Loader>(set, augment, options).release(), LoaderDeleter()),
         set_(set) {}
-  void begin() { loader().start_epoch(epoch_++); }
+  void begin() {
+    data::Loader& own = loader();
+    const std::int64_t epoch = epoch_++;
+    const py::gil_scoped_release unlocked;  // another thread may be taking a batch
+    own.start_epoch(epoch);
+  }
   /// No more batches; to be called before the interpreter ends, for the workers may want it.
   void close() { loader_.reset(); }
   void set_epoch(std::int64_t epoch) { epoch_ = epoch; }
@@ -271,6 +294,9 @@ void bind_augment(py::module_& m) {
 void bind_loader(py::module_& m) {
   py::class_<data::Batch>(m, "Batch")
       .def(py::init([](const Input& images, const Input& labels) {
+             check(!is_floating(labels.var.value().dtype()),
+                   "batch: labels are class numbers: expected integers, got ",
+                   labels.var.value().dtype());
              return data::Batch{.images = images.var.value(),
                                 .labels = labels.var.value().to(DType::i64)};
            }),
@@ -334,6 +360,13 @@ void bind_loader(py::module_& m) {
 }  // namespace
 
 void bind_data(py::module_& m) {
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const SourceError& error) {
+      error.raise();
+    }
+  });
   bind_datasets(m);
   bind_augment(m);
   bind_loader(m);

@@ -21,8 +21,13 @@ void expose(Class& c, const char* name, Parameter M::*p) {
   c.def_property_readonly(name, [p](const std::shared_ptr<M>& module) { return part(module, p); });
 }
 
+/// A layer of C++; a class of Python's that derived from one could not change what it computes, so
+/// none may.
 template <class M>
-using Layer = py::class_<M, nn::Module, std::shared_ptr<M>>;
+struct Layer : py::class_<M, nn::Module, std::shared_ptr<M>> {
+  Layer(py::module_& m, const char* name, const char* doc)
+      : py::class_<M, nn::Module, std::shared_ptr<M>>(m, name, doc, py::is_final()) {}
+};
 
 void bind_weighted(py::module_& m) {
   Layer<nn::Conv2d> conv(m, "Conv2d",
@@ -57,7 +62,8 @@ void bind_weighted(py::module_& m) {
   expose(linear, "weight", &nn::Linear::weight);
   expose(linear, "bias", &nn::Linear::bias);
   py::class_<nn::SqueezeExcite, nn::ChannelAttention, std::shared_ptr<nn::SqueezeExcite>>(
-      m, "SqueezeExcite", "[N, H, W, C] scaled by the gates of SE, the same shape out.")
+      m, "SqueezeExcite", "[N, H, W, C] scaled by the gates of SE, the same shape out.",
+      py::is_final())
       .def(py::init([](std::int64_t channels, std::int64_t reduction, const std::string& squeeze,
                        const std::string& gate, bool bias, Generator* generator) {
              nn::SESpec spec{.enabled = true,

@@ -197,10 +197,15 @@ HookHandle add_hook(const SharedModule& module, const py::function& hook) {
 class Recorder {
  public:
   explicit Recorder(SharedModule net) : net_(std::move(net)) {}
-  void enter() { recorder_ = std::make_unique<nn::GateRecorder>(*net_); }
+  void enter() {
+    check(recorder_ == nullptr, "record_gates: it records already, in a block around this one");
+    owners_ = owners_of(net_);
+    recorder_ = std::make_unique<nn::GateRecorder>(*net_);
+  }
   void leave() {
-    last_ = gates();
+    if (recorder_ != nullptr) last_ = gates();
     recorder_.reset();
+    owners_.reset();
   }
   py::dict gates() const {
     if (!recorder_) return last_;
@@ -213,6 +218,7 @@ class Recorder {
 
  private:
   SharedModule net_;
+  std::shared_ptr<const Owners> owners_;  // of the units, also when others take their places
   std::unique_ptr<nn::GateRecorder> recorder_;
   py::dict last_;
 };
@@ -223,6 +229,8 @@ class Replaced {
   Replaced(SharedModule net, std::map<std::string, Tensor> values)
       : net_(std::move(net)), values_(std::move(values)) {}
   void enter() {
+    check(scopes_.empty(), "replace_gates: it is in use already, in a block around this one");
+    owners_ = owners_of(net_);
     const std::vector<nn::NamedAttention> units = nn::attention_units(*net_);
     std::vector<std::string> known;
     for (const auto& [name, unit] : units) known.push_back(name);
@@ -236,12 +244,14 @@ class Replaced {
     }
   }
   void leave() {
-    while (!scopes_.empty()) scopes_.pop_back();  // in the opposite order
+    scopes_.clear();
+    owners_.reset();
   }
 
  private:
   SharedModule net_;
   std::map<std::string, Tensor> values_;
+  std::shared_ptr<const Owners> owners_;
   std::vector<std::unique_ptr<nn::HookScope>> scopes_;
 };
 
@@ -394,7 +404,8 @@ void bind_modules(py::module_& m) {
   py::class_<nn::Module, PythonModule, SharedModule>(
       m, "Module",
       "Something with parameters that maps a value to a value. Derive from it, call "
-      "super().__init__(), keep parameters and modules as attributes, and define forward(self, x).")
+      "super().__init__(), keep parameters and modules as attributes, and define forward(self, x). "
+      "Of the layers of this package, such as Conv2d, nothing derives: keep one as an attribute.")
       .def(py::init<>())
       .def(
           "__call__", [](nn::Module& module, const Input& x) { return module(x.var); },

@@ -43,6 +43,16 @@ ops::SqueezeKind squeeze_kind(const std::string& name) {
   return name == "avg" ? ops::SqueezeKind::avg : ops::SqueezeKind::max;
 }
 
+/// Running statistics. Those of training are changed in place, and must be somebody's memory.
+Tensor running_from(const py::object& value, bool training) {
+  if (value.is_none()) return {};
+  if (!training || py::isinstance<Tensor>(value)) return tensor_from(value);
+  if (py::isinstance<py::array>(value)) return share_array(value, true);
+  throw py::type_error(
+      "batch_norm: running statistics are updated in place: expected a tensor or an array, got " +
+      py::repr(py::type::of(value)).cast<std::string>());
+}
+
 void bind_maps(py::module_& m) {
   m.def(
       "conv2d",
@@ -83,18 +93,19 @@ void bind_maps(py::module_& m) {
         "x [N, H, W, C] -> [N, C], the mean over the pixels.");
   m.def(
       "batch_norm",
-      [](const Input& x, const Input& mean, const Input& var, const Input& weight,
+      [](const Input& x, const py::object& mean, const py::object& var, const Input& weight,
          const Input& bias, bool training, double momentum, double eps) {
-        ops::RunningStats running{mean.var.value(), var.var.value()};
+        ops::RunningStats running{running_from(mean, training), running_from(var, training)};
+        const py::gil_scoped_release unlocked;
         ops::BatchNormSpec spec{.eps = eps, .momentum = momentum, .training = training};
         spec.running = running.mean.empty() ? nullptr : &running;
         return ops::batch_norm(x.var, weight.var, bias.var, spec);
       },
       py::arg("x"), py::arg("running_mean"), py::arg("running_var"), py::arg("weight"),
       py::arg("bias"), py::arg("training") = false, py::arg("momentum") = 0.1,
-      py::arg("eps") = 1e-5, Released(),
+      py::arg("eps") = 1e-5,
       "x [N, H, W, C] or [N, C], all others [C]; the running ones may be None in training, and are "
-      "updated in place.");
+      "updated in place: tensors, or arrays that can be written to.");
 }
 
 void bind_se(py::module_& m) {

@@ -13,14 +13,22 @@ namespace {
 /// Of a module; or a list of parameters, named by number; or of (name, parameter).
 std::vector<NamedParameter> named(const py::object& parameters) {
   if (py::isinstance<nn::Module>(parameters)) return nn::parameters(parameters.cast<nn::Module&>());
+  const auto wrong = [](py::handle got) {
+    return py::type_error(
+        "optimizer: expected a module, a list of its parameters or of (name, parameter), got " +
+        py::repr(got).cast<std::string>());
+  };
+  if (!py::isinstance<py::iterable>(parameters)) throw wrong(parameters);
   std::vector<NamedParameter> out;
   for (py::handle entry : parameters) {
-    if (py::isinstance<py::tuple>(entry)) {
-      const auto pair = py::reinterpret_borrow<py::tuple>(entry);
-      out.push_back({py::str(pair[0]), &pair[1].cast<Parameter&>()});
-    } else {
-      out.push_back({std::to_string(out.size()), &entry.cast<Parameter&>()});
+    std::string name = std::to_string(out.size());
+    py::object one = py::reinterpret_borrow<py::object>(entry);
+    if (py::isinstance<py::tuple>(entry) && py::len(entry) == 2) {
+      name = py::str(one[py::int_(0)]);
+      one = one[py::int_(1)];
     }
+    if (!py::isinstance<Parameter>(one)) throw wrong(entry);
+    out.push_back({std::move(name), &one.cast<Parameter&>()});
   }
   check(!out.empty(), "optimizer: expected a module, or a list of its parameters; got none");
   return out;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include <string>
 #include <thread>
 #include <vector>
@@ -102,6 +104,28 @@ TEST(Tape, WithoutATapeNothingIsRecorded) {
   }
   EXPECT_EQ(tape.size(), 0u);
   EXPECT_EQ(Tape::active(), &tape);
+}
+
+TEST(Tape, PausesEndInAnyOrder) {
+  Tape tape;
+  auto first = std::make_unique<Tape::Pause>();
+  auto second = std::make_unique<Tape::Pause>();
+  first.reset();
+  EXPECT_EQ(Tape::active(), nullptr);
+  second.reset();
+  EXPECT_EQ(Tape::active(), &tape);
+}
+
+TEST(Tape, APauseMayOutliveIt) {
+  auto tape = std::make_unique<Tape>();
+  auto first = std::make_unique<Tape::Pause>();
+  auto second = std::make_unique<Tape::Pause>();
+  tape.reset();
+  second.reset();
+  first.reset();
+  EXPECT_EQ(Tape::active(), nullptr);
+  const Tape another;
+  EXPECT_EQ(Tape::active(), &another);
 }
 
 TEST(Tape, ConstantsAreNotRecorded) {

@@ -384,6 +384,9 @@ TEST(Augment, refuses_ranges_that_are_none) {
   refuse([](Augment& a) { a.random_resized_crop.scale_low = 2; }, {"scale", "2 and 1"});
   refuse([](Augment& a) { a.random_resized_crop.ratio_low = 2; }, {"ratio", "2 and 1.3"});
   refuse([](Augment& a) { a.size = 10, a.shorter_side = 9; }, {"shorter side of 9", "10"});
+  refuse([](Augment& a) { a.shorter_side = 9; }, {"shorter_side", "set size, too"});
+  refuse([](Augment& a) { a.mean[1] = NAN; }, {"mean of channel 1"});
+  refuse([](Augment& a) { a.std[1] = INFINITY; }, {"std of channel 1"});
   refuse([](Augment& a) { a.erasing.probability = 1.5; }, {"probability", "1.5"});
   refuse([](Augment& a) { a.jitter.hue = 0.6; }, {"jitter"});
   refuse([](Augment& a) { a.rand_augment.magnitude = 31; }, {"rand_augment"});

@@ -556,5 +556,31 @@ TEST(Loader, alternating_flip_turns_every_image_in_every_other_epoch) {
   }
 }
 
+TEST(Loader, several_threads_get_every_batch_once) {
+  const auto set = noise_dataset(400);
+  for (const int workers : {0, 1, 3}) {
+    Loader loader(set, {}, {.batch = 2, .shuffle = true, .workers = workers, .prefetch = 2});
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      loader.start_epoch(epoch);
+      std::vector<std::int64_t> taken;
+      std::mutex mutex;
+      {
+        std::vector<std::jthread> takers;
+        for (int i = 0; i < 4; ++i)
+          takers.emplace_back([&] {
+            while (const auto batch = loader.next()) {
+              const std::lock_guard lock(mutex);
+              taken.insert(taken.end(), batch->indices.begin(), batch->indices.end());
+            }
+          });
+      }
+      std::ranges::sort(taken);
+      std::vector<std::int64_t> all(400);
+      std::iota(all.begin(), all.end(), 0);
+      EXPECT_EQ(taken, all) << workers << " workers";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace exciton::data

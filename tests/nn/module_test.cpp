@@ -124,5 +124,34 @@ TEST(Visitor, NamesChildrenHeldByPointer) {
             (std::vector<std::string>{"child.0.weight", "child.1.weight", "child.1.bias"}));
 }
 
+/// One layer at two places.
+struct Tied final : Module {
+  Linear layer;
+  BatchNorm norm{4};
+  explicit Tied(Generator& init) : layer(4, 4, init) {}
+  std::string_view kind() const override { return "Tied"; }
+  void visit(Visitor& v) override {
+    v("first", layer);
+    v("norm", norm);
+    v("second", layer);
+    v("again", norm);
+  }
+
+ protected:
+  Var forward(const Var& x) override { return layer(norm(layer(x))); }
+};
+
+TEST(Names, WhatIsSharedHasTheFirst) {
+  Generator init(1);
+  Tied net(init);
+  EXPECT_EQ(names(parameters(net)),
+            (std::vector<std::string>{"first.weight", "first.bias", "norm.weight", "norm.bias"}));
+  EXPECT_EQ(names(buffers(net)),
+            (std::vector<std::string>{"norm.running_mean", "norm.running_var"}));
+  EXPECT_EQ(parameter_count(net), 4 * 4 + 4 + 4 + 4);
+  freeze(net, {"second"});  // by any of them
+  EXPECT_FALSE(net.layer.weight.trainable);
+}
+
 }  // namespace
 }  // namespace exciton::nn

@@ -153,6 +153,42 @@ TEST(Path, WatchesAndHooksStack) {
   EXPECT_EQ(order, (std::vector{1, 2, 1}));
 }
 
+TEST(Path, HooksAndWatchesEndInAnyOrder) {
+  Model model = three_blocks();
+  set_training(*model.net, false);
+  SqueezeExcite& unit = dynamic_cast<SqueezeExcite&>(*attention_units(*model.net)[0].unit);
+  std::vector<int> order;
+  const auto run = [&] {
+    order.clear();
+    (*model.net)(Tensor::zeros({1, 8, 8, 3}));
+    return order;
+  };
+  const auto watch = [&](int number) {
+    return std::make_unique<WatchScope>(
+        unit.watch, [&order, number](const Tensor&) { order.push_back(number); });
+  };
+  const auto hook = [&](int number) {
+    return std::make_unique<HookScope>(unit.hook, [&order, number](const Var& s) {
+      order.push_back(number);
+      return s;
+    });
+  };
+  auto watch1 = watch(1), watch2 = watch(2), watch3 = watch(3);
+  auto hook1 = hook(-1), hook2 = hook(-2), hook3 = hook(-3);
+  EXPECT_EQ(run(), (std::vector{-1, -2, -3, 1, 2, 3}));
+  watch2.reset();
+  hook1.reset();
+  EXPECT_EQ(run(), (std::vector{-2, -3, 1, 3}));
+  watch3.reset();
+  hook3.reset();
+  EXPECT_EQ(run(), (std::vector{-2, 1}));
+  watch1.reset();
+  hook2.reset();
+  EXPECT_EQ(run(), std::vector<int>());
+  EXPECT_FALSE(unit.watch);
+  EXPECT_FALSE(unit.hook);
+}
+
 struct EveryModule final : Visitor {
   std::vector<Module*> found;
   void enter(const std::string&, Module& m) override { found.push_back(&m); }

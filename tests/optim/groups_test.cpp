@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "exciton/optim/adamw.hpp"
+#include "exciton/optim/ema.hpp"
 #include "exciton/optim/sgd.hpp"
 #include "tests/optim/support.hpp"
 
@@ -97,6 +98,42 @@ TEST(ClipGradients, BitsDoNotDependOnTheThreadCount) {
   EXPECT_EQ(norms[0], norms[1]);
   EXPECT_EQ(norms[0], norms[2]);
   EXPECT_NEAR(norms[0], std::sqrt(dot(gradient, gradient)), 1e-6);
+}
+
+TEST(Parameters, AreGivenOnce) {
+  Named n;
+  auto all = n.all();
+  all.push_back({"tied", &n.head});
+  const auto expect_told = [](const auto& use) {
+    try {
+      use();
+      ADD_FAILURE() << "nothing was said";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what())
+                    .find("the parameter tied is given twice, also as stage1.0.head.weight"),
+                std::string::npos)
+          << error.what();
+    }
+  };
+  expect_told([&] { const Sgd sgd(all); });
+  expect_told([&] { const AdamW adamw(all); });
+  expect_told([&] { const Ema ema(all, {}, {}); });
+  n.set_gradients();
+  expect_told([&] { clip_gradients(all, 1); });
+  EXPECT_EQ(n.head.grad.at(0), 0.5);
+}
+
+TEST(Parameters, RatesAreNumbers) {
+  Named n;
+  for (const double bad : {-0.1, std::nan(""), HUGE_VAL}) {
+    EXPECT_THROW(Sgd(n.all(), {.lr = bad}), Error);
+    EXPECT_THROW(Sgd(n.all(), {.weight_decay = bad}), Error);
+    EXPECT_THROW(AdamW(n.all(), {.lr = bad}), Error);
+    EXPECT_THROW(AdamW(n.all(), {.eps = bad}), Error);
+    EXPECT_THROW(AdamW(n.all(), {.weight_decay = bad}), Error);
+    Sgd sgd(n.all());
+    EXPECT_THROW(sgd.step(bad), Error);
+  }
 }
 
 }  // namespace

@@ -144,6 +144,31 @@ class Tapes(unittest.TestCase):
             self.assertTrue((exciton.Var(p) * 3).requires_grad)
             self.assertGreater(len(tape), 0)
 
+    def test_blocks_that_end_in_another_order(self):
+        p = exciton.Parameter(np.ones(1, np.float32))
+        tape, pause = exciton.Tape(), exciton.no_grad()
+        tape.__enter__()
+        pause.__enter__()
+        with pause:
+            pass
+        self.assertFalse((exciton.Var(p) * 3).requires_grad)
+        tape.__exit__(None, None, None)
+        pause.__exit__(None, None, None)  # after its tape
+        self.assertFalse((exciton.Var(p) * 3).requires_grad)
+        with exciton.Tape():
+            self.assertTrue((exciton.Var(p) * 3).requires_grad)
+        with self.assertRaisesRegex(exciton.Error, "did not begin on this thread"):
+            pause.__exit__(None, None, None)
+
+    def test_what_is_assigned_as_a_gradient_is_copied(self):
+        p = exciton.Parameter(np.ones(2, np.float32))
+        mine = np.ones(2, np.float32)
+        p.grad = mine
+        with exciton.Tape() as tape:
+            tape.backward(exciton.Var(p) * 3, np.ones(2, np.float32))
+        np.testing.assert_array_equal(p.grad.numpy(), [4, 4])
+        np.testing.assert_array_equal(mine, [1, 1])
+
     def test_errors(self):
         with exciton.Tape() as tape:
             with self.assertRaisesRegex(exciton.Error, "already recording"), exciton.Tape():
@@ -198,6 +223,23 @@ class Operators(unittest.TestCase):
         labels = np.array([0, 1, 2, 1, 0])
         self.assertAlmostEqual(ops.cross_entropy(logits, labels).item(),
                                -np.log(p[np.arange(5), labels]).mean(), places=5)
+
+    def test_running_statistics_are_changed_where_they_are(self):
+        x = np.random.randn(8, 3).astype(np.float32)
+        ones, zeros = np.ones(3, np.float32), np.zeros(3, np.float32)
+        for make in (np.array, exciton.tensor):
+            mean, var = make(zeros), make(ones)
+            ops.batch_norm(x, mean, var, ones, zeros, training=True, momentum=1.0)
+            np.testing.assert_allclose(np.asarray(mean), x.mean(0), atol=1e-6)
+            np.testing.assert_allclose(np.asarray(var), x.var(0, ddof=1), rtol=1e-5)
+        ops.batch_norm(x, None, None, ones, zeros, training=True)
+        ops.batch_norm(x, [0.0, 0.0, 0.0], np.ones(6, np.float32)[::2], ones, zeros)  # looked at only
+        frozen = np.zeros(3, np.float32)
+        frozen.flags.writeable = False
+        for mean, error in ((np.zeros(6, np.float32)[::2], exciton.Error), (frozen, exciton.Error),
+                            (np.zeros(3, np.float16), exciton.Error), ([0.0, 0.0, 0.0], TypeError)):
+            with self.assertRaises(error):
+                ops.batch_norm(x, mean, np.ones(3, np.float32), ones, zeros, training=True)
 
     def test_unknown(self):
         with self.assertRaisesRegex(AttributeError, "no attribute 'swish'"):

@@ -2,6 +2,7 @@
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -138,6 +139,52 @@ next(iter(loader))
         loader = data.DataLoader(data.source_dataset(Source(), [0, 1], ["a", "b"]), batch_size=2)
         with self.assertRaisesRegex(LookupError, "of mine"):
             next(iter(loader))
+
+    def test_what_python_cannot_read_is_skipped(self):
+        class Source:
+            def __getitem__(self, index):
+                if index == 1:
+                    raise OSError("no such file")
+                return np.zeros((4, 4, 3), np.uint8)
+
+        for workers in (0, 1):
+            loader = data.DataLoader(data.source_dataset(Source(), [0, 1, 0], ["a", "b"]), batch_size=3,
+                                     num_workers=workers, skip_errors=True)
+            batch = next(iter(loader))
+            self.assertEqual(batch.indices, [0, 2])
+            self.assertEqual(len(batch.skipped), 1)
+            self.assertIn("image 1 of the source: OSError('no such file')", batch.skipped[0])
+
+    def test_an_interrupt_is_not_skipped(self):
+        class Source:
+            def __getitem__(self, index):
+                raise KeyboardInterrupt
+
+        loader = data.DataLoader(data.source_dataset(Source(), [0, 1], ["a", "b"]), batch_size=2, num_workers=0,
+                                 skip_errors=True)
+        with self.assertRaises(KeyboardInterrupt):
+            next(iter(loader))
+
+    def test_two_threads(self):
+        class Source:
+            def __getitem__(self, index):
+                return np.full((4, 4, 3), index, np.uint8)
+
+        loader = data.DataLoader(data.source_dataset(Source(), [0, 1] * 50, ["a", "b"]), batch_size=2, num_workers=1)
+        found = []
+
+        iter(loader)
+        threads = [threading.Thread(target=lambda: found.extend(i for _ in range(25) for i in next(loader).indices))
+                   for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(found), list(range(100)))
+
+    def test_labels_are_integers(self):
+        with self.assertRaisesRegex(exciton.Error, "expected integers, got f32"):
+            data.Batch(np.zeros((2, 4, 4, 3), np.float32), np.array([0.5, 1.0], np.float32))
 
 
 if __name__ == "__main__":

@@ -118,6 +118,35 @@ class Modules(unittest.TestCase):
         with self.assertRaisesRegex(exciton.Error, "does one hold itself"):
             Loop().parameters()
 
+    def test_what_is_shared_counts_once(self):
+        class Tied(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first = nn.Linear(3, 3, bias=False)
+                self.second = self.first
+
+            def forward(self, x):
+                return self.second(self.first(x))
+
+        net = Tied()
+        self.assertEqual([name for name, _ in net.named_parameters()], ["first.weight"])
+        self.assertEqual(list(net.state_dict()), ["first.weight"])
+        self.assertEqual(net.num_parameters(), 9)
+        net.load_state_dict(net.state_dict())
+        before = net.first.weight.numpy().copy()
+        sgd = exciton.optim.SGD(net, lr=1.0)
+        net.first.weight.grad = np.ones((3, 3), np.float32)
+        self.assertAlmostEqual(exciton.optim.clip_grad_norm_(net, 100.0), 3, places=5)
+        sgd.step()
+        np.testing.assert_allclose(net.first.weight.numpy(), before - 1, atol=1e-6)
+        with self.assertRaisesRegex(exciton.Error, "is given twice"):
+            exciton.optim.SGD(net.parameters() + net.first.parameters())
+
+    def test_nothing_derives_from_a_layer(self):
+        for layer in (nn.Conv2d, nn.Linear, nn.SqueezeExcite, nn.ReLU):
+            with self.assertRaises(TypeError):
+                type("Mine", (layer,), {})
+
     def test_modules_go(self):
         net = Net()
         gone = weakref.ref(net)
@@ -203,6 +232,39 @@ class Gates(unittest.TestCase):
         with recorder:
             run(np.ones((2, 4, 4, 8), np.float32))
         self.assertEqual(recorder.gates["se"].shape, (2, 8))
+
+    def test_blocks_that_end_in_another_order(self):
+        net = exciton.models.make("se_resnet20", blocks=[1, 1, 1]).eval()
+        plain = net(images).numpy().copy()
+        first, second = exciton.record_gates(net), exciton.record_gates(net)
+        one = exciton.replace_gates(net, {"stage1.0.se": np.ones(16, np.float32)})
+        other = exciton.replace_gates(net, {"stage1.0.se": np.zeros(16, np.float32)})
+        blocks = [first, second, one, other]
+        for block in blocks:
+            block.__enter__()
+            with self.assertRaisesRegex(exciton.Error, "already"):
+                block.__enter__()
+        net(images)
+        for block in blocks:
+            block.__exit__(None, None, None)
+            block.__exit__(None, None, None)
+        self.assertEqual(first.gates["stage1.0.se"].shape, (4, 16))
+        np.testing.assert_array_equal(net(images).numpy(), plain)
+
+    def test_a_unit_that_is_replaced_meanwhile(self):
+        class Holds(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.se = nn.SqueezeExcite(8)
+
+            def forward(self, x):
+                return self.se(x)
+
+        net = Holds()
+        with exciton.record_gates(net), exciton.replace_gates(net, {"se": np.ones(8, np.float32)}):
+            net.se = nn.SqueezeExcite(8)
+            gc.collect()
+        net(np.ones((1, 2, 2, 8), np.float32))
 
     def test_replaced(self):
         net = exciton.models.make("se_resnet20").eval()

@@ -45,6 +45,9 @@ class Optimisers(unittest.TestCase):
         sgd.step()
         with self.assertRaisesRegex(exciton.Error, "got none"):
             optim.SGD([])
+        for wrong in (5, [5], [("name", 5)], "params"):
+            with self.assertRaisesRegex(TypeError, "expected a module, a list of its parameters"):
+                optim.SGD(wrong)
 
     def test_groups_and_clipping(self):
         a, b = parameter([1]), parameter([1])
