@@ -105,6 +105,7 @@ Tensor Tensor::from(const Shape& shape, const std::vector<double>& values, DType
 }
 
 Tensor Tensor::randn(const Shape& shape, Generator& generator, DType type) {
+  check(is_floating(type), "randn: normal numbers are no ", type, "; expected f32, bf16 or f64");
   Tensor t(shape, type);
   for (std::int64_t i = 0; i < t.numel(); ++i) t.set(i, generator.normal());
   return t;

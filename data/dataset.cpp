@@ -206,6 +206,7 @@ ChannelStats channel_stats(const Dataset& dataset, std::int64_t at_most) {
   check(channels >= 1 && channels <= 3, "data: channel statistics want 1 to 3 channels, got ",
         channels);
   check(dataset.size() >= 1, "data: ", dataset.description(), ": no images to take statistics of");
+  check(at_most >= 1, "data: channel statistics want at least 1 image, got ", at_most);
   struct Sums {
     std::array<std::uint64_t, 3> first{}, second{};
     std::uint64_t pixels = 0;

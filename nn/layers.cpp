@@ -54,6 +54,7 @@ SkipInitialization::SkipInitialization() : outer_(std::exchange(skips_initializa
 SkipInitialization::~SkipInitialization() { skips_initialization = outer_; }
 
 Parameter kaiming_normal(const Shape& shape, std::int64_t fan_out, Generator& init) {
+  check(fan_out >= 1, "kaiming_normal: fan_out must be at least 1, got ", fan_out);
   return normal(shape, std::sqrt(2.0 / static_cast<double>(fan_out)), init);
 }
 
@@ -76,6 +77,7 @@ Parameter normal(const Shape& shape, double deviation, Generator& init) {
 }
 
 Parameter uniform(const Shape& shape, double bound, Generator& init) {
+  check(bound >= 0 && std::isfinite(bound), "uniform: the bound must not be negative, got ", bound);
   return filled(shape, init,
                 [bound](Generator& g) { return bound * (2 * g.uniform_double() - 1); });
 }
@@ -109,6 +111,9 @@ BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& o) : options
         "BatchNorm: channels must be at least 1 and at "
         "most ",
         most_elements, ", got ", channels);
+  check(o.eps >= 0 && std::isfinite(o.eps), "BatchNorm: eps must not be negative, got ", o.eps);
+  check(o.momentum >= 0 && o.momentum <= 1, "BatchNorm: momentum must be in [0, 1], got ",
+        o.momentum);
   weight = Parameter(Tensor::full({channels}, 1));
   weight.trainable = o.scale;
   bias = Parameter(Tensor::zeros({channels}));

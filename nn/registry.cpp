@@ -13,6 +13,9 @@ namespace exciton::nn {
 void Registry::add(Entry entry) {
   for (const Entry& e : entries_)
     check(e.name != entry.name, "registry: two models are called ", entry.name);
+  check(entry.image_size >= 1 && entry.classes >= 1, "registry: ", entry.name,
+        ": image_size and classes must be at least 1, got ", entry.image_size, " and ",
+        entry.classes);
   entries_.push_back(std::move(entry));
 }
 

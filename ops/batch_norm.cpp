@@ -28,6 +28,10 @@ NormStatistics norm_statistics(const BatchNormSpec& spec, const simd::ImageMomen
                                std::int64_t count, std::int64_t channels, DType type) {
   constexpr std::string_view name = BatchNorm::name;
   RunningStats* running = spec.running;
+  check(spec.eps >= 0 && std::isfinite(spec.eps), name, ": eps must not be negative, got ",
+        spec.eps);
+  check(spec.momentum >= 0 && spec.momentum <= 1, name, ": momentum must be in [0, 1], got ",
+        spec.momentum);
   if (running)
     for (const Tensor* t : {&running->mean, &running->var})
       check(t->shape() == Shape{channels} && (t->dtype() == DType::f32 || t->dtype() == DType::f64),

@@ -24,6 +24,8 @@ DType dtype_from(py::handle name) {
     if (text == "uint8") return DType::u8;
     return parse_dtype(text);
   }
+  if (name.is_none())  // NumPy would take it for float64
+    throw py::type_error("dtype: expected \"f32\", numpy.float32 or the like, got None");
   return dtype_from(py::dtype::from_args(py::reinterpret_borrow<py::object>(name)).attr("name"));
 }
 

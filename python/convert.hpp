@@ -17,7 +17,9 @@
 #include "exciton/core/random.hpp"
 #include "exciton/core/tape.hpp"
 #include "exciton/core/tensor.hpp"
+#include "exciton/data/dataset.hpp"
 #include "exciton/nn/module.hpp"
+#include "exciton/train/trained_model.hpp"
 
 namespace exciton::python {
 
@@ -97,5 +99,22 @@ struct type_caster<exciton::python::Input> {
     return true;
   }
 };
+
+/// Where an object is shared with C++, None is none.
+template <class T>
+struct present_caster : copyable_holder_caster<T, std::shared_ptr<T>> {
+  bool load(handle source, bool convert) {
+    return !source.is_none() &&
+           copyable_holder_caster<T, std::shared_ptr<T>>::load(source, convert);
+  }
+};
+template <>
+struct type_caster<std::shared_ptr<exciton::nn::Module>> : present_caster<exciton::nn::Module> {};
+template <>
+struct type_caster<std::shared_ptr<exciton::data::Dataset>>
+    : present_caster<exciton::data::Dataset> {};
+template <>
+struct type_caster<std::shared_ptr<exciton::train::TrainedModel>>
+    : present_caster<exciton::train::TrainedModel> {};
 
 }  // namespace pybind11::detail

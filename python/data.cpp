@@ -68,7 +68,8 @@ class SourceDataset final : public data::Dataset {
   }
   std::int64_t size() const override { return std::ssize(labels_); }
   std::int64_t label(std::int64_t i) const override {
-    return labels_.at(static_cast<std::size_t>(i));
+    check(i >= 0 && i < size(), "data: ", description(), ": no image ", i);
+    return labels_[static_cast<std::size_t>(i)];
   }
   void read(std::int64_t i, data::Image& out) const override {
     const py::gil_scoped_acquire lock;

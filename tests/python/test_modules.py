@@ -142,6 +142,28 @@ class Modules(unittest.TestCase):
         with self.assertRaisesRegex(exciton.Error, "is given twice"):
             exciton.optim.SGD(net.parameters() + net.first.parameters())
 
+    def test_none_is_no_module(self):
+        for use in (exciton.record_gates, exciton.evaluate, exciton.optim.EMA, nn.Module.named_modules,
+                    nn.Module.parameters, lambda x: exciton.replace_gates(x, {}), lambda x: exciton.predict(x, "x.png"),
+                    lambda x: exciton.data.DataLoader(x), lambda x: exciton.data.Dataset.subset(x, [0])):
+            with self.assertRaises((TypeError, RuntimeError)):
+                use(None)
+
+    def test_numbers_that_are_none(self):
+        nan = float("nan")
+        for wrong in (lambda: nn.BatchNorm2d(4, eps=-1), lambda: nn.BatchNorm2d(4, momentum=nan),
+                      lambda: nn.BatchNorm2d(4, momentum=2), lambda: nn.Dropout(nan),
+                      lambda: nn.uniform_parameter([2], nan), lambda: nn.uniform_parameter([2], -1),
+                      lambda: nn.kaiming_normal_parameter([2, 2], 0), lambda: exciton.randn([2], dtype="i64"),
+                      lambda: exciton.register_model("none", Net, image_size=0),
+                      lambda: exciton.register_model("none", Net, classes=0),
+                      lambda: ops.batch_norm(np.ones((4, 2), np.float32), None, None, np.ones(2, np.float32),
+                                             np.zeros(2, np.float32), training=True, eps=-1)):
+            with self.assertRaises(exciton.Error):
+                wrong()
+        with self.assertRaises(TypeError):
+            exciton.zeros([2]).to(None)
+
     def test_nothing_derives_from_a_layer(self):
         for layer in (nn.Conv2d, nn.Linear, nn.SqueezeExcite, nn.ReLU):
             with self.assertRaises(TypeError):

@@ -148,6 +148,12 @@ class Values(unittest.TestCase):
         weight.copy_(np.full((2, 2), 4))
         np.testing.assert_array_equal(array, np.full((2, 2), 4))
 
+    def test_large_integers(self):
+        large = np.array([2**63 - 1], np.uint64)
+        self.assertEqual(exciton.tensor(large).item(), float(2**63 - 1))
+        with self.assertRaisesRegex(exciton.Error, "below 2\\^63"):
+            exciton.tensor(large + np.uint64(1))
+
 
 class Growth(unittest.TestCase):
     def test_a_thousand_cycles(self):
