@@ -333,6 +333,35 @@ TEST(Shards, an_archive_that_is_cut_short) {
   }
 }
 
+TEST(Shards, that_were_joined_are_one) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), end(1024, '\0');
+  const std::string first = tar_member("cat/1.png", image) + end,
+                    second = tar_member("dog/2.png", image) + end;
+  const auto open = [&] { return open_dataset("webdataset", dir.path(), "train"); };
+  for (const std::string& between : {std::string(), std::string(8 * 512, '\0')}) {
+    write_file(dir / "train.tar", first + between + second + second);
+    expect_error(open, {"train.tar", "two images of one sample"});  // nothing is passed over
+    write_file(dir / "train.tar", first + between + second);
+    EXPECT_EQ(open()->size(), 2);
+    EXPECT_EQ(open()->class_names(), (std::vector<std::string>{"cat", "dog"}));
+  }
+  write_file(dir / "train.tar", first + std::string(4096, '\0') + second);
+  EXPECT_EQ(open()->size(), 2);
+  const std::size_t at = first.size();
+  for (const std::size_t bytes : {1, 300, 512, 700}) {
+    write_file(dir / "train.tar", first + std::string(bytes, 'x'));
+    expect_error(open, {"train.tar, byte " + std::to_string(at),
+                        std::to_string(bytes) + " bytes follow the end"});
+  }
+  write_file(dir / "train.tar", first + second.substr(0, 300));  // joined, and cut short
+  expect_error(open, {"300 bytes follow the end"});
+  write_file(dir / "train.tar", first + tar_member("dog/2.png", image));
+  expect_error(open, {"cut short"});
+  write_file(dir / "train.tar", first + std::string(100, '\0'));
+  EXPECT_EQ(open()->size(), 1);
+}
+
 TEST(Shards, in_folders_of_splits) {
   const TempDir dir;
   const std::string image(dot().begin(), dot().end()), end(1024, '\0');
