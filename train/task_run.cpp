@@ -234,6 +234,16 @@ std::int64_t TaskRun::report_skipped(const std::vector<std::string>& reasons, st
   return std::ssize(reasons);
 }
 
+void TaskRun::report_skipped_tests(const std::vector<std::string>& reasons, std::int64_t skipped) {
+  bool told = false;
+  for (const std::string& reason : reasons)
+    if (named_tests_.insert(reason).second) {
+      observer_.warning("left out: " + reason);
+      told = true;
+    }
+  if (told && skipped > std::ssize(reasons)) observer_.warning("further ones are only counted");
+}
+
 void TaskRun::describe_epoch(EpochLine& line, const EpochTotals& totals, int workers) const {
   line.epoch = position_.epoch;
   line.epochs = recipe_.epochs;

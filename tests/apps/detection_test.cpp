@@ -63,6 +63,7 @@ TEST_F(Detection, is_trained_evaluated_and_looked_at) {
   const data::Image drawn = data::decode_image(dir_ / "drawn/4.png");
   EXPECT_EQ(drawn.pixels == data::decode_image(image).pixels, seen[0]["found"].empty());
 
+  expect_failure({"eval", path("run"), "--split", "test"}, {"no split test", "there: train"});
   expect_failure({"train", path("data")}, {"has objects to detect", "--data"});
   expect_failure({"report", path("run")}, {"is a detector's"});
   expect_failure({"train", path("run"), "--resume", "--fit"},
@@ -126,6 +127,8 @@ TEST_F(Detection, bad_data_is_one_clear_line) {
   change_annotations([](Json& j) { j["images"][2]["file_name"] = "gone.png"; });
   refuses({"gone.png", "1 is not there"});
   change_annotations([](Json& j) { j["images"][2]["width"] = 640; });
+  const std::string info = succeed({"data", "info", path("data"), "--decode"}).out;
+  EXPECT_NE(info.find("2.png is 64 x 64, its annotation says 640 x 64"), std::string::npos) << info;
   refuses({"2.png", "its annotation says 640 x 64"}, /*begun=*/true);
   change_annotations([](Json& j) {
     const Json one = j["annotations"][0];

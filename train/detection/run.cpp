@@ -302,6 +302,7 @@ class DetectorRun final : TaskRun {
         stops = !observer_.step(now);
         return !stops;
       });
+      report_skipped_tests(result.skipped_reasons, result.skipped);
       if (stops) return false;
     }
     position_ = {done, 0};
