@@ -7,6 +7,7 @@
 
 #include "exciton/data/files.hpp"
 #include "exciton/data/formats.hpp"
+#include "exciton/data/given_file.hpp"
 #include "exciton/data/listing.hpp"
 #include "exciton/data/splits.hpp"
 #include "support.hpp"
@@ -360,6 +361,41 @@ TEST(Shards, that_were_joined_are_one) {
   expect_error(open, {"cut short"});
   write_file(dir / "train.tar", first + std::string(100, '\0'));
   EXPECT_EQ(open()->size(), 1);
+}
+
+TEST(Shards, labels_far_beyond_the_images_are_refused) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), end(1024, '\0');
+  const auto shard = [&](const std::string& label) {
+    write_file(dir / "train.tar", tar_member("1.cls", "0") + tar_member("1.png", image) +
+                                      tar_member("2.cls", label) + tar_member("2.png", image) +
+                                      end);
+    return open_dataset("webdataset", dir.path(), "train");
+  };
+  expect_error([&] { shard("999999"); }, {"up to 999999", "2 images", "classes.txt"});
+  EXPECT_EQ(shard("999")->classes(), 1000);
+}
+
+TEST(GivenFile, is_known_by_its_bytes) {
+  using Given = GivenFile::Kind;
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end());
+  const auto looked_at = [&](const char* name, const std::string& bytes) {
+    write_file(dir / name, bytes);
+    return look_at_file(dir / name);
+  };
+  EXPECT_EQ(looked_at("a", std::string("PK\x03\x04", 4)).what, "a zip archive");
+  EXPECT_EQ(looked_at("b", tar_member("1.png", image)).what, "a tar archive");
+  EXPECT_EQ(looked_at("c", "\x1f\x8b\x08").what, "a gzip archive");
+  EXPECT_EQ(looked_at("d", image).kind, Given::image);
+  EXPECT_EQ(looked_at("e.safetensors", "........{").kind, Given::weights);
+  EXPECT_EQ(looked_at("f.pth", std::string("PK\x03\x04", 4)).kind, Given::weights);
+  EXPECT_EQ(looked_at("g.json", "{\"model\": {}}").kind, Given::unknown);
+  EXPECT_EQ(looked_at("h", "").kind, Given::unknown);
+  EXPECT_EQ(look_at_file(dir / "none").kind, Given::unknown);
+  EXPECT_EQ(look_at_file(dir.path()).kind, Given::unknown);
+  expect_error([&] { find_layout("cifar10", dir / "b"); }, {"it is a tar archive; unpack it"});
+  expect_error([&] { find_layout("auto", dir / "g.json"); }, {"it is a file"});
 }
 
 TEST(Shards, in_folders_of_splits) {
