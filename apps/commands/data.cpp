@@ -9,6 +9,7 @@
 
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/command_line.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/data/dataset.hpp"
@@ -171,7 +172,7 @@ void print(const SplitReport& report, bool classes) {
     }
   for (std::size_t c = 0; classes && c < report.counts.size(); ++c)
     std::printf("  %6lld  %s\n", static_cast<long long>(report.counts[c]),
-                set.class_names()[c].c_str());
+                printable(set.class_names()[c]).c_str());
 }
 
 train::Json to_json(const data::LeftOut& left_out) {
@@ -288,7 +289,7 @@ void print(const CocoReport& report) {
   for (std::size_t c = 0; c < names.size(); ++c)
     if (report.images[c] > 0)
       std::printf("  %6lld  %7lld  %6lld  %s\n", wide(report.images[c]), wide(report.objects[c]),
-                  wide(report.crowds[c]), names[c].c_str());
+                  wide(report.crowds[c]), printable(names[c]).c_str());
 }
 
 int coco_info(const InfoArguments& args) {

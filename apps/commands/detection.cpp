@@ -124,7 +124,7 @@ void print_table(const train::TrainedDetector& trained, const data::DetectionSet
     if (result.metrics.objects[c] > 0)
       std::printf("%8lld  %6s  %6s  %s\n", static_cast<long long>(result.metrics.objects[c]),
                   share(result.metrics.ap[c]).c_str(), share(result.metrics.ap50[c]).c_str(),
-                  names[c].c_str());
+                  printable(names[c]).c_str());
   std::fflush(stdout);
 }
 
@@ -207,7 +207,7 @@ void print_found(const std::string& file, const Found& found,
   for (const train::CocoDetection& d : found)
     std::cout << format("  %6.2f %%  %6.1f %6.1f  %6.1f x %-6.1f  %s\n", 100 * d.score, d.box.left,
                         d.box.top, d.box.width, d.box.height,
-                        names[static_cast<std::size_t>(d.category)].c_str());
+                        printable(names[static_cast<std::size_t>(d.category)]).c_str());
 }
 
 }  // namespace

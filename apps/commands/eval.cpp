@@ -11,6 +11,7 @@
 #include "apps/page/mistakes.hpp"
 #include "apps/page/page.hpp"
 #include "apps/terminal/class_report.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/threads.hpp"
@@ -114,8 +115,10 @@ void print_table(const std::vector<train::TrainedModel>& models, const data::Dat
               100 * result.top5(), result.loss());
   print_skipped(result.skipped(), result.skipped_reasons());
   if (result.skipped() > 0) std::printf("\n");
-  print_classes(set.class_names(), result);
-  if (args.confusion) print_confusion(set.class_names(), result);
+  std::vector<std::string> names;
+  for (const std::string& name : set.class_names()) names.push_back(printable(name));
+  print_classes(names, result);
+  if (args.confusion) print_confusion(names, result);
 }
 
 train::Json to_json(const std::vector<train::TrainedModel>& models, const data::Dataset& set,

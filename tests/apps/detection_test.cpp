@@ -63,6 +63,10 @@ TEST_F(Detection, is_trained_evaluated_and_looked_at) {
   const data::Image drawn = data::decode_image(dir_ / "drawn/4.png");
   EXPECT_EQ(drawn.pixels == data::decode_image(image).pixels, seen[0]["found"].empty());
 
+  const std::string done = succeed({"train", path("run"), "--resume"}).out;
+  EXPECT_NE(done.find("Nothing left to do"), std::string::npos) << done;
+  EXPECT_NE(done.find("average precisions"), std::string::npos) << done;
+  EXPECT_EQ(done.find("summary"), std::string::npos) << done;
   expect_failure({"eval", path("run"), "--split", "test"}, {"no split test", "there: train"});
   expect_failure({"train", path("data")}, {"has objects to detect", "--data"});
   expect_failure({"report", path("run")}, {"is a detector's"});

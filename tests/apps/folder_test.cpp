@@ -131,6 +131,23 @@ TEST_F(Folder, a_damaged_image_that_is_only_looked_at_is_named_once) {
   EXPECT_NE(succeed({"eval", path("skip")}).out.find("exif6.jpg"), std::string::npos);
 }
 
+TEST_F(Folder, nothing_to_resume_is_said_so) {
+  expect_failure({"train", path("data"), "--resume", "--out", path("none")},
+                 {"there is no run to resume", "none is not there",
+                  "begin one with: ", "train " + path("data") + " --out " + path("none")});
+  EXPECT_FALSE(fs::exists(path("none")));
+}
+
+TEST_F(Folder, names_of_classes_do_not_break_tables) {
+  fs::rename(dir_ / "data/train/cat", dir_ / "data/train/ca\nt");
+  fs::rename(dir_ / "data/val/cat", dir_ / "data/val/ca\nt");
+  EXPECT_NE(succeed({"data", "info", path("data")}).out.find("  ca\\nt\n"), std::string::npos);
+  succeed(train("run"));
+  const std::string table = succeed({"eval", path("run"), "--confusion"}).out;
+  EXPECT_NE(table.find("ca\\nt"), std::string::npos) << table;
+  EXPECT_EQ(table.find("ca\nt"), std::string::npos) << table;
+}
+
 TEST_F(Folder, images_of_several_sizes_want_a_size) {
   expect_failure(train("run", {"--set", "data.image_size=0", "--set", "data.eval.resize=0", "--set",
                                "data.augment.random_resized_crop=null"}),

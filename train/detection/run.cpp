@@ -371,6 +371,7 @@ class DetectorRun final : TaskRun {
     Outcome out = outcome(start);
     out.model = "faster_rcnn over " + recipe_.model.name;
     out.measured_on = watched();
+    out.detects = true;
     out.average_precision = average_precision_;
     if (has_val_ && best_.epoch > 0) out.best = best_;
     return out;
