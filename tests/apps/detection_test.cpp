@@ -139,6 +139,11 @@ TEST_F(Detection, bad_data_is_one_clear_line) {
     for (int i = 0; i < 11'000; ++i) j["annotations"].push_back(one);
   });
   refuses({"more than 10000 objects"});
+  change_annotations([](Json& j) { j["annotations"] = Json::array(); });
+  EXPECT_NE(
+      succeed({"data", "info", path("data")}).out.find("It cannot be trained on as it is: coco: "),
+      std::string::npos);
+  refuses({"there is no object to learn"});
   // What does not train is told, and the rest does.
   change_annotations([](Json& j) {
     j["annotations"][0]["bbox"] = {500, 500, 10, 10};
