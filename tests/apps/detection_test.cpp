@@ -144,6 +144,10 @@ TEST_F(Detection, bad_data_is_one_clear_line) {
       succeed({"data", "info", path("data")}).out.find("It cannot be trained on as it is: coco: "),
       std::string::npos);
   refuses({"there is no object to learn"});
+  change_annotations([](Json& j) {
+    for (Json& object : j["annotations"]) object["iscrowd"] = 1;
+  });
+  refuses({"there is no object to learn", "no crowds"});
   // What does not train is told, and the rest does.
   change_annotations([](Json& j) {
     j["annotations"][0]["bbox"] = {500, 500, 10, 10};
