@@ -11,6 +11,7 @@
 #include "exciton/data/fingerprint.hpp"
 #include "exciton/data/folder_layout.hpp"
 #include "exciton/data/formats.hpp"
+#include "exciton/data/given_file.hpp"
 #include "exciton/data/image.hpp"
 #include "exciton/data/listing.hpp"
 #include "exciton/data/not_found.hpp"
@@ -97,6 +98,10 @@ DataLayout find_layout(const std::string& kind, const fs::path& dir) {
     fail("data: no data set kind \"", kind, "\"; there are ", listed(kinds));
   if (!fs::is_directory(dir)) {
     const std::string none = "data: no folder \"" + dir.string() + "\"";
+    if (fs::exists(dir)) {
+      const GivenFile given = look_at_file(dir);
+      fail(none, ": it is ", given.what, given.advice);
+    }
     if (can_be_fetched(kind)) throw NotFound(none, kind, dir);
     fail(none);
   }

@@ -46,13 +46,19 @@ void store(Bytes from, std::size_t stride, Image& out) {
 
 bool is_jpeg(Bytes bytes) { return starts_with<3>(bytes, {0xff, 0xd8, 0xff}); }
 
-/// The format of a file that is no JPEG. Errors: none that is read.
-const Codec& codec_of(Bytes bytes, const std::string& name) {
-  check(!bytes.empty(), "image: ", name, " is empty");
+/// The format of a file that is no JPEG, or nullptr.
+const Codec* find_codec(Bytes bytes) {
   constexpr std::array<const Codec*, 6> codecs{&png_codec,  &webp_codec, &gif_codec,
                                                &tiff_codec, &bmp_codec,  &pnm_codec};
   for (const Codec* codec : codecs)
-    if (codec->recognises(bytes)) return *codec;
+    if (codec->recognises(bytes)) return codec;
+  return nullptr;
+}
+
+/// The same. Errors: none that is read.
+const Codec& codec_of(Bytes bytes, const std::string& name) {
+  check(!bytes.empty(), "image: ", name, " is empty");
+  if (const Codec* codec = find_codec(bytes)) return *codec;
   const std::string_view start(reinterpret_cast<const char*>(bytes.data()),
                                std::min<std::size_t>(bytes.size(), 16));
   if (start.size() > 11 && start.substr(4, 4) == "ftyp")
@@ -154,6 +160,8 @@ void store_cmyk(std::span<std::uint8_t> cmyk, bool counts_light, Image& out) {
   }
   store(cmyk, 4, out);
 }
+
+bool is_image(Bytes bytes) { return is_jpeg(bytes) || find_codec(bytes) != nullptr; }
 
 ImageHeader read_image_header(Bytes bytes, const std::string& name) {
   if (is_jpeg(bytes)) {

@@ -39,6 +39,9 @@ void decode_view(std::span<const std::uint8_t> bytes, const std::string& name,
 /// The same from pixels.
 void view_of(const Image& image, const std::string& name, const ViewRequest& request, Image& out);
 
+/// Whether these first bytes of a file are those of a format that is read.
+bool is_image(std::span<const std::uint8_t> bytes);
+
 /// What the header says: the size of the upright image, and channels as stored (2: grey and alpha,
 /// 4: colour and alpha, or CMYK). Errors: as decode_image, as far as they show in the header.
 struct ImageHeader {

@@ -69,7 +69,8 @@ struct Loader::State final : BatchSource<Batch> {
         dataset->read(index, image);
       return true;
     } catch (const Error& error) {
-      if (!options.skip_errors) throw;
+      check(options.skip_errors, error.what(),
+            "; data.on_error \"skip\" leaves out images that cannot be read");
       out.skipped.emplace_back(error.what());
       return false;
     }

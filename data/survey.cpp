@@ -24,7 +24,10 @@ Facts look_at(const Dataset& dataset, std::int64_t index, bool decode) {
   }
   const std::string name = dataset.name(index);
   const ImageHeader header = read_image_header(bytes, name);
-  if (decode) decode_image(bytes, name, dataset.channels());
+  if (decode) {  // as training reads it, which may ask for more than that it can be decoded
+    Image image;
+    dataset.read(index, image);
+  }
   return {header, static_cast<std::int64_t>(bytes.size())};
 }
 

@@ -79,6 +79,16 @@ std::string pax_value(std::string_view records, std::string_view key) {
 
 namespace {
 
+bool is_zero(const Header& header) {
+  return std::all_of(header.begin(), header.end(), [](std::uint8_t b) { return b == 0; });
+}
+
+std::string strange_end(std::uint64_t bytes) {
+  return ": " + std::to_string(bytes) +
+         " bytes follow the end of the tar file, and are no other one joined to it; cut them off, "
+         "or copy the file again";
+}
+
 using Each = std::function<void(TarMember)>;
 using Other = std::function<void(const std::string&, const std::string&)>;
 
@@ -93,9 +103,16 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
   std::unordered_map<std::string, TarMember> by_name;  // filled when a hard link comes
   Header header;
   std::uint64_t at = 0;
+  bool ended = false;  // by a block of zeros; tar files may have been joined, and go on behind it
   while (file.bytes() >= block && at <= file.bytes() - block) {
     file.read(at, block, header.data());
-    if (std::all_of(header.begin(), header.end(), [](std::uint8_t b) { return b == 0; })) return;
+    if (is_zero(header)) {
+      ended = true;
+      at += block;
+      continue;
+    }
+    check(!ended || checksum_fits(header), who, at, strange_end(file.bytes() - at));
+    ended = false;
     check(checksum_fits(header), who, at, ": no header of a tar file; it is damaged or no tar");
     const std::int64_t size = number_of(header, 124, 12);
     const std::uint64_t data = at + block, left = file.bytes() - data;
@@ -142,6 +159,13 @@ void walk(const OpenFile& file, bool links, const Each& each, const Other& other
     } else if (other && type != '5' && type != 'g' && type != '1') {
       other(name, std::string("a member of type ") + type);
     }
+  }
+  if (ended) {
+    const std::uint64_t left = file.bytes() - at;  // less than a block
+    header.fill(0);
+    file.read(at, left, header.data());
+    check(is_zero(header), who, at, strange_end(left));
+    return;
   }
   const bool whole_blocks = file.bytes() % block == 0;
   check(file.bytes() == 0, who, file.bytes(),

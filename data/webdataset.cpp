@@ -175,6 +175,12 @@ std::vector<std::string> classes_of(const std::vector<Sample>& samples) {
     if (number < 0 || number >= 1'000'000) return {labels.begin(), labels.end()};
     largest = std::max(largest, number);
   }
+  constexpr std::int64_t usual = 100'000, by_far = 10;
+  check(largest < std::max(usual, by_far * std::ssize(samples)),
+        "webdataset: labels are numbers up "
+        "to ",
+        largest, ", which would be that many classes, but there are ", samples.size(),
+        " images; number the classes from 0 on, or name all of them in classes.txt");
   std::vector<std::string> names;
   for (std::int64_t i = 0; i <= largest; ++i) names.push_back(std::to_string(i));
   return names;

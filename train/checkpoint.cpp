@@ -221,7 +221,8 @@ const Tensor* Checkpoint::find(const std::string& name) const {
   return nullptr;
 }
 
-void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint,
+                      const std::string& advice) {
   // Offsets are part of the header and depend on its length: lay out until the length stands still.
   std::string header;
   const Json meta = parse_json(checkpoint.meta, "checkpoint: " + path.string() + ": meta",
@@ -251,7 +252,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   std::memcpy(prefix.data() + 16, &header_bytes, sizeof header_bytes);
   std::memcpy(prefix.data() + 24, &file_bytes, sizeof file_bytes);
 
-  replace_file(path, "checkpoint", resume_advice, [&](File& file) {
+  replace_file(path, "checkpoint", advice, [&](File& file) {
     DigestingFile out(file);
     out.write(prefix.data(), prefix.size());
     out.write(header.data(), header.size());

@@ -39,9 +39,15 @@ struct Checkpoint {
   const SavedTensor* first_not_finite() const;
 };
 
+/// What to try after a failed write into a run folder: all its files are replaced in one step or
+/// only appended to.
+inline constexpr const char* resume_advice =
+    "; what was saved before is intact: make room, and resume the run";
+
 /// Errors: `meta` is no JSON object; anything the system refuses (read-only folder, full disk),
 /// with the path and the reason; what was at `path` before is untouched.
-void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint,
+                      const std::string& advice = resume_advice);
 
 /// What of a checkpoint is read: all of it, or what a trained model is used by, without the state
 /// of the optimiser.
@@ -54,11 +60,6 @@ Checkpoint read_checkpoint(const std::filesystem::path& path, Keep keep = Keep::
 /// Reads a checkpoint file to its end without keeping anything. Errors: as of read_checkpoint, but
 /// for the table of tensors.
 void verify_checkpoint(const std::filesystem::path& path);
-
-/// What to try after a failed write into a run folder: all its files are replaced in one step or
-/// only appended to.
-inline constexpr const char* resume_advice =
-    "; what was saved before is intact: make room, and resume the run";
 
 /// What a network may take that these weights are said to be of, while in scope: a recipe of a few
 /// bytes can describe one of any size. `beside`: bytes that are made on the way. `who` begins the

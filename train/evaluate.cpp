@@ -129,6 +129,12 @@ void Evaluation::add(const Tensor& logits, const Tensor& labels) {
   losses_.push_back(total[0]);
 }
 
+void Evaluation::skip(const std::vector<std::string>& reasons) {
+  skipped_ += std::ssize(reasons);
+  for (const std::string& reason : reasons)
+    if (reasons_.size() < most_named) reasons_.push_back(reason);
+}
+
 double Evaluation::loss() const {
   return mean(std::accumulate(losses_.begin(), losses_.end(), 0.0));
 }
@@ -178,7 +184,7 @@ Evaluation evaluate(nn::Module& net, data::Loader& loader, std::int64_t classes,
   Evaluation out(classes);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
-    out.skip(batch->skipped.size());
+    out.skip(batch->skipped);
     const std::int64_t images = batch->images.empty() ? 0 : batch->images.dim(0);
     std::optional<Share> share;
     if (group) share.emplace(*group, part_of_batch(*group, images), false);

@@ -24,11 +24,14 @@ class Evaluation {
   /// A batch of which this rank of a group has no image.
   void add_nothing() { losses_.push_back(0); }
 
-  /// Counts images that could not be read.
-  void skip(std::size_t images) { skipped_ += static_cast<std::int64_t>(images); }
+  /// Counts images that could not be read, and keeps the first few reasons.
+  void skip(const std::vector<std::string>& reasons);
 
   std::int64_t images() const { return images_; }
   std::int64_t skipped() const { return skipped_; }
+  /// Why, of the first `most_named`, with the images' names. Of a group only this rank's.
+  const std::vector<std::string>& skipped_reasons() const { return reasons_; }
+  static constexpr std::size_t most_named = 10;
   double loss() const;  ///< mean cross entropy, no label smoothing
   double top1() const { return mean(static_cast<double>(top1_)); }  ///< a fraction
   double top5() const { return mean(static_cast<double>(top5_)); }
@@ -73,6 +76,7 @@ class Evaluation {
   std::vector<double> losses_;  ///< of each batch, summed by leaves (ops/leaves.hpp)
   std::vector<Class> classes_;
   std::vector<std::int64_t> confused_;  ///< [label, as]
+  std::vector<std::string> reasons_;
 };
 
 /// "top1", "top5", "loss", "macro_recall": what can choose the best epoch and the end of a run.

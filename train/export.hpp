@@ -21,7 +21,8 @@ struct Comparison {
   std::int64_t changed =
       0;               ///< images of another class, where the margin is above twice the difference
   bool noise = false;  ///< the images were noise: there were no others
-  double allowed() const { return 1e-4 * (largest > 1 ? largest : 1); }
+  double tolerance = 1e-4;  ///< of the largest logit, or of 1
+  double allowed() const { return tolerance * (largest > 1 ? largest : 1); }
   bool agrees() const { return difference <= allowed() && changed == 0; }
   /// "64 images: logits differ by at most 3e-06 (allowed 0.0012), no class changes"
   std::string text() const;
@@ -52,9 +53,10 @@ struct Exported {
 };
 
 /// Writes .safetensors or .onnx, reads what it wrote back, and compares its logits with the
-/// network's. The file appears under its name only when they agree. Errors: another ending; a
-/// source whose network has other options; what has no form there; logits that differ; the
-/// system's.
+/// network's; of bf16 with those of the network with its weights rounded, which may be off by 0.05
+/// of the largest. The file appears under its name only when they agree. Errors: another ending; an
+/// option that is none or not that ending's; a source whose network has other options; what has no
+/// form there; logits that differ; the system's.
 Exported export_run(const std::filesystem::path& run, const std::filesystem::path& out,
                     const ExportOptions& options, const Warn& warn = {});
 

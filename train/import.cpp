@@ -296,7 +296,6 @@ void write_run(const std::filesystem::path& path, const Imported& imported) {
   const RunFolder folder(path);
   check_or(Remedy::another_folder, !folder.occupied(), "import: ", path.string(), " is not empty");
   const FolderLock lock(path, "import");
-  folder.prepare();
   const Json meta{{"recipe", to_json(imported.recipe)},
                   {"data", to_json(imported.preprocessing)},
                   {"position", {{"epoch", 0}, {"batch", 0}}},
@@ -304,8 +303,7 @@ void write_run(const std::filesystem::path& path, const Imported& imported) {
   Checkpoint checkpoint;
   checkpoint.meta = to_text(meta);
   save_model(*imported.model.net, checkpoint);
-  write_checkpoint(folder.checkpoint({}), checkpoint);
-  folder.write_recipe(imported.recipe);
+  folder.begin_with(checkpoint, imported.recipe);
 }
 
 }  // namespace exciton::train

@@ -7,6 +7,8 @@
 
 #include "exciton/core/error.hpp"
 #include "exciton/core/file.hpp"
+#include "exciton/data/given_file.hpp"
+#include "exciton/train/remedy.hpp"
 
 namespace exciton::train {
 namespace {
@@ -120,6 +122,14 @@ Json read_json(const std::filesystem::path& path) {
   check(!std::filesystem::is_directory(path, none), who, " is a folder, expected a JSON file");
   check(std::filesystem::exists(path, none), "recipe: there is no ", path.string(),
         "; see recipes/ for the ones that come along");
+  using Kind = data::GivenFile::Kind;
+  const data::GivenFile given = data::look_at_file(path);
+  if (given.kind == Kind::weights)
+    throw RunError(who + " is " + given.what + ", expected a JSON file", Remedy::begin_with_weights,
+                   {path.string()});
+  check(given.kind == Kind::unknown, who, " is ", given.what, ", expected a JSON file",
+        given.kind == Kind::archive ? "; unpack it, and give the recipe or the folder of images"
+                                    : given.advice);
   const std::string text = read_text(path, "recipe", JsonLimits{}.bytes);
   return parse_json(text, who);
 }

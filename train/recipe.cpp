@@ -1,6 +1,7 @@
 #include "exciton/train/recipe.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <optional>
 #include <sstream>
@@ -77,7 +78,7 @@ class Reader {
       if (!value->is_number_integer() ||
           (value->is_number_unsigned() &&
            value->get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max()))
-        wrong(key, "an integer", *value);
+        wrong(key, ("an integer" + within(range)).c_str(), *value);
       to = value->get<std::int64_t>();
       in_range(key, to, range);
     }
@@ -90,7 +91,7 @@ class Reader {
   }
   void field(const char* key, double& to, Range<double> range) {
     if (const Json* value = take(key)) {
-      if (!value->is_number()) wrong(key, "a number", *value);
+      if (!value->is_number()) wrong(key, ("a number" + within(range)).c_str(), *value);
       to = value->get<double>();
       in_range(key, to, range);
     }
@@ -219,7 +220,8 @@ class Reader {
             *value);
     to.by = By::names;
     for (const auto& [name, weight] : value->items()) {
-      if (!weight.is_number()) wrong(key, "a number for each class", weight);
+      if (!weight.is_number())
+        wrong(key, ("a number" + within(range) + " for each class").c_str(), weight);
       in_range(key, to.names[name] = weight.get<double>(), range);
     }
   }
@@ -313,12 +315,26 @@ class Reader {
   [[noreturn]] void wrong(const char* key, const char* wanted, const Json& got) const {
     fail(who_, ": ", path_of(key), ": expected ", wanted, ", got ", shown(got));
   }
+  /// As it is written in a recipe, with all its digits.
+  template <class T>
+  static std::string digits(T value) {
+    char text[40];
+    return {text, std::to_chars(text, text + sizeof text, value).ptr};
+  }
+  /// " from 0 to 0.999999", behind what is expected.
+  template <class T>
+  static std::string within(Range<T> range) {
+    if (range.high != Range<T>{}.high)
+      return " from " + digits(range.low) + " to " + digits(range.high);
+    return range.low == Range<T>{}.low ? "" : " of " + digits(range.low) + " or more";
+  }
   template <class T>
   void in_range(const char* key, T value, Range<T> range) const {
     if (value >= range.low && value <= range.high) return;
-    if (range.high == Range<T>{}.high)
-      fail(who_, ": ", path_of(key), ": expected ", range.low, " or more, got ", value);
-    fail(who_, ": ", path_of(key), ": expected ", range.low, " to ", range.high, ", got ", value);
+    const std::string low = digits(range.low);
+    fail(who_, ": ", path_of(key), ": expected ", low,
+         range.high == Range<T>{}.high ? " or more" : " to " + digits(range.high), ", got ",
+         digits(value));
   }
   void read_list(const char* key, const Json& value, std::vector<double>& to, Range<double> range) {
     read_items(key, value, to, range, "a list of numbers", &Json::is_number);
@@ -329,11 +345,11 @@ class Reader {
   }
   template <class T>
   void read_items(const char* key, const Json& value, std::vector<T>& to, Range<T> range,
-                  const char* wanted, bool (Json::*fits)() const noexcept) {
-    if (!value.is_array()) wrong(key, wanted, value);
+                  const std::string& wanted, bool (Json::*fits)() const noexcept) {
+    if (!value.is_array()) wrong(key, wanted.c_str(), value);
     to.clear();
     for (const Json& item : value) {
-      if (!(item.*fits)()) wrong(key, wanted, value);
+      if (!(item.*fits)()) wrong(key, (wanted + within(range)).c_str(), value);
       to.push_back(item.get<T>());
       in_range(key, to.back(), range);
     }

@@ -25,6 +25,7 @@ enum class Remedy {
   larger_images,           ///< larger images, or smaller crops
   less_memory,             ///< a smaller batch, or recompute, or let it be chosen
   load_plugin,             ///< what registers a name that is not known here
+  begin_with_weights,      ///< weights came in the place of a recipe; details: their file
 };
 
 /// An error that somebody can do something about.

@@ -643,6 +643,7 @@ class Run final : TaskRun {
           return observer_.step(now);
         },
         {}, shares_tests() ? options_.group : nullptr);
+    report_skipped_tests(test.skipped_reasons(), test.skipped());
     if (test.images() + test.skipped() < test_set_->size()) return std::nullopt;
     if (!std::isfinite(test.loss())) give_up(watched(), test.loss());
     if (recorder) gates_ = gate_counts(gates);
@@ -761,7 +762,7 @@ class Run final : TaskRun {
   }
 
   /// Once, behind all choices: the images that have chosen nothing, by the best epoch's weights.
-  std::optional<Outcome::Final> test_at_the_end() const {
+  std::optional<Outcome::Final> test_at_the_end() {
     if (!final_set_) return std::nullopt;
     const bool best = keeps_best() && best_.epoch > 0 && fs::exists(folder_.best());
     const TrainedModel chosen = load(best ? folder_.best() : folder_.checkpoint(position_));
@@ -771,6 +772,7 @@ class Run final : TaskRun {
         .epoch = best ? best_.epoch : position_.epoch,
         .result = evaluate(*chosen.model.net, loader,
                            static_cast<std::int64_t>(pre_.class_names.size()))};
+    report_skipped_tests(out.result.skipped_reasons(), out.result.skipped());
     const Json result{{"on", out.on},
                       {"data", final_set_->description()},
                       {"epoch", out.epoch},

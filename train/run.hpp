@@ -127,6 +127,7 @@ struct Outcome {
   double seconds = 0;              ///< that this call took
   std::string measured_on;         ///< "val" or "test"
   std::optional<Evaluation> last;  ///< after the last epoch; none when nothing was left to train
+  bool detects = false;            ///< a detector
   std::vector<NamedValue> average_precision;  ///< of a detector, after the last epoch
   struct Best {
     std::int64_t epoch = 0;

@@ -13,15 +13,16 @@ std::shared_ptr<const data::Dataset> open_data_of(const TrainedModel& trained,
            "data: ", trained.checkpoint.string(), " was imported and has no data of its own");
   const data::DataLayout layout = data::find_layout(chosen.kind.empty() ? own.kind : chosen.kind,
                                                     chosen.data.empty() ? own.dir : chosen.data);
+  const bool reported = chosen.split.empty() || chosen.split == "test";
   const auto planned = [&](const data::SplitPlan& plan) {
     if (chosen.split == "train") return plan.open(data::Part::train);
     if (chosen.data.empty() && plan.chooses == data::Part::held_out)
       check_same_train(trained.preprocessing, *plan.open(data::Part::train), trained.checkpoint);
-    if (chosen.split == "test") return plan.open(plan.reported);
+    if (reported) return plan.open(plan.reported);
     return plan.open(plan.chooses == data::Part::held_out ? data::Part::held_out : data::Part::val);
   };
   // A folder that is only there to be looked at needs no train.
-  const bool at_once = chosen.split == "test" && (layout.has("test") || layout.has("val"));
+  const bool at_once = reported && (layout.has("test") || layout.has("val"));
   auto set = at_once ? data::open_split(layout, layout.has("test") ? "test" : "val")
                      : planned(data::plan_splits(layout, own.validation, trained.recipe.seed));
   check_fits(trained, *set);

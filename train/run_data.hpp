@@ -9,9 +9,9 @@ namespace exciton::train {
 
 struct RunData {
   std::string data, kind;  ///< folder and format; empty: the run's own
-  /// As the run has them: "test" what it reports, which may be val or what is held out of train;
-  /// "val" what chooses its best epoch; "train" what it trains on.
-  std::string split = "test";
+  /// As the run has them: "test" (or "") what it reports, which may be val or what is held out of
+  /// train; "val" what chooses its best epoch; "train" what it trains on.
+  std::string split;
 };
 
 /// The chosen data set. Errors: those of open_dataset; other classes or channels than the model's;

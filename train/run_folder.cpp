@@ -190,6 +190,20 @@ void RunFolder::write_recipe(const Recipe& written) const {
   write_text(recipe(), written.text(), "train", resume_advice);
 }
 
+void RunFolder::begin_with(const Checkpoint& weights, const Recipe& written) const {
+  const std::string advice = "; nothing was written: make room, and do the same again";
+  prepare();
+  try {
+    // The weights first: a recipe alone would be a run that has yet to begin, with random ones.
+    write_checkpoint(checkpoint({}), weights, advice);
+    write_text(recipe(), written.text(), "recipe", advice);
+  } catch (...) {
+    std::error_code none;
+    fs::remove(checkpoint({}), none);
+    throw;
+  }
+}
+
 std::vector<CheckpointFile> RunFolder::checkpoint_files() const {
   static const std::regex pattern(R"(epoch-(\d{1,9})(-batch-(\d{1,9}))?\.ckpt)");
   std::vector<CheckpointFile> out;

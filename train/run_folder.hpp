@@ -89,6 +89,8 @@ class RunFolder {
   /// files. Errors: the system's.
   void prepare() const;
   void write_recipe(const Recipe& recipe) const;
+  /// Makes it a run with weights that has yet to train. Errors: the system's, and nothing stays.
+  void begin_with(const Checkpoint& weights, const Recipe& recipe) const;
 
   /// Newest first, best.ckpt not among them. Errors: the folder cannot be read.
   std::vector<CheckpointFile> checkpoint_files() const;

@@ -5,6 +5,7 @@
 
 #include "exciton/core/memory.hpp"
 #include "exciton/core/threads.hpp"
+#include "exciton/data/given_file.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/remedy.hpp"
 
@@ -101,6 +102,13 @@ void TaskRun::load_weights_to_begin_with() {
 void TaskRun::open_data_folder() {
   if (recipe_.threads > 0) set_num_threads(static_cast<int>(recipe_.threads));
   check_or(Remedy::give_data, !recipe_.data.dir.empty(), "train: the recipe names no data");
+  std::error_code none;
+  if (const fs::path& dir = recipe_.data.dir;
+      fs::exists(dir, none) && !fs::is_directory(dir, none)) {
+    const data::GivenFile given = data::look_at_file(dir);
+    fail("train: ", dir.string(), " is ", given.what, ", expected the folder of the data",
+         given.advice);
+  }
   if (!fs::is_directory(recipe_.data.dir))
     throw RunError("train: no data folder " + recipe_.data.dir, Remedy::fetch_data,
                    {recipe_.data.kind, recipe_.data.dir});
@@ -232,6 +240,16 @@ std::int64_t TaskRun::report_skipped(const std::vector<std::string>& reasons, st
     if (before == named) observer_.warning("further ones are only counted");
   }
   return std::ssize(reasons);
+}
+
+void TaskRun::report_skipped_tests(const std::vector<std::string>& reasons, std::int64_t skipped) {
+  bool told = false;
+  for (const std::string& reason : reasons)
+    if (named_tests_.insert(reason).second) {
+      observer_.warning("left out: " + reason);
+      told = true;
+    }
+  if (told && skipped > std::ssize(reasons)) observer_.warning("further ones are only counted");
 }
 
 void TaskRun::describe_epoch(EpochLine& line, const EpochTotals& totals, int workers) const {

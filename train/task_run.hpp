@@ -110,6 +110,8 @@ class TaskRun {
   void count_update(bool skipped, EpochTotals& totals);
   /// Names the first few images that could not be read; `before` were so far. Returns how many.
   std::int64_t report_skipped(const std::vector<std::string>& reasons, std::int64_t before);
+  /// The same of an evaluation, of which the first few are known; each once in this process.
+  void report_skipped_tests(const std::vector<std::string>& reasons, std::int64_t skipped);
   /// What all tasks say of an epoch.
   void describe_epoch(EpochLine& line, const EpochTotals& totals, int workers) const;
   void log(const Json& line);
@@ -133,6 +135,7 @@ class TaskRun {
  private:
   std::set<std::filesystem::path> good_;  ///< checkpoints known to be whole
   std::int64_t skipped_in_a_row_ = 0;     ///< steps
+  std::set<std::string> named_tests_;     ///< reasons that report_skipped_tests told
   std::optional<EventFile> events_;
   std::optional<ops::ScopedKernelChoices> kernels_;  ///< of the checkpoint that went on
 };

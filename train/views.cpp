@@ -78,19 +78,22 @@ struct ImageBatch {
   std::vector<data::Image> images;
   Tensor labels;                      ///< [n]
   std::vector<std::int64_t> indices;  ///< of the set
+  std::vector<std::string> skipped;   ///< why images are missing
 };
 
 /// Images begin to end of the set, without those that cannot be read where they are to be skipped.
 ImageBatch read_batch(const data::Dataset& set, std::int64_t begin, std::int64_t end,
                       bool skip_errors) {
   std::vector<data::Image> images(static_cast<std::size_t>(end - begin));
+  std::vector<std::string> reasons(images.size());
   data::for_each_index(end - begin, [&](std::int64_t i) {
     data::Image& image = images[static_cast<std::size_t>(i)];
     try {
       set.read(begin + i, image);
-    } catch (const Error&) {
+    } catch (const Error& error) {
       if (!skip_errors) throw;
       image = {};
+      reasons[static_cast<std::size_t>(i)] = error.what();
     }
   });
   std::vector<std::int64_t> labels, indices;
@@ -100,9 +103,10 @@ ImageBatch read_batch(const data::Dataset& set, std::int64_t begin, std::int64_t
       labels.push_back(set.label(begin + i));
     }
   std::erase_if(images, [](const data::Image& image) { return image.pixels.empty(); });
+  std::erase_if(reasons, [](const std::string& reason) { return reason.empty(); });
   Tensor out({static_cast<std::int64_t>(labels.size())}, DType::i64);
   std::copy(labels.begin(), labels.end(), out.data<std::int64_t>());
-  return {std::move(images), std::move(out), std::move(indices)};
+  return {std::move(images), std::move(out), std::move(indices), std::move(reasons)};
 }
 
 /// A batch of images as the inputs of one member: a tensor [n, crop, crop, channels] a view.
@@ -177,9 +181,10 @@ Evaluation evaluate_views(const std::vector<Member>& members, const data::Datase
   Evaluation result(classes);
   for (std::int64_t begin = 0; begin < set.size(); begin += options.batch) {
     const std::int64_t end = std::min(begin + options.batch, set.size());
-    const auto [images, labels, indices] = read_batch(set, begin, end, options.skip_errors);
+    const auto [images, labels, indices, skipped] =
+        read_batch(set, begin, end, options.skip_errors);
     const auto n = static_cast<std::int64_t>(images.size());
-    result.skip(static_cast<std::size_t>(end - begin - n));
+    result.skip(skipped);
     if (n == 0) continue;
     std::vector<double> sums(static_cast<std::size_t>(n * classes));
     for (const Member& member : members) {

@@ -9,6 +9,7 @@
 
 #include "apps/commands/commands.hpp"
 #include "apps/terminal/command_line.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/error.hpp"
 #include "exciton/data/dataset.hpp"
@@ -171,7 +172,7 @@ void print(const SplitReport& report, bool classes) {
     }
   for (std::size_t c = 0; classes && c < report.counts.size(); ++c)
     std::printf("  %6lld  %s\n", static_cast<long long>(report.counts[c]),
-                set.class_names()[c].c_str());
+                printable(set.class_names()[c]).c_str());
 }
 
 train::Json to_json(const data::LeftOut& left_out) {
@@ -288,25 +289,47 @@ void print(const CocoReport& report) {
   for (std::size_t c = 0; c < names.size(); ++c)
     if (report.images[c] > 0)
       std::printf("  %6lld  %7lld  %6lld  %s\n", wide(report.images[c]), wide(report.objects[c]),
-                  wide(report.crowds[c]), names[c].c_str());
+                  wide(report.crowds[c]), printable(names[c]).c_str());
+}
+
+/// Why no detector can be trained on these splits; empty where one can.
+std::string why_not_trained(const std::vector<CocoReport>& splits) {
+  const auto find = [&](const char* name) -> const data::DetectionSet* {
+    const auto found = std::ranges::find(splits, name, &CocoReport::split);
+    return found == splits.end() ? nullptr : found->set.get();
+  };
+  const data::DetectionSet* train = find("train");
+  if (!train) return "there is no train, annotations/instances_train*.json";
+  try {
+    check_trains(*train, find("val"));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
 }
 
 int coco_info(const InfoArguments& args) {
   train::Json splits = train::Json::array();
+  std::vector<CocoReport> reports;
   for (const data::CocoSplit& split : data::find_coco(args.dir)) {
-    const CocoReport report =
+    const CocoReport& report = reports.emplace_back(
         report_on(split.name, std::make_shared<data::DetectionSet>(split.annotations, split.images),
-                  args.decode);
+                  args.decode));
     if (args.json)
       splits.push_back(to_json(report));
     else
       print(report);
   }
   std::fflush(stdout);
+  train::Json notes = train::Json::array();
+  if (const std::string why = why_not_trained(reports); !why.empty())
+    notes.push_back("It cannot be trained on as it is: " + why);
   if (args.json)
-    std::cout << train::to_text(
-                     train::Json{{"dir", args.dir}, {"data_set", true}, {"splits", splits}})
+    std::cout << train::to_text(train::Json{
+                     {"dir", args.dir}, {"data_set", true}, {"splits", splits}, {"notes", notes}})
               << std::endl;
+  else if (!notes.empty())
+    std::cout << notes[0].get<std::string>() << std::endl;
   else
     std::cout << "Objects to detect: a recipe says \"task\": \"detection\"" << std::endl;
   return 0;

@@ -9,6 +9,7 @@
 #include "apps/commands/commands.hpp"
 #include "apps/page/detections.hpp"
 #include "apps/page/page.hpp"
+#include "apps/terminal/class_report.hpp"
 #include "apps/terminal/csv_file.hpp"
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
@@ -46,14 +47,18 @@ class BoxTable {
   std::vector<std::string> categories_;
 };
 
-/// The images of a run's data: "test" what it reports, val or else what it trained on; "train" what
-/// it trained on; "val" the split of that name or, where there is none, the train images that did
-/// not train.
+/// The images of a run's data: nothing said is what it reports, val or else what it trained on;
+/// "train" what it trained on; "val" the split of that name or, where there is none, the train
+/// images that did not train. COCO's folders have no other: "test" is an error.
 std::shared_ptr<const data::DetectionSet> open_images(const train::TrainedDetector& trained,
                                                       const DetectorEval& args) {
   const train::Recipe& recipe = trained.recipe;
   const std::string dir = args.data.empty() ? recipe.data.dir : args.data;
   const auto splits = data::find_coco(dir);
+  std::string there;
+  for (const data::CocoSplit& split : splits) there += (there.empty() ? "" : ", ") + split.name;
+  check(args.split != "test" || splits.empty(), "data: ", dir,
+        " has no split test; expected one of those that are there: ", there);
   const bool has_val = std::ranges::any_of(splits, [](const auto& s) { return s.name == "val"; });
   const bool val = has_val && args.split != "train";
   const auto set = data::open_coco(dir, val ? "val" : "train");
@@ -93,6 +98,7 @@ train::Json to_json(const train::TrainedDetector& trained, const data::Detection
           {"data", set.description()},
           {"images", result.images},
           {"skipped_images", result.skipped},
+          {"skipped", result.skipped_reasons},
           {"detections", result.found.size()},
           {"metrics", metrics_json(result.metrics)},
           {"by_category", categories}};
@@ -106,9 +112,7 @@ void print_table(const train::TrainedDetector& trained, const data::DetectionSet
   std::printf("faster_rcnn over %s after epoch %lld, %s\n%s\n", trained.recipe.model.name.c_str(),
               static_cast<long long>(trained.position.epoch), trained.checkpoint.c_str(),
               set.description().c_str());
-  if (result.skipped > 0)
-    std::printf("without %lld images that could not be read (data.on_error is skip)\n",
-                static_cast<long long>(result.skipped));
+  print_skipped(result.skipped, result.skipped_reasons);
   std::printf("\n");
   for (std::size_t i = 0; i < result.metrics.values.size(); ++i)
     std::printf("%s%-5s %6s %%%s", i % 6 == 0 ? "" : "   ",
@@ -120,7 +124,7 @@ void print_table(const train::TrainedDetector& trained, const data::DetectionSet
     if (result.metrics.objects[c] > 0)
       std::printf("%8lld  %6s  %6s  %s\n", static_cast<long long>(result.metrics.objects[c]),
                   share(result.metrics.ap[c]).c_str(), share(result.metrics.ap50[c]).c_str(),
-                  names[c].c_str());
+                  printable(names[c]).c_str());
   std::fflush(stdout);
 }
 
@@ -203,7 +207,7 @@ void print_found(const std::string& file, const Found& found,
   for (const train::CocoDetection& d : found)
     std::cout << format("  %6.2f %%  %6.1f %6.1f  %6.1f x %-6.1f  %s\n", 100 * d.score, d.box.left,
                         d.box.top, d.box.width, d.box.height,
-                        names[static_cast<std::size_t>(d.category)].c_str());
+                        printable(names[static_cast<std::size_t>(d.category)]).c_str());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "apps/page/mistakes.hpp"
 #include "apps/page/page.hpp"
 #include "apps/terminal/class_report.hpp"
+#include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/progress.hpp"
 #include "exciton/core/threads.hpp"
@@ -112,11 +113,12 @@ void print_table(const std::vector<train::TrainedModel>& models, const data::Dat
   std::printf("%s\n", set.description().c_str());
   std::printf("top-1 %.2f %%   top-5 %.2f %%   loss %.4f\n\n", 100 * result.top1(),
               100 * result.top5(), result.loss());
-  if (result.skipped() > 0)
-    std::printf("without %lld images that could not be read (data.on_error is skip)\n\n",
-                static_cast<long long>(result.skipped()));
-  print_classes(set.class_names(), result);
-  if (args.confusion) print_confusion(set.class_names(), result);
+  print_skipped(result.skipped(), result.skipped_reasons());
+  if (result.skipped() > 0) std::printf("\n");
+  std::vector<std::string> names;
+  for (const std::string& name : set.class_names()) names.push_back(printable(name));
+  print_classes(names, result);
+  if (args.confusion) print_confusion(names, result);
 }
 
 train::Json to_json(const std::vector<train::TrainedModel>& models, const data::Dataset& set,
@@ -139,6 +141,7 @@ train::Json to_json(const std::vector<train::TrainedModel>& models, const data::
                      {"data", set.description()},
                      {"images", result.images()},
                      {"skipped_images", result.skipped()},
+                     {"skipped", result.skipped_reasons()},
                      {"top1", result.top1()},
                      {"top5", result.top5()},
                      {"loss", result.loss()},

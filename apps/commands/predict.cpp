@@ -95,7 +95,7 @@ int run(const PredictArguments& args) {
     } else if (looked.error.empty() && !table) {
       std::cout << images[i] << '\n';
       for (const std::size_t k : top)
-        std::cout << format("  %6.2f %%  ", 100 * p[k]) << names[k] << '\n';
+        std::cout << format("  %6.2f %%  ", 100 * p[k]) << printable(names[k]) << '\n';
     }
     done = i + 1;
     if (table && progress.due())

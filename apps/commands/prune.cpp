@@ -127,12 +127,8 @@ int run(const PruneArguments& args) {
     const train::FolderLock lock(out, "prune", warn);
     train::check_or(train::Remedy::another_folder, !folder.occupied(),
                     "prune: another process began a run in ", out.string(), " meanwhile");
-    folder.prepare();
-    // The weights first: a recipe alone would be a run that has yet to begin, with random ones.
-    train::write_checkpoint(
-        folder.checkpoint({}),
-        train::initial_checkpoint(recipe, trained.preprocessing, *pruned.model.net));
-    folder.write_recipe(recipe);
+    folder.begin_with(train::initial_checkpoint(recipe, trained.preprocessing, *pruned.model.net),
+                      recipe);
   }
 
   std::optional<Measured> tuned;

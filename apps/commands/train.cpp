@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "apps/commands/commands.hpp"
+#include "apps/terminal/command_line.hpp"
 #include "apps/terminal/format.hpp"
 #include "apps/terminal/hints.hpp"
 #include "apps/terminal/interrupt.hpp"
@@ -96,6 +97,15 @@ void describe(const ranks::Place& place, int ranks) {
                 place.sharing, threads, place.processors));
 }
 
+/// Images were given, and none of them has begun a run.
+[[noreturn]] void fail_to_resume(const TrainArguments& args, const fs::path& out) {
+  std::vector<std::string> begin{"train", args.recipe};
+  if (!args.out.empty()) begin.insert(begin.end(), {"--out", args.out});
+  fail("train: there is no run to resume: ", args.recipe, " is none, and ", out.string(),
+       std::filesystem::exists(out) ? " holds none" : " is not there",
+       "; begin one with: ", command_line(begin));
+}
+
 int train_with(const TrainArguments& args, ranks::Launch* launch) {
   const bool leads = !launch || launch->group().leads();
   const bool is_folder = fs::is_directory(args.recipe);
@@ -114,6 +124,8 @@ int train_with(const TrainArguments& args, ranks::Launch* launch) {
         "and resume the copy");
   // A run, or images from which one was begun.
   const bool goes_on = is_run || (is_folder && args.resume && train::RunFolder(out).is_run());
+  if (is_folder && args.resume && !goes_on && !train::RunFolder(out).was_begun())
+    fail_to_resume(args, out);
   train::Json json = goes_on     ? recipe_of_run(out, leads)
                      : is_folder ? recipe_for_images(args, leads)
                                  : train::read_json(args.recipe);

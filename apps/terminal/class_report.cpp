@@ -26,6 +26,14 @@ std::size_t widest(const std::vector<std::string>& names) {
 
 }  // namespace
 
+void print_skipped(std::int64_t skipped, const std::vector<std::string>& reasons) {
+  if (skipped == 0) return;
+  std::printf("without %lld images that could not be read (data.on_error is skip)%s\n",
+              static_cast<long long>(skipped),
+              std::ssize(reasons) < skipped ? "; the first of them" : "");
+  for (const std::string& reason : reasons) std::printf("  %s\n", reason.c_str());
+}
+
 void print_classes(const std::vector<std::string>& names, const train::Evaluation& result) {
   const std::size_t width = widest(names);
   std::printf("%s  images  top-1 %%  precision %%    F1 %%\n", padded("class", width).c_str());

@@ -11,6 +11,8 @@
 
 namespace exciton::apps {
 
+/// How many images could not be read, and the first few reasons; nothing where all could.
+void print_skipped(std::int64_t skipped, const std::vector<std::string>& reasons);
 /// A line a class: images, recall (its top-1), precision, F1; and their means.
 void print_classes(const std::vector<std::string>& names, const train::Evaluation& result);
 train::Json class_json(const std::string& name, const train::Evaluation::Class& own);

@@ -25,7 +25,7 @@ class CsvFile {
           "; is its folder there, the disk full, or the folder read-only?");
   }
   ~CsvFile() {
-    if (!out_.is_open()) return;
+    if (arrived_) return;
     out_.close();
     std::error_code none;
     if (written_ != path_) std::filesystem::remove(written_, none);
@@ -64,6 +64,7 @@ class CsvFile {
     std::error_code failed;
     if (written_ != path_) std::filesystem::rename(written_, path_, failed);
     check(!failed, who_, ": cannot write ", path_.string(), ": ", failed.message());
+    arrived_ = true;
   }
 
  private:
@@ -82,7 +83,7 @@ class CsvFile {
   std::string who_;
   std::filesystem::path written_;
   std::ofstream out_;
-  bool first_ = true;
+  bool first_ = true, arrived_ = false;
 };
 
 }  // namespace exciton::apps

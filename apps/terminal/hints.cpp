@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "apps/terminal/command_line.hpp"
 #include "exciton/data/dataset.hpp"
 #include "exciton/data/fetch.hpp"
 #include "exciton/train/checkpoint.hpp"
@@ -46,6 +47,9 @@ std::string hint(const train::RunError& error) {
       return "try a larger --resize or a smaller --crop";
     case Remedy::load_plugin:
       return "a name of your own comes with --plugin FILE";
+    case Remedy::begin_with_weights:
+      return "train on your images from it: " +
+             command_line({"finetune", "DIR", "--from", error.details().at(0)});
     case Remedy::own_data:
       return "give the folder of its own with --data, or " + another_run;
   }

@@ -58,6 +58,24 @@ Check numbers(T low, T high, const char* kind) {
           }};
 }
 
+/// What of the options of `app` a word that is none may have meant.
+std::string option_meant_by(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  return did_you_mean(word, known);
+}
+
+/// What CLI11 says, but "--dir: 1 required DIR missing".
+std::string plain(const std::string& said) {
+  const std::string one = ": 1 required ", missing = " missing";
+  const std::size_t at = said.find(one);
+  if (at == said.npos || !said.ends_with(missing)) return said;
+  const std::size_t type = at + one.size();
+  return said.substr(0, at) + ": expected " +
+         said.substr(type, said.size() - missing.size() - type) + " behind it, got nothing";
+}
+
 /// What of the commands of `app` a word may have meant.
 std::string meant_by(const CLI::App& app, const std::string& word) {
   std::vector<std::string> known;
@@ -251,12 +269,15 @@ int Command::run(int argc, char** argv, const std::function<void()>& before,
       command += ' ' + at->get_name();
     }
     // Without a subcommand CLI11 complains of that, not of the word that is none.
-    std::string unknown;
-    for (const std::string& word : app_->remaining(true))
-      if (unknown.empty() && word.rfind('-', 0) != 0) unknown = word;
+    std::string unknown, option;
+    for (const std::string& word : app_->remaining(true)) {
+      const bool is_option = word.starts_with('-');
+      if (std::string& first = is_option ? option : unknown; first.empty()) first = word;
+    }
     const bool wants_command = at->get_require_subcommand_min() > 0 && !unknown.empty();
-    const std::string what =
-        wants_command ? "no command " + unknown + meant_by(*at, unknown) : error.what();
+    const std::string what = !option.empty() ? "no option " + option + option_meant_by(*at, option)
+                             : wants_command ? "no command " + unknown + meant_by(*at, unknown)
+                                             : plain(error.what());
     return complain(what + "; see " + command + " --help");
   }
   before();

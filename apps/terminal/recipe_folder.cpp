@@ -19,6 +19,9 @@ fs::path recipe_folder(const std::string& given, const std::string& option) {
     if (fs::is_directory(place)) return place;
     looked += (looked.empty() ? "" : " or ") + place.string();
   }
+  if (!given.empty())
+    fail("recipes: ", option, ": ", given, fs::exists(given) ? " is no folder" : " is not there",
+         "; expected a folder with recipes, files *.json");
   fail("recipes: no folder ", looked, "; give ", option, " DIR");
 }
 

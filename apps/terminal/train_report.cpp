@@ -107,7 +107,7 @@ class TrainReport final : public train::Observer {
           format_duration(line.seconds + line.test_seconds).c_str(), line.best ? "  *" : ""));
     if (uneven_ && !line.worst_class.empty())
       bar_->line(format("  macro recall %.2f %%, worst class %s %.2f %%", 100 * line.macro_recall,
-                        line.worst_class.c_str(), 100 * line.worst_recall));
+                        printable(line.worst_class).c_str(), 100 * line.worst_recall));
     if (line.skipped_steps > 0)
       bar_->line(format("  %lld steps were left out, the norm of their gradients was no number",
                         wide(line.skipped_steps)));
@@ -173,13 +173,12 @@ class TrainReport final : public train::Observer {
           100 * final->result.top5(), final->result.loss());
     std::cout << "Saved in " << run << ": recipe.json, log.jsonl, checkpoints/\nTry next\n"
               << "  " << command_line({"eval", run})
-              << (outcome.average_precision.empty() ? "              accuracy of every class\n"
-                                                    : "              average precisions\n")
+              << (!outcome.detects ? "              accuracy of every class\n"
+                                   : "              average precisions\n")
               << "  " << command_line({"predict", run}) << " IMAGE...  what is on an image\n"
-              << (outcome.average_precision.empty()
-                      ? "  " + command_line({"summary", outcome.model}) +
-                            "   layers, parameters, multiply-adds\n"
-                      : "")
+              << (!outcome.detects ? "  " + command_line({"summary", outcome.model}) +
+                                         "   layers, parameters, multiply-adds\n"
+                                   : "")
               << std::flush;
   }
 

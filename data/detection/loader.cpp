@@ -101,7 +101,8 @@ struct DetectionLoader::State final : BatchSource<DetectionBatch> {
     try {
       image = set->read(index);
     } catch (const Error& error) {
-      if (!options.skip_errors) throw;
+      check(options.skip_errors, error.what(),
+            "; data.on_error \"skip\" leaves out images that cannot be read");
       out.skipped.emplace_back(error.what());
       return;
     }

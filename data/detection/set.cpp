@@ -107,6 +107,19 @@ void DetectionSet::leave_out(std::int64_t first) {
       annotations_.images.begin() + std::clamp<std::int64_t>(first, 0, size()));
 }
 
+void check_trains(const DetectionSet& train, const DetectionSet* val) {
+  const auto trains = [](const CocoImage& image) {
+    return std::ranges::any_of(image.objects, [&](const CocoObject& object) {
+      return !object.crowd && inside(object.box, image.size).width > 0;
+    });
+  };
+  check(std::ranges::any_of(train.annotations().images, trains), "coco: ", train.description(),
+        ": there is no object to learn; expected annotations with boxes that are no crowds");
+  check(!val || val->annotations().category_names() == train.annotations().category_names(),
+        "coco: ", train.description(), " and ", val ? val->description() : "",
+        " have other categories");
+}
+
 namespace {
 
 class Images final : public Dataset {

@@ -42,6 +42,10 @@ class DetectionSet {
   CocoAnnotations annotations_;
 };
 
+/// Errors: no detector can be trained on `train`, for there is no object; or be measured on `val`
+/// (which may be null), for it has other categories.
+void check_trains(const DetectionSet& train, const DetectionSet* val);
+
 /// The images alone, for what looks at any set of images (statistics, surveys): in one class.
 std::shared_ptr<const Dataset> images_of(std::shared_ptr<const DetectionSet> set);
 

@@ -56,6 +56,31 @@ TEST_F(BadInput, empty_folder) {
   expect_train_failure({"--data", path("nowhere")}, {path("nowhere"), "exciton data fetch"});
 }
 
+TEST_F(BadInput, files_that_are_no_recipe_and_no_folder) {
+  const std::string tar(257, 'x');
+  write_file(dir_ / "base.zip", std::string("PK\x03\x04", 4));
+  write_file(dir_ / "base.tar", tar + "ustar");
+  write_file(dir_ / "base.safetensors", "........{}");
+  write_file(dir_ / "photo.png", "\x89PNG\r\n\x1a\n");
+  expect_failure({"train", path("base.zip")}, {"base.zip is a zip archive", "unpack it"});
+  expect_failure({"train", path("base.tar")}, {"base.tar is a tar archive", "unpack it"});
+  expect_failure({"train", path("photo.png")},
+                 {"photo.png is an image", "a folder for each class"});
+  expect_failure({"train", path("base.safetensors")},
+                 {"a file of weights", "finetune DIR --from", "base.safetensors"});
+  expect_failure({"data", "info", path("base.tar")}, {"a tar archive; unpack it", "train.tar"});
+  expect_failure({"data", "info", recipe()}, {"it is a file"});
+  expect_train_failure({"--data", path("base.zip")}, {"base.zip is a zip archive", "unpack it"});
+}
+
+TEST_F(BadInput, options_that_are_none) {
+  expect_failure({"--foo"}, {"no option --foo"}, 2);
+  expect_failure({"eval", "--jsn"}, {"no option --jsn", "did you mean --json?"}, 2);
+  expect_failure({"recipes", "--dir"}, {"--dir: expected DIR behind it, got nothing"}, 2);
+  expect_failure({"recipes", "--dir", path("none")}, {"--dir: ", "none is not there"});
+  expect_failure({"recipes", "--dir", recipe()}, {"recipe.json is no folder"});
+}
+
 TEST_F(BadInput, unknown_recipe_key) {
   expect_train_failure({"--set", "schedule.learning_rate=1"},
                        {"unknown key schedule.learning_rate"});
@@ -64,7 +89,7 @@ TEST_F(BadInput, unknown_recipe_key) {
 
 TEST_F(BadInput, wrong_value_type) {
   expect_train_failure({"--set", "epochs=many"},
-                       {"epochs: expected an integer, got a string (\"many\")"});
+                       {"epochs: expected an integer from 1 to 1000000, got a string (\"many\")"});
   write_file(recipe(), "{\"model\": {\"name\": \"resnet20\"},}");
   expect_train_failure({}, {recipe(), "line 1"});
 }

@@ -63,6 +63,11 @@ TEST_F(Detection, is_trained_evaluated_and_looked_at) {
   const data::Image drawn = data::decode_image(dir_ / "drawn/4.png");
   EXPECT_EQ(drawn.pixels == data::decode_image(image).pixels, seen[0]["found"].empty());
 
+  const std::string done = succeed({"train", path("run"), "--resume"}).out;
+  EXPECT_NE(done.find("Nothing left to do"), std::string::npos) << done;
+  EXPECT_NE(done.find("average precisions"), std::string::npos) << done;
+  EXPECT_EQ(done.find("summary"), std::string::npos) << done;
+  expect_failure({"eval", path("run"), "--split", "test"}, {"no split test", "there: train"});
   expect_failure({"train", path("data")}, {"has objects to detect", "--data"});
   expect_failure({"report", path("run")}, {"is a detector's"});
   expect_failure({"train", path("run"), "--resume", "--fit"},
@@ -126,12 +131,23 @@ TEST_F(Detection, bad_data_is_one_clear_line) {
   change_annotations([](Json& j) { j["images"][2]["file_name"] = "gone.png"; });
   refuses({"gone.png", "1 is not there"});
   change_annotations([](Json& j) { j["images"][2]["width"] = 640; });
+  const std::string info = succeed({"data", "info", path("data"), "--decode"}).out;
+  EXPECT_NE(info.find("2.png is 64 x 64, its annotation says 640 x 64"), std::string::npos) << info;
   refuses({"2.png", "its annotation says 640 x 64"}, /*begun=*/true);
   change_annotations([](Json& j) {
     const Json one = j["annotations"][0];
     for (int i = 0; i < 11'000; ++i) j["annotations"].push_back(one);
   });
   refuses({"more than 10000 objects"});
+  change_annotations([](Json& j) { j["annotations"] = Json::array(); });
+  EXPECT_NE(
+      succeed({"data", "info", path("data")}).out.find("It cannot be trained on as it is: coco: "),
+      std::string::npos);
+  refuses({"there is no object to learn"});
+  change_annotations([](Json& j) {
+    for (Json& object : j["annotations"]) object["iscrowd"] = 1;
+  });
+  refuses({"there is no object to learn", "no crowds"});
   // What does not train is told, and the rest does.
   change_annotations([](Json& j) {
     j["annotations"][0]["bbox"] = {500, 500, 10, 10};

@@ -98,20 +98,54 @@ TEST_F(Folder, same_bits_whatever_the_workers_and_across_a_resume) {
 
 TEST_F(Folder, a_damaged_image_ends_the_run_or_is_left_out) {
   damage();
-  expect_failure(train("fail", {"--set", "data.batch=4"}),
-                 {"data/train/dog/progressive.jpg", "truncated"});
+  expect_failure(
+      train("fail", {"--set", "data.batch=4"}),
+      {"data/train/dog/progressive.jpg", "truncated", "data.on_error \"skip\" leaves out"});
   const Result result =
       succeed(train("skip", {"--set", "data.batch=4", "--set", "data.on_error=skip"}));
   EXPECT_NE(result.out.find("left out: image: "), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("1 train and 0 val images could not be read"), std::string::npos);
   EXPECT_EQ(read_log(path("skip"))[0]["skipped_images"], 1);
   const std::vector<std::string> eval{"eval", path("skip"), "--split", "train", "--crops", "10"};
-  EXPECT_NE(succeed(eval).out.find("without 1 images that could not be read"), std::string::npos);
+  const std::string said = succeed(eval).out;
+  EXPECT_NE(said.find("without 1 images that could not be read"), std::string::npos);
+  EXPECT_NE(said.find("progressive.jpg"), std::string::npos) << said;
   std::vector<std::string> with_json = eval;
   with_json.emplace_back("--json");
   const train::Json json = train::Json::parse(succeed(with_json).out);
   EXPECT_EQ(json["images"], 7);
   EXPECT_EQ(json["skipped_images"], 1);
+  EXPECT_NE(json["skipped"][0].get<std::string>().find("progressive.jpg"), std::string::npos);
+}
+
+TEST_F(Folder, a_damaged_image_that_is_only_looked_at_is_named_once) {
+  const fs::path file = dir_ / "data/val/cat/exif6.jpg";
+  fs::resize_file(file, fs::file_size(file) / 3);
+  expect_failure(train("fail"), {"val/cat/exif6.jpg", "data.on_error \"skip\""});
+  const std::string said = succeed(train("skip", {"--set", "data.on_error=skip"})).out;
+  const std::size_t at = said.find("left out: image: ");
+  ASSERT_NE(at, std::string::npos) << said;
+  EXPECT_NE(said.find("exif6.jpg", at), std::string::npos) << said;
+  EXPECT_EQ(said.find("left out: image: ", at + 1), std::string::npos) << said;
+  EXPECT_NE(said.find("0 train and 1 val images could not be read"), std::string::npos) << said;
+  EXPECT_NE(succeed({"eval", path("skip")}).out.find("exif6.jpg"), std::string::npos);
+}
+
+TEST_F(Folder, nothing_to_resume_is_said_so) {
+  expect_failure({"train", path("data"), "--resume", "--out", path("none")},
+                 {"there is no run to resume", "none is not there",
+                  "begin one with: ", "train " + path("data") + " --out " + path("none")});
+  EXPECT_FALSE(fs::exists(path("none")));
+}
+
+TEST_F(Folder, names_of_classes_do_not_break_tables) {
+  fs::rename(dir_ / "data/train/cat", dir_ / "data/train/ca\nt");
+  fs::rename(dir_ / "data/val/cat", dir_ / "data/val/ca\nt");
+  EXPECT_NE(succeed({"data", "info", path("data")}).out.find("  ca\\nt\n"), std::string::npos);
+  succeed(train("run"));
+  const std::string table = succeed({"eval", path("run"), "--confusion"}).out;
+  EXPECT_NE(table.find("ca\\nt"), std::string::npos) << table;
+  EXPECT_EQ(table.find("ca\nt"), std::string::npos) << table;
 }
 
 TEST_F(Folder, images_of_several_sizes_want_a_size) {

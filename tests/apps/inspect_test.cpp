@@ -97,6 +97,30 @@ TEST_F(Inspect, PageInChromium) {
   check_in_browser(path("page.html"));
 }
 
+TEST_F(Inspect, PruningThatCutsNothingOrDoesNotFitIsAnError) {
+  const std::vector<std::string> prune{"prune",     path("run"), "--out",
+                                       path("cut"), "--images",  "16"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = prune;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  expect_failure(with({"--multiple", "1000"}),
+                 {"nothing would be cut", "16, 32, 64 channels in multiples of 1000"});
+  expect_failure(with({"--keep", "0.99"}), {"nothing would be cut: 0.99"});
+  const std::string full =
+      expect_failure(with({"--keep", "0.5"}), {"cannot write", "make room"}, 1, 20'000).err;
+  EXPECT_EQ(full.find("resume"), std::string::npos) << full;
+  succeed(with({"--keep", "0.5"}));  // in the same folder: nothing stayed
+}
+
+TEST_F(Inspect, TablesThatDoNotFitLeaveNothingBehind) {
+  expect_failure({"eval", path("run"), "--csv", path("t.csv")}, {"t.csv", "is the disk full?"}, 1,
+                 1000);
+  EXPECT_FALSE(fs::exists(path("t.csv")));
+  EXPECT_FALSE(fs::exists(path("t.csv.tmp")));
+}
+
 TEST_F(Inspect, ErrorsAreForPeople) {
   expect_failure({"inspect", path("run"), "--classes", "Sandals"}, {"Sandals", "Sandal"});
   expect_failure({"inspect", path("run"), "--pick", "60"}, {"image 60 of 60"});

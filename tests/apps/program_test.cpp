@@ -457,7 +457,7 @@ TEST_F(Program, recipes_passes_over_what_is_none_and_says_where_it_looked) {
   EXPECT_EQ(result.code, 0);
   EXPECT_NE(result.out.find("good"), std::string::npos);
   EXPECT_NE(result.err.find("skipping recipe: " + path("mine/bad.json")), std::string::npos);
-  expect_failure({"recipes", "--dir", path("none")}, {"no folder", path("none"), "--dir"});
+  expect_failure({"recipes", "--dir", path("none")}, {"--dir: " + path("none") + " is not there"});
   expect_failure({"recipes", "xyz", "--dir", path("mine")}, {"xyz", "leave that out"});
 }
 

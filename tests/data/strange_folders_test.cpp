@@ -7,6 +7,7 @@
 
 #include "exciton/data/files.hpp"
 #include "exciton/data/formats.hpp"
+#include "exciton/data/given_file.hpp"
 #include "exciton/data/listing.hpp"
 #include "exciton/data/splits.hpp"
 #include "support.hpp"
@@ -331,6 +332,70 @@ TEST(Shards, an_archive_that_is_cut_short) {
     write_file(dir / "train.tar", (both + zeros).substr(0, bytes));
     EXPECT_FALSE(error_of(open).empty()) << bytes;
   }
+}
+
+TEST(Shards, that_were_joined_are_one) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), end(1024, '\0');
+  const std::string first = tar_member("cat/1.png", image) + end,
+                    second = tar_member("dog/2.png", image) + end;
+  const auto open = [&] { return open_dataset("webdataset", dir.path(), "train"); };
+  for (const std::string& between : {std::string(), std::string(8 * 512, '\0')}) {
+    write_file(dir / "train.tar", first + between + second + second);
+    expect_error(open, {"train.tar", "two images of one sample"});  // nothing is passed over
+    write_file(dir / "train.tar", first + between + second);
+    EXPECT_EQ(open()->size(), 2);
+    EXPECT_EQ(open()->class_names(), (std::vector<std::string>{"cat", "dog"}));
+  }
+  write_file(dir / "train.tar", first + std::string(4096, '\0') + second);
+  EXPECT_EQ(open()->size(), 2);
+  const std::size_t at = first.size();
+  for (const std::size_t bytes : {1, 300, 512, 700}) {
+    write_file(dir / "train.tar", first + std::string(bytes, 'x'));
+    expect_error(open, {"train.tar, byte " + std::to_string(at),
+                        std::to_string(bytes) + " bytes follow the end"});
+  }
+  write_file(dir / "train.tar", first + second.substr(0, 300));  // joined, and cut short
+  expect_error(open, {"300 bytes follow the end"});
+  write_file(dir / "train.tar", first + tar_member("dog/2.png", image));
+  expect_error(open, {"cut short"});
+  write_file(dir / "train.tar", first + std::string(100, '\0'));
+  EXPECT_EQ(open()->size(), 1);
+}
+
+TEST(Shards, labels_far_beyond_the_images_are_refused) {
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end()), end(1024, '\0');
+  const auto shard = [&](const std::string& label) {
+    write_file(dir / "train.tar", tar_member("1.cls", "0") + tar_member("1.png", image) +
+                                      tar_member("2.cls", label) + tar_member("2.png", image) +
+                                      end);
+    return open_dataset("webdataset", dir.path(), "train");
+  };
+  expect_error([&] { shard("999999"); }, {"up to 999999", "2 images", "classes.txt"});
+  EXPECT_EQ(shard("999")->classes(), 1000);
+}
+
+TEST(GivenFile, is_known_by_its_bytes) {
+  using Given = GivenFile::Kind;
+  const TempDir dir;
+  const std::string image(dot().begin(), dot().end());
+  const auto looked_at = [&](const char* name, const std::string& bytes) {
+    write_file(dir / name, bytes);
+    return look_at_file(dir / name);
+  };
+  EXPECT_EQ(looked_at("a", std::string("PK\x03\x04", 4)).what, "a zip archive");
+  EXPECT_EQ(looked_at("b", tar_member("1.png", image)).what, "a tar archive");
+  EXPECT_EQ(looked_at("c", "\x1f\x8b\x08").what, "a gzip archive");
+  EXPECT_EQ(looked_at("d", image).kind, Given::image);
+  EXPECT_EQ(looked_at("e.safetensors", "........{").kind, Given::weights);
+  EXPECT_EQ(looked_at("f.pth", std::string("PK\x03\x04", 4)).kind, Given::weights);
+  EXPECT_EQ(looked_at("g.json", "{\"model\": {}}").kind, Given::unknown);
+  EXPECT_EQ(looked_at("h", "").kind, Given::unknown);
+  EXPECT_EQ(look_at_file(dir / "none").kind, Given::unknown);
+  EXPECT_EQ(look_at_file(dir.path()).kind, Given::unknown);
+  expect_error([&] { find_layout("cifar10", dir / "b"); }, {"it is a tar archive; unpack it"});
+  expect_error([&] { find_layout("auto", dir / "g.json"); }, {"it is a file"});
 }
 
 TEST(Shards, in_folders_of_splits) {

@@ -5,17 +5,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <set>
 
+#include "exciton/core/file.hpp"
 #include "exciton/core/random.hpp"
 #include "exciton/interop/npy.hpp"
 #include "exciton/interop/safetensors.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/optim/sgd.hpp"
+#include "exciton/train/checkpoint.hpp"
 #include "exciton/train/export.hpp"
 #include "exciton/train/import.hpp"
 #include "exciton/train/recipe_json.hpp"
 #include "exciton/train/run.hpp"
+#include "exciton/train/run_folder.hpp"
 #include "tests/train/support.hpp"
 
 namespace exciton::train::testing {
@@ -227,6 +232,54 @@ TEST_F(FineTuning, ExportsComeBackWithTheSameBits) {
             }).find("imported"),
             std::string::npos);
   EXPECT_NE(error_of([&] { write_run(dir / "again", again); }).find("not empty"),
+            std::string::npos);
+}
+
+/// A copy of a run that computes the same but for rounding, by large numbers that cancel each
+/// other.
+void write_ill_conditioned(const fs::path& run, const fs::path& to) {
+  fs::copy(run, to, fs::copy_options::recursive);
+  const fs::path path = RunFolder(to).newest()->path;
+  Checkpoint checkpoint = read_checkpoint(path);
+  std::map<std::string, Tensor> of;
+  for (const SavedTensor& t : checkpoint.tensors) of[t.name] = t.tensor;  // sharing its storage
+  const auto at = [&](const char* name) { return of.at(std::string("model.bn1.") + name); };
+  Tensor mean = at("running_mean"), bias = at("bias");
+  for (std::int64_t c = 0; c < mean.numel(); ++c) {
+    const double much = 1e5 + 111, scale = at("weight").at(c) / std::sqrt(at("running_var").at(c));
+    mean.set(c, mean.at(c) + much);
+    bias.set(c, bias.at(c) + much * scale);
+  }
+  write_checkpoint(path, checkpoint);
+}
+
+TEST_F(FineTuning, ExportsOfRoundedWeightsAreHeldToWhatRoundingMay) {
+  const Exported done = export_run(dir / "base", dir / "x.safetensors", {.dtype = "bf16"});
+  EXPECT_EQ(done.proof.difference, 0);  // the same plain path from the same rounded weights
+  ASSERT_EQ(done.notes.size(), 1u);
+  EXPECT_NE(done.notes[0].find("rounded to bf16"), std::string::npos) << done.notes[0];
+  // A network that hangs on the last bits of its weights.
+  write_ill_conditioned(dir / "base", dir / "ill");
+  write_text(dir / "kept.safetensors", "as it was", "test");
+  EXPECT_NE(error_of([&] {
+              export_run(dir / "ill", dir / "kept.safetensors", {.dtype = "bf16"});
+            }).find("compute something else"),
+            std::string::npos);
+  EXPECT_EQ(read_text(dir / "kept.safetensors", "test", 100), "as it was");
+  EXPECT_FALSE(fs::exists(dir / "kept.unproven.safetensors"));
+  export_run(dir / "ill", dir / "ill.safetensors", {});
+}
+
+TEST_F(FineTuning, ExportsRefuseOptionsThatNothingReads) {
+  const auto refusal = [&](const char* file, const ExportOptions& options) {
+    const std::string said = error_of([&] { export_run(dir / "base", dir / file, options); });
+    EXPECT_FALSE(fs::exists(dir / file));
+    return said;
+  };
+  EXPECT_NE(refusal("x.onnx", {.dtype = "bf16"}).find("ONNX is written in f32"), std::string::npos);
+  EXPECT_NE(refusal("x.safetensors", {.dtype = "f16"}).find("expected f32 or bf16, got f16"),
+            std::string::npos);
+  EXPECT_NE(refusal("x.onnx", {.input = "pixel"}).find("expected normalized or pixels, got pixel"),
             std::string::npos);
 }
 

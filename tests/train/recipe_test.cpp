@@ -71,9 +71,11 @@ TEST(Recipe, unknown_key_names_the_nearest) {
 }
 
 TEST(Recipe, wrong_types_name_path_wanted_and_got) {
-  EXPECT_EQ(error_with("optimizer.momentum=\"0.9\""),
-            "recipe: optimizer.momentum: expected a number, got a string (\"0.9\")");
-  EXPECT_EQ(error_with("epochs=2.5"), "recipe: epochs: expected an integer, got a number (2.5)");
+  EXPECT_EQ(
+      error_with("optimizer.momentum=\"0.9\""),
+      "recipe: optimizer.momentum: expected a number from 0 to 0.999999, got a string (\"0.9\")");
+  EXPECT_EQ(error_with("epochs=2.5"),
+            "recipe: epochs: expected an integer from 1 to 1000000, got a number (2.5)");
   EXPECT_EQ(
       error_with("data.augment.flip=1"),
       "recipe: data.augment.flip: expected true, false or \"alternating\", got an integer (1)");
@@ -82,10 +84,38 @@ TEST(Recipe, wrong_types_name_path_wanted_and_got) {
             "(-1)");
   EXPECT_EQ(error_with("schedule=[]"), "recipe: schedule: expected an object, got a list ([])");
   EXPECT_EQ(error_with("schedule.milestones=[1,null]"),
-            "recipe: schedule.milestones: expected a list of numbers, got a list ([1,null])");
+            "recipe: schedule.milestones: expected a list of numbers of 0 or more, got a list "
+            "([1,null])");
   EXPECT_NE(error_with("data.normalize=imagenet").find("\"dataset\" or {"), std::string::npos);
   EXPECT_NE(error_of([] { recipe_from(Json::array()); }).find("expected an object"),
             std::string::npos);
+}
+
+TEST(Recipe, numbers_that_are_none_name_the_range) {
+  const std::string up_to = "a number from 0 to 0.999999, got ";
+  const std::vector<std::pair<std::string, std::string>> keys{
+      {"schedule.lr", "a number of 0 or more, got "},
+      {"optimizer.momentum", up_to},
+      {"ema_decay", up_to},
+      {"clip_norm", "a number of 0 or more, got "},
+      {"optimizer.weight_decay", "a number from 0 to 1, got "},
+      {"label_smoothing", "a number from 0 to 0.999, got "},
+      {"data.augment.mixup", "a number from 0 to 100, got "},
+      {"layer_decay", "a number from 0.001 to 1, got "}};
+  for (const auto& [key, expected] : keys) {
+    for (const char* value : {"nan", "NaN", "inf", "-inf", "1e999"})
+      EXPECT_EQ(error_with(key + '=' + value),
+                "recipe: " + key + ": expected " + expected + "a string (\"" + value + "\")");
+    EXPECT_NE(error_with(key + "=-1").find("recipe: " + key + ": expected "), std::string::npos);
+  }
+  for (const char* value : {"nan", "-1e999"})
+    EXPECT_NE(error_with(std::string("epochs=") + value).find("an integer from 1 to 1000000"),
+              std::string::npos);
+  EXPECT_NE(error_with(R"(data.normalize={"mean":["nan"],"std":[1]})").find("numbers from 0 to 1"),
+            std::string::npos);
+  // All digits are shown, so that what is beyond a limit does not look as if it were within.
+  EXPECT_EQ(error_with("ema_decay=0.9999999"),
+            "recipe: ema_decay: expected 0 to 0.999999, got 0.9999999");
 }
 
 TEST(Recipe, values_have_ranges) {

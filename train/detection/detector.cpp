@@ -5,6 +5,7 @@
 #include "exciton/core/memory.hpp"
 #include "exciton/nn/layers.hpp"
 #include "exciton/train/checkpoint.hpp"
+#include "exciton/train/evaluate.hpp"
 #include "exciton/train/preprocessing_json.hpp"
 #include "exciton/train/recipe_json.hpp"
 
@@ -141,6 +142,9 @@ DetectionResult evaluate_detector(det::FasterRcnn& net, data::DetectionLoader& l
                 out.found);
     out.images += std::ssize(found);
     out.skipped += std::ssize(batch->skipped);
+    for (const std::string& reason : batch->skipped)
+      if (out.skipped_reasons.size() < Evaluation::most_named)
+        out.skipped_reasons.push_back(reason);
     if (each && !each(out.images + out.skipped)) return out;
   }
   out.metrics = coco_metrics(set.annotations(), out.found);

@@ -53,6 +53,7 @@ std::vector<nn::detection::ImageSize> sizes_of(const data::DetectionBatch& batch
 struct DetectionResult {
   std::vector<CocoDetection> found;  ///< in the order of the images, the surest of each first
   std::int64_t images = 0, skipped = 0;
+  std::vector<std::string> skipped_reasons;  ///< of the first few
   CocoMetrics metrics;
 };
 

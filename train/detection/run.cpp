@@ -105,16 +105,10 @@ class DetectorRun final : TaskRun {
     const auto train = data::open_coco(recipe_.data.dir, "train");
     train->keep(recipe_.detection.images);
     train_set_ = train;
-    check(std::ranges::any_of(train->annotations().images,
-                              [](const data::CocoImage& image) { return !image.objects.empty(); }),
-          "train: ", train->description(),
-          ": there is no object to learn; expected annotations with boxes that are no crowds");
     const auto splits = data::find_coco(recipe_.data.dir);
     has_val_ = std::ranges::any_of(splits, [](const auto& s) { return s.name == "val"; });
     eval_set_ = has_val_ ? data::open_coco(recipe_.data.dir, "val") : train_set_;
-    check(eval_set_->annotations().category_names() == train_set_->annotations().category_names(),
-          "train: ", train_set_->description(), " and ", eval_set_->description(),
-          " have other categories");
+    check_trains(*train_set_, eval_set_.get());
     describe_data();
     data::DetectionLoaderOptions load;
     load.batch = std::min(recipe_.data.batch, train_set_->size());
@@ -302,6 +296,7 @@ class DetectorRun final : TaskRun {
         stops = !observer_.step(now);
         return !stops;
       });
+      report_skipped_tests(result.skipped_reasons, result.skipped);
       if (stops) return false;
     }
     position_ = {done, 0};
@@ -370,6 +365,7 @@ class DetectorRun final : TaskRun {
     Outcome out = outcome(start);
     out.model = "faster_rcnn over " + recipe_.model.name;
     out.measured_on = watched();
+    out.detects = true;
     out.average_precision = average_precision_;
     if (has_val_ && best_.epoch > 0) out.best = best_;
     return out;

@@ -76,6 +76,7 @@ class Pruner {
       while (find(block(s, blocks) + "conv1.weight")) ++blocks;
       blocks_.push_back(blocks);
     }
+    check_cuts();
   }
 
   Pruned run(const std::shared_ptr<const data::Dataset>& set, std::int64_t images) {
@@ -112,6 +113,19 @@ class Pruner {
   }
 
  private:
+  /// Errors: every stage would keep its channels, though fewer were asked for.
+  void check_cuts() const {
+    std::string widths;
+    bool cuts = keep_ == 1;
+    for (std::size_t s = 0; s < blocks_.size(); ++s) {
+      const std::int64_t old = values_.at(block(s, 0) + "bn2.weight").dim(0);
+      cuts = cuts || kept_width(old) < old;
+      widths += (s > 0 ? ", " : "") + std::to_string(old);
+    }
+    check(cuts, "prune: nothing would be cut: ", keep_, " of ", widths,
+          " channels in multiples of ", multiple_,
+          " are all of them; try a lower keep or a smaller multiple");
+  }
   static std::string block(std::size_t stage, std::size_t index) {
     return "stage" + std::to_string(stage + 1) + '.' + std::to_string(index) + '.';
   }
