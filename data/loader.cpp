@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <typeinfo>
 #include <utility>
 
 #include "exciton/data/batch_queue.hpp"
@@ -69,6 +70,8 @@ struct Loader::State final : BatchSource<Batch> {
         dataset->read(index, image);
       return true;
     } catch (const Error& error) {
+      // What is an error of a kind of its own keeps it.
+      if (!options.skip_errors && typeid(error) != typeid(Error)) throw;
       check(options.skip_errors, error.what(),
             "; data.on_error \"skip\" leaves out images that cannot be read");
       out.skipped.emplace_back(error.what());
