@@ -46,7 +46,7 @@ endif()
 # tests/install/api.cmake checks that docs/api.md and this agree.
 set(EXCITON_INTERNAL core/system_call.hpp data/batch_queue.hpp data/codec.hpp data/exif.hpp
   data/file_dataset.hpp data/files.hpp data/folder_layout.hpp data/formats.hpp data/jpeg.hpp
-  data/label_list.hpp data/listing.hpp data/not_found.hpp data/pixel_ops.hpp data/rand_augment.hpp data/tar.hpp
+  data/given_file.hpp data/label_list.hpp data/listing.hpp data/not_found.hpp data/pixel_ops.hpp data/rand_augment.hpp data/tar.hpp
   data/transfer.hpp interop/containers.hpp interop/elements.hpp interop/onnx/protobuf.hpp interop/torch.hpp
   interop/zip.hpp nn/detection/initial.hpp nn/random_stream.hpp ops/all_ops.hpp ops/channel_copy.hpp ops/convolution/choices.hpp ops/convolution/direct.hpp
   ops/convolution/geometry.hpp ops/convolution/kernels.hpp ops/convolution/norm_relu_conv.hpp
